@@ -1,0 +1,281 @@
+// Task<T>: a lazily started coroutine that yields one T to whoever awaits it.
+//
+// Contract
+//  - A Task runs nothing until it is awaited, or handed to `spawn`.
+//  - It belongs to one executor at a time: a coroutine resumes on the executor of whatever it
+//    awaited last; the awaitables of this project (sockets, BlockingPool::run, Event) all resume on
+//    the executor that they were awaited on, so a coroutine never changes threads behind one's back.
+//  - Coroutines take what they keep by value and are never capturing lambdas.
+//  - No exceptions: an exception that leaves a coroutine terminates the process.
+//  - Frames come from the ordinary heap (no recycling caches), so that the wiping allocator of the
+//    executables clears them.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <coroutine>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bulkhead::base {
+
+template <typename T>
+class Task;
+
+namespace detail {
+
+struct PromiseBase {
+  std::coroutine_handle<> continuation = std::noop_coroutine();
+
+  std::suspend_always initial_suspend() noexcept { return {}; }
+  struct FinalAwaiter {
+    bool await_ready() noexcept { return false; }
+    template <typename P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> handle) noexcept {
+      return handle.promise().continuation;
+    }
+    void await_resume() noexcept {}
+  };
+  FinalAwaiter final_suspend() noexcept { return {}; }
+  [[noreturn]] void unhandled_exception() noexcept { std::terminate(); }
+};
+
+template <typename T>
+struct Promise final : PromiseBase {
+  std::optional<T> value;
+  Task<T> get_return_object() noexcept;
+  template <typename U>
+  void return_value(U&& result) {
+    value.emplace(std::forward<U>(result));
+  }
+  T take() { return std::move(*value); }
+};
+
+template <>
+struct Promise<void> final : PromiseBase {
+  Task<void> get_return_object() noexcept;
+  void return_void() noexcept {}
+  void take() noexcept {}
+};
+
+}  // namespace detail
+
+template <typename T>
+class [[nodiscard]] Task {
+ public:
+  using promise_type = detail::Promise<T>;
+
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      if (handle_) handle_.destroy();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+
+  struct Awaiter {
+    std::coroutine_handle<promise_type> handle;
+    bool await_ready() const noexcept { return false; }
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiting) noexcept {
+      handle.promise().continuation = awaiting;
+      return handle;
+    }
+    T await_resume() { return handle.promise().take(); }
+  };
+  Awaiter operator co_await() && noexcept { return Awaiter{handle_}; }
+
+ private:
+  friend promise_type;
+  explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+  std::coroutine_handle<promise_type> handle_;
+};
+
+namespace detail {
+template <typename T>
+Task<T> Promise<T>::get_return_object() noexcept {
+  return Task<T>(std::coroutine_handle<Promise<T>>::from_promise(*this));
+}
+inline Task<void> Promise<void>::get_return_object() noexcept {
+  return Task<void>(std::coroutine_handle<Promise<void>>::from_promise(*this));
+}
+}  // namespace detail
+
+// Something that runs small pieces of work on one thread of its own: a reactor (http/reactor.h),
+// or the ManualExecutor of tests.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  // Queues `work`; safe from every thread; never runs it inside the call.
+  virtual void post(std::function<void()> work) = 0;
+
+  // The executor whose thread this is, or nullptr.
+  static Executor* current();
+
+ protected:
+  // Implementations bracket their run loop with this.
+  class Running {
+   public:
+    explicit Running(Executor* executor);
+    ~Running();
+
+   private:
+    Executor* before_;
+  };
+};
+
+// Starts `task` on `executor` and forgets it. `done` runs there when it has finished.
+void spawn(Executor& executor, Task<void> task, std::function<void()> done = {});
+
+// Counts background work. `enter` fails once `close` was called; `close` waits (blocking, so never
+// on an executor's thread) until all that entered has left.
+class Gate {
+ public:
+  class Pass {
+   public:
+    explicit Pass(Gate* gate) : gate_(gate) {}
+    Pass(Pass&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)) {}
+    Pass& operator=(Pass&&) = delete;
+    ~Pass() {
+      if (gate_) gate_->leave();
+    }
+
+   private:
+    Gate* gate_;
+  };
+  std::optional<Pass> enter();
+  void close();
+  // False when work was still inside at the deadline.
+  bool close_within(std::chrono::milliseconds time);
+  std::size_t inside() const;
+
+ private:
+  void leave();
+  mutable std::mutex mutex_;
+  std::condition_variable empty_;
+  std::size_t inside_ = 0;
+  bool closed_ = false;
+};
+
+// A one-shot flag that coroutines wait for. Any thread may set it; waiters resume on the executor
+// they waited on. Waiting after it was set goes straight on.
+class Event {
+ public:
+  void set();
+  bool is_set() const;
+
+  struct Awaiter {
+    Event& event;
+    bool await_ready() const { return event.is_set(); }
+    bool await_suspend(std::coroutine_handle<> handle);
+    void await_resume() const {}
+  };
+  Awaiter operator co_await() { return Awaiter{*this}; }
+
+ private:
+  struct Waiter {
+    Executor* executor;
+    std::coroutine_handle<> handle;
+  };
+  mutable std::mutex mutex_;
+  bool set_ = false;
+  std::vector<Waiter> waiters_;
+};
+
+// Tells running work that nobody wants its result any more (client gone, tenant suspended,
+// shutdown). Copies share one state. Callbacks run once, on the thread that cancels, or at once
+// when already cancelled; they must not block.
+class CancelToken {
+ public:
+  CancelToken();
+  void cancel(std::string_view reason) const;  // the first reason stays
+  bool cancelled() const;
+  std::string reason() const;
+
+  // Removes its callback when destroyed (and waits for one that is running elsewhere).
+  class Registration {
+   public:
+    Registration() = default;
+    Registration(Registration&&) noexcept;
+    Registration& operator=(Registration&&) noexcept;
+    ~Registration();
+
+   private:
+    friend class CancelToken;
+    struct Entry;
+    std::shared_ptr<Entry> entry_;
+  };
+  [[nodiscard]] Registration on_cancel(std::function<void()> callback) const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// Threads for work that blocks (databases, files, key derivation). Bounded: a full queue refuses.
+class BlockingPool {
+ public:
+  BlockingPool(std::size_t threads, std::size_t queue_max);
+  ~BlockingPool();  // finishes what is queued
+  BlockingPool(const BlockingPool&) = delete;
+
+  // Runs `work` on a pool thread; the awaiting coroutine resumes on its own executor. When the
+  // queue is full the awaiting coroutine waits for its turn in order; memory stays bounded because
+  // the number of admitted requests is (gateway limits).
+  template <typename F>
+  auto run(F work) -> Task<std::invoke_result_t<F>> {
+    using R = std::invoke_result_t<F>;
+    if constexpr (std::is_void_v<R>) {
+      co_await RunAwaiter{*this, [&work] { work(); }};
+    } else {
+      std::optional<R> result;
+      co_await RunAwaiter{*this, [&result, &work] { result.emplace(work()); }};
+      co_return std::move(*result);
+    }
+  }
+  // Without a coroutine: runs `work` some time.
+  bool post(std::function<void()> work);
+
+ private:
+  struct RunAwaiter {
+    BlockingPool& pool;
+    std::function<void()> work;
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> handle);
+    void await_resume() const {}
+  };
+  void enqueue(std::function<void()> work);
+  void thread_main();
+
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<std::function<void()>> queue_;
+  std::size_t queue_max_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+// Runs `task` to its end on the calling thread with an executor of its own; for command lines and
+// tests that need no sockets.
+template <typename T>
+T run_blocking(Task<T> task);
+
+}  // namespace bulkhead::base
+
+#include "base/task_inl.h"

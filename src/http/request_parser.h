@@ -1,0 +1,50 @@
+// A strict, incremental HTTP/1.1 request parser (RFC 9112). No I/O, no allocation beyond the
+// message itself. Fuzzed by fuzz/http_request_fuzzer.cc.
+//
+// Feed bytes; it says whether it needs more, has a message, or refuses with an error and the status
+// to answer. After Done, `take()` gives the message and the parser is ready for the next one on the
+// connection; bytes it did not consume belong to that next one.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include "base/result.h"
+#include "http/message.h"
+
+namespace bulkhead::http {
+
+struct ParserLimits {
+  std::size_t request_line_bytes_max = 8 << 10;
+  std::size_t header_bytes_max = 32 << 10;  // all headers together
+  std::size_t header_count_max = 100;
+  std::size_t body_bytes_max = 32 << 20;
+  std::size_t chunk_count_max = 100'000;
+};
+
+class RequestParser {
+ public:
+  explicit RequestParser(const ParserLimits& limits);
+  ~RequestParser();
+  RequestParser(RequestParser&&) noexcept;
+
+  enum class State { NeedMore, HeadersDone, Done, Failed };
+  // Consumes bytes from the front of `data`; `consumed` says how many. HeadersDone is returned once
+  // per message that has a body or `Expect: 100-continue`, so that the server can refuse it by its
+  // headers before the body is read; call again to go on.
+  State feed(std::string_view data, std::size_t& consumed);
+  const base::Error& error() const;   // after Failed
+  int error_status() const;           // 400, 413, 431, 501, 505
+  const Request& partial() const;     // after HeadersDone: everything but the body
+  bool expects_continue() const;
+  bool keep_alive() const;            // after Done
+  Request take();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::http

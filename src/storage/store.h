@@ -1,0 +1,199 @@
+// TenantStore: everything that is kept of one tenant, behind one interface that every backend
+// implements (embedded SQLCipher; PostgreSQL later). tests/unit/storage/store_contract.h runs the
+// same suite against each.
+//
+// Walls: a store is opened by a TenantScope and belongs to that tenant alone. Each call takes the
+// scope again and refuses (ScopeMismatch) another tenant's and a dead one's. What is content
+// (originals, chunk texts, file names, chats) arrives here already sealed or is sealed here with the
+// tenant's RecordSeal key and the record's own identity as associated data (storage/seal.h,
+// invariant I3), inside a database that is itself encrypted with the tenant's Database key.
+//
+// All members block; run them on the BlockingPool. Thread safe. Pagination: `limit` 1..100, `after`
+// an id, newest first unless stated. Not found is NotFound, whatever the reason.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "access/decision.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "identity/api_key.h"
+#include "tenancy/scope.h"
+
+namespace bulkhead::storage {
+
+enum class StorageError {
+  NotFound, AlreadyExists, ScopeMismatch, TenantGone, Full, Corrupt, WrongKey, Busy, Io, SealBroken,
+  TooLarge, QuotaExceeded,
+};
+base::ErrorName error_name(StorageError code);
+
+enum class FileStatus { Uploaded, Processing, Processed, Failed };
+std::string_view file_status_name(FileStatus status);
+
+struct FileRecord {
+  base::FileId id;
+  std::string name;             // base name as uploaded; sealed at rest
+  std::string purpose;          // "assistants", "user_data"
+  std::string owner;            // user
+  std::string content_type;     // as detected, not as claimed
+  std::uint64_t bytes = 0;
+  std::int64_t created = 0;
+  FileStatus status = FileStatus::Uploaded;
+  std::string status_detail;    // why it failed, for its owner
+  access::DocumentAccess access;
+  std::string sha256;           // hex of the original, keyed: HMAC under the tenant's AuditHash key
+};
+
+struct VectorStoreRecord {
+  base::VectorStoreId id;
+  std::string name;
+  std::string owner;
+  std::string metadata_json = "{}";
+  std::int64_t created = 0;
+  std::int64_t last_active = 0;
+  bool is_default = false;      // a plain chat request searches the tenant's default stores
+};
+
+enum class AttachmentStatus { InProgress, Completed, Failed };
+
+struct AttachmentRecord {       // a file in a vector store
+  base::VectorStoreId store;
+  base::FileId file;
+  std::int64_t created = 0;
+  AttachmentStatus status = AttachmentStatus::InProgress;
+  std::string error_code;       // "unsupported_file", "invalid_file", "server_error"
+  std::string error_message;
+  std::uint32_t chunks = 0;
+};
+
+// A piece of a document, as the chunker made it.
+struct Chunk {
+  base::FileId file;
+  std::uint32_t ordinal = 0;    // position in the document, from 0
+  std::string text;
+  std::string heading;          // path of headings above it: "Dosage > Adults"
+  std::uint32_t page = 0;       // from 1; 0: the format has no pages
+  std::uint32_t begin = 0;      // character offsets into the extracted text, [begin, end)
+  std::uint32_t end = 0;
+  std::uint32_t tokens = 0;     // of the embedding model
+};
+
+// Row id of a chunk in its tenant's store. Meaningless elsewhere.
+using ChunkKey = std::int64_t;
+
+struct ChunkVector {
+  ChunkKey key = 0;
+  base::FileId file;
+  std::vector<float> vector;    // unit length, kEmbeddingDimensions of the deployment's model
+};
+
+struct LexicalHit {
+  ChunkKey key = 0;
+  double score = 0;             // BM25, larger is better
+};
+
+struct ChatRecord {
+  base::ChatId id;
+  std::string owner;
+  std::string model;
+  std::int64_t created = 0;
+  std::int64_t expires = 0;
+  std::string metadata_json = "{}";
+  std::string messages_json;    // request messages; sealed at rest
+  std::string completion_json;  // the answer object; sealed at rest
+};
+
+struct Page {
+  std::size_t limit = 20;
+  std::optional<std::string> after;
+  bool ascending = false;
+};
+
+class TenantStore {
+ public:
+  virtual ~TenantStore() = default;
+  using Scope = tenancy::TenantScope;
+  template <typename T> using Result = base::Result<T>;
+
+  // Files. `content` is the original; it is sealed in pieces, so it never lies whole in the clear
+  // on disk. put_file and its content are one transaction.
+  virtual Result<void> put_file(const Scope&, const FileRecord& file, std::string_view content) = 0;
+  virtual Result<FileRecord> get_file(const Scope&, const base::FileId& id) = 0;
+  virtual Result<std::vector<FileRecord>> list_files(const Scope&, const Page& page) = 0;  // all owners
+  virtual Result<std::string> file_content(const Scope&, const base::FileId& id) = 0;
+  virtual Result<void> set_file_status(const Scope&, const base::FileId& id, FileStatus status,
+                                       std::string detail) = 0;
+  virtual Result<void> set_file_access(const Scope&, const base::FileId& id,
+                                       const access::DocumentAccess& access) = 0;
+  // Removes original, chunks, vectors, index entries and attachments; freed pages are overwritten.
+  virtual Result<void> delete_file(const Scope&, const base::FileId& id) = 0;
+  virtual Result<std::uint64_t> bytes_used(const Scope&) = 0;
+
+  // Vector stores and the files in them.
+  virtual Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) = 0;  // insert or update
+  virtual Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) = 0;
+  virtual Result<std::vector<VectorStoreRecord>> list_vector_stores(const Scope&, const Page& page) = 0;
+  virtual Result<std::vector<VectorStoreRecord>> default_vector_stores(const Scope&) = 0;
+  virtual Result<void> delete_vector_store(const Scope&, const base::VectorStoreId& id) = 0;
+  virtual Result<void> put_attachment(const Scope&, const AttachmentRecord& attachment) = 0;
+  virtual Result<AttachmentRecord> get_attachment(const Scope&, const base::VectorStoreId& store,
+                                                  const base::FileId& file) = 0;
+  virtual Result<std::vector<AttachmentRecord>> list_attachments(const Scope&,
+                                                                 const base::VectorStoreId& store,
+                                                                 const Page& page) = 0;
+  virtual Result<void> delete_attachment(const Scope&, const base::VectorStoreId& store,
+                                         const base::FileId& file) = 0;
+
+  // Chunks belong to a file and are shared by all stores that the file is in. Replaces the file's
+  // chunks as one transaction; vectors[i] belongs to chunks[i].
+  virtual Result<void> replace_chunks(const Scope&, const base::FileId& file,
+                                      const std::vector<Chunk>& chunks,
+                                      const std::vector<std::vector<float>>& vectors) = 0;
+  virtual Result<bool> has_chunks(const Scope&, const base::FileId& file) = 0;
+  // Unseals: a chunk whose seal does not fit this tenant, file and ordinal is SealBroken.
+  virtual Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) = 0;
+  // Streams every vector of the tenant, for the in-memory index.
+  virtual Result<void> for_each_vector(const Scope&,
+                                       const std::function<void(ChunkKey, const base::FileId&,
+                                                                const float* vector,
+                                                                std::size_t dimensions)>& visit) = 0;
+  // BM25 over the chunks of `files`. `words` are plain words, never query syntax.
+  virtual Result<std::vector<LexicalHit>> search_text(const Scope&,
+                                                      const std::vector<std::string>& words,
+                                                      const std::vector<base::FileId>& files,
+                                                      std::size_t limit) = 0;
+  // Files that are completely attached to any of `stores` (duplicates removed), with their access
+  // lists: what access filtering starts from.
+  struct Candidate {
+    base::FileId file;
+    std::string owner;
+    access::DocumentAccess access;
+  };
+  virtual Result<std::vector<Candidate>> candidates(const Scope&,
+                                                    const std::vector<base::VectorStoreId>& stores) = 0;
+  // Grows with every change of files, chunks, attachments or access lists; in-memory indexes and
+  // candidate lists are re-read when it moved.
+  virtual std::uint64_t content_version() const = 0;
+
+  // API keys of this tenant.
+  virtual Result<void> put_api_key(const Scope&, const identity::ApiKeyRecord& key) = 0;
+  virtual Result<std::vector<identity::ApiKeyRecord>> list_api_keys(const Scope&) = 0;
+  virtual Result<void> revoke_api_key(const Scope&, const base::ApiKeyId& id) = 0;
+
+  // Kept chats.
+  virtual Result<void> put_chat(const Scope&, const ChatRecord& chat) = 0;
+  virtual Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) = 0;
+  // Without messages and completion. `owner` empty: everyone's.
+  virtual Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner,
+                                                     const Page& page) = 0;
+  virtual Result<void> delete_chat(const Scope&, const base::ChatId& id) = 0;
+  virtual Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) = 0;
+};
+
+}  // namespace bulkhead::storage

@@ -1,0 +1,76 @@
+// StoreManager: the open stores of a deployment (embedded backend), bounded, least recently used
+// closed first; plus the platform's own database (registry of tenants, operator keys, verify-key
+// history, small settings).
+//
+// Layout under `data_dir`: platform.db, platform.key.box (registry key wrapped by the platform key),
+// tenants/<id>/store.db (+ -wal, -shm). Nothing else is written; SQLite's temporary store is memory.
+// Thread safety: all members from every thread; all block except where stated.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "base/result.h"
+#include "crypto/envelope.h"
+#include "crypto/signature.h"
+#include "identity/api_key.h"
+#include "storage/store.h"
+#include "tenancy/directory.h"
+
+namespace bulkhead::storage {
+
+class PlatformDatabase final : public tenancy::Registry {
+ public:
+  // Opens or, when `create`, makes it. A wrong platform key is WrongKey and says so.
+  static base::Result<std::unique_ptr<PlatformDatabase>> open(const std::filesystem::path& data_dir,
+                                                              const crypto::PlatformKeys& keys,
+                                                              bool create);
+  ~PlatformDatabase() override;
+
+  base::Result<std::vector<tenancy::StoredTenant>> load_all() override;
+  base::Result<void> insert(const tenancy::StoredTenant& tenant) override;
+  base::Result<void> update(const tenancy::StoredTenant& tenant) override;
+  base::Result<void> replace_keys(
+      const std::vector<std::pair<base::TenantId, crypto::WrappedKey>>& keys) override;
+
+  // Operator API keys (no tenant).
+  base::Result<void> put_operator_key(const identity::ApiKeyRecord& key);
+  base::Result<std::vector<identity::ApiKeyRecord>> operator_keys();
+  base::Result<void> revoke_operator_key(const base::ApiKeyId& id);
+  // Stable secrets of the platform, made at first use: "audit-signing" (Ed25519 seed),
+  // "api-key-tag", "operator-key-hash". Same after a rotation of the platform key.
+  base::Result<base::Secret> secret(std::string_view name);
+  // Small settings: "audit-head" and the like.
+  base::Result<std::optional<std::string>> setting(std::string_view name);
+  base::Result<void> set_setting(std::string_view name, std::string_view value);
+  // Wraps the registry key with the newest platform key version.
+  base::Result<void> rewrap(const crypto::PlatformKeys& keys);
+
+ private:
+  struct Impl;
+  explicit PlatformDatabase(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+class StoreManager final : public tenancy::TenantEraser, public identity::ApiKeyDirectory {
+ public:
+  StoreManager(std::filesystem::path data_dir, PlatformDatabase& platform,
+               tenancy::TenantDirectory& tenants, const base::Clock& clock,
+               std::size_t open_stores_max = 128);
+  ~StoreManager() override;
+
+  // The scope's own store; opened (and made) when needed. The handle keeps it open.
+  base::Result<std::shared_ptr<TenantStore>> open(const tenancy::TenantScope& scope);
+
+  void close(const base::TenantId& tenant) override;
+  base::Result<Report> erase(const base::TenantId& tenant) override;
+  base::Result<Entry> find(const identity::ParsedApiKey& key, std::string_view key_text) override;
+  std::size_t open_count() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::storage

@@ -1,0 +1,112 @@
+// TenantDirectory: the tenants of this deployment, their life and their scopes.
+//
+// Tenants and their wrapped keys are kept by a Registry (storage implements it); records are held in
+// memory (1,000 tenants cost well under a MiB), tenant keys are unwrapped when a tenant is first
+// used and dropped again when idle (least recently used, `open_keys_max`).
+//
+// Thread safety: all members from every thread. `open`, `state_of` and `find` never block on I/O
+// except for the first unwrap; life-cycle members block (run them on the BlockingPool).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "crypto/envelope.h"
+#include "crypto/signature.h"
+#include "identity/authenticator.h"
+#include "tenancy/scope.h"
+#include "tenancy/tenant.h"
+
+namespace bulkhead::tenancy {
+
+struct StoredTenant {
+  Tenant tenant;
+  crypto::WrappedKey wrapped_key;  // box empty once destroyed
+};
+
+// Durable list of tenants. Implemented by storage over one SQLCipher file.
+class Registry {
+ public:
+  virtual ~Registry() = default;
+  virtual base::Result<std::vector<StoredTenant>> load_all() = 0;
+  virtual base::Result<void> insert(const StoredTenant& tenant) = 0;
+  virtual base::Result<void> update(const StoredTenant& tenant) = 0;  // whole record, by id
+  // Replaces all wrapped keys in one transaction (rotation).
+  virtual base::Result<void> replace_keys(
+      const std::vector<std::pair<base::TenantId, crypto::WrappedKey>>& keys) = 0;
+};
+
+// Removes what a tenant has on disk. Implemented by storage; called after the key is destroyed.
+class TenantEraser {
+ public:
+  virtual ~TenantEraser() = default;
+  struct Report {
+    std::vector<std::string> removed;  // relative names
+    std::uint64_t bytes = 0;
+  };
+  virtual void close(const base::TenantId& tenant) = 0;      // closes open handles, waits for users
+  virtual base::Result<Report> erase(const base::TenantId& tenant) = 0;
+};
+
+// A signed statement that a tenant was destroyed; checkable offline with the platform's verify key.
+struct DestructionCertificate {
+  std::string json;  // canonical text with "signature" and "key" members
+};
+// Verifies what TenantDirectory::destroy wrote.
+base::Result<void> verify_certificate(std::string_view json, const crypto::VerifyKey& key);
+
+class TenantDirectory final : public identity::TenantStatus {
+ public:
+  TenantDirectory(std::shared_ptr<crypto::PlatformKeys> platform, Registry& registry,
+                  const base::Clock& clock, std::size_t open_keys_max = 256);
+  ~TenantDirectory() override;
+  base::Result<void> load();
+
+  // The one way to a scope: the principal's own tenant, when it is active.
+  base::Result<TenantScope> open(std::shared_ptr<const identity::Principal> principal);
+
+  State state_of(std::string_view tenant) const override;
+  std::optional<Tenant> find(const base::TenantId& id) const;
+  std::vector<Tenant> list() const;
+
+  base::Result<Tenant> create(const base::TenantId& id, std::string display_name, IsolationMode mode,
+                              TenantPolicy policy);
+  base::Result<Tenant> set_policy(const base::TenantId& id, TenantPolicy policy);
+  // Cuts running scopes before it returns.
+  base::Result<Tenant> suspend(const base::TenantId& id, std::string reason);
+  base::Result<Tenant> resume(const base::TenantId& id);
+  // Cuts scopes, destroys the wrapped key durably, erases files, signs the certificate.
+  base::Result<DestructionCertificate> destroy(const base::TenantId& id, TenantEraser& eraser,
+                                               const crypto::SigningKey& signer);
+  // Re-wraps all tenant keys with the newest platform key version. Running requests go on.
+  base::Result<std::size_t> rewrap_keys();
+
+  // The hash of an API key text under its tenant's ApiKeyHash key; for storage's ApiKeyDirectory,
+  // before there is a principal. An error when the tenant isn't active.
+  base::Result<crypto::Digest> api_key_hash_for(const base::TenantId& tenant, std::string_view text);
+  // The raw database key for the same narrow reader. Storage only (passkey idiom).
+  class DatabaseAccess;
+  base::Result<base::Secret> database_key_for(const base::TenantId& tenant, const DatabaseAccess&);
+
+  // Called (on the thread that changed it) when a tenant was suspended, destroyed or changed.
+  void on_change(std::function<void(const base::TenantId&)> listener);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Only storage's API key reader can make one (it befriends no one else).
+class TenantDirectory::DatabaseAccess {
+ private:
+  friend class DatabaseAccessForApiKeys;
+  DatabaseAccess() = default;
+};
+
+}  // namespace bulkhead::tenancy

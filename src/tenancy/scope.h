@@ -1,0 +1,43 @@
+// TenantScope: the only key that opens anything of a tenant (invariant I2).
+//
+// Every store, index, session, key and cache takes a `const TenantScope&`. There is no public
+// constructor: `TenantDirectory::open` makes one from a verified Principal, for that principal's own
+// tenant and no other. tests/compile_fail proves that nothing else compiles.
+//
+// A scope is a cheap handle on shared state (copy freely). It is cut when its tenant is suspended or
+// destroyed: `cancel_token` fires, and `alive()` turns false; stores refuse a dead scope.
+// Thread safety: immutable; may be used from every thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/task.h"
+#include "crypto/envelope.h"
+#include "identity/principal.h"
+#include "tenancy/tenant.h"
+
+namespace bulkhead::tenancy {
+
+class TenantScope {
+ public:
+  const base::TenantId& tenant() const;
+  const Tenant& record() const;                  // as it was when the scope was opened
+  const identity::Principal& principal() const;
+  const base::Secret& key(crypto::Purpose purpose) const;
+  bool alive() const;
+  const base::CancelToken& cancel_token() const;
+
+  // HMAC under the tenant's AuditHash key, as "hmac-sha256:<base64url>": the only form in which
+  // text may enter an audit record (invariant I7).
+  std::string audit_hash(std::string_view text) const;
+
+ private:
+  friend class TenantDirectory;
+  struct Shared;  // per tenant and generation: record, keys, cancel token
+  TenantScope(std::shared_ptr<const Shared> shared, std::shared_ptr<const identity::Principal> who);
+  std::shared_ptr<const Shared> shared_;
+  std::shared_ptr<const identity::Principal> principal_;
+};
+
+}  // namespace bulkhead::tenancy
