@@ -1,0 +1,98 @@
+// The tamper-evident audit log.
+//
+// Form: JSON lines in segment files audit-<first seq, 12 digits>.jsonl under `dir`. Each line holds
+// "seq" and "prev" (hash of the line before, across segments), so any edit, cut or reorder breaks
+// the chain. Signed checkpoints (Ed25519 over origin, seq, hash, time) stand in the log itself, and
+// the newest one in audit-head.json, replaced at each; a copy goes to `witness_dir` when configured
+// (another disk or mount): a log rolled back together with its head file is caught by that copy, by
+// the platform database's copy, and by any burn receipt a client kept.
+//
+// Durability: `append` hands a record to the writer thread, which writes what has gathered as one
+// batch, fdatasyncs once and completes all waiters (group commit). A caller that must not answer
+// before its record is on disk awaits `durable`. When the disk is full or fails, appends fail, stay
+// failing until `reopen` succeeds or the process restarts, and the gateway answers 503 (invariant
+// I9).
+//
+// Thread safety: all members from every thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "audit/record.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "crypto/hash.h"
+#include "crypto/signature.h"
+
+namespace bulkhead::audit {
+
+enum class AuditError { Unavailable, Corrupt, Io, BadQuery, Locked };
+base::ErrorName error_name(AuditError code);
+
+struct Position {
+  std::uint64_t seq = 0;
+  crypto::Digest hash{};
+};
+
+struct LogOptions {
+  std::filesystem::path dir;
+  std::filesystem::path witness_dir;        // empty: none
+  std::string origin = "bulkhead";          // names the deployment in checkpoints
+  std::uint64_t segment_bytes_max = 64u << 20;
+  std::uint64_t checkpoint_records = 1000;
+  std::chrono::seconds checkpoint_interval{10};
+  std::size_t queue_records_max = 65'536;
+};
+
+class Log {
+ public:
+  // Opens or makes the log: verifies the tail of the newest segment against the head (a torn last
+  // line from a crash, never acknowledged, is cut off and noted in a record of its own; anything
+  // else that doesn't fit is Corrupt and refuses to start).
+  static base::Result<std::unique_ptr<Log>> open(LogOptions options, crypto::SigningKey key,
+                                                 const base::Clock& clock);
+  ~Log();  // writes what is queued, a last checkpoint, closes
+
+  // A handle on one queued record.
+  class Ticket {
+   public:
+    // Resumes when the record is on disk: its position, or Unavailable.
+    base::Task<base::Result<Position>> durable();
+    // For threads: waits.
+    base::Result<Position> wait();
+    struct State;
+    explicit Ticket(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+   private:
+    std::shared_ptr<State> state_;
+  };
+  Ticket append(const Record& record);
+
+  // Nothing is failing right now.
+  bool healthy() const;
+  base::Result<void> reopen();
+  Position head() const;
+  crypto::VerifyKey verify_key() const;
+  // Called by the writer thread with each new signed checkpoint (one line of JSON).
+  void on_checkpoint(std::function<void(std::string)> listener);
+
+  struct Stats {
+    std::uint64_t records, commits, bytes, failures;
+    double last_commit_seconds;
+  };
+  Stats stats() const;
+
+ private:
+  struct Impl;
+  explicit Log(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::audit

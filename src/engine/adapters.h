@@ -1,0 +1,46 @@
+// The engines that the configuration can name.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/secret.h"
+#include "engine/http_engine.h"
+#include "engine/worker_process.h"
+
+namespace bulkhead::engine {
+
+// Our own worker: Unix socket, context signed by RFC 9421. `worker` must outlive the engine.
+std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker,
+                                               const std::filesystem::path& socket,
+                                               http::ClientOptions options);
+
+struct RemoteOptions {
+  std::string url;                        // "http://127.0.0.1:8000/v1"-less base: "…:8000"
+  base::Secret api_key;                   // empty: none is sent
+  http::ClientOptions client;
+};
+// Any OpenAI-compatible server. It gets the messages and nothing that names a tenant; what it keeps
+// after an answer is beyond our sight, so it reports no burn.
+base::Result<std::unique_ptr<HttpEngine>> make_remote_engine(RemoteOptions options);
+
+// Chat at one engine, embeddings and their tokens at another. Both must outlive it.
+class SplitEngine final : public Engine {
+ public:
+  SplitEngine(Engine& chat, Engine& embeddings) : chat_(chat), embeddings_(embeddings) {}
+  base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
+  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
+                                                                    ChatRequest request) override;
+  base::Task<base::Result<std::vector<std::vector<float>>>> embed(
+      CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
+      CallContext context, std::string model, std::vector<std::string> texts) override;
+  std::vector<ModelInfo> models() const override;
+  bool ready() const override;
+
+ private:
+  Engine& chat_;
+  Engine& embeddings_;
+};
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,19 @@
+#include "engine/engine.h"
+
+namespace bulkhead::engine {
+
+base::ErrorName error_name(EngineError code) {
+  switch (code) {
+    case EngineError::Unavailable: return {"engine", "unavailable"};
+    case EngineError::ModelUnknown: return {"engine", "model_unknown"};
+    case EngineError::ContextExceeded: return {"engine", "context_length_exceeded"};
+    case EngineError::QueueFull: return {"engine", "queue_full"};
+    case EngineError::BadRequest: return {"engine", "bad_request"};
+    case EngineError::BadAnswer: return {"engine", "bad_answer"};
+    case EngineError::Cancelled: return {"engine", "cancelled"};
+    case EngineError::Failed: return {"engine", "failed"};
+  }
+  return {"engine", "unknown"};
+}
+
+}  // namespace bulkhead::engine

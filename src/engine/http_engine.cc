@@ -1,0 +1,179 @@
+#include "engine/http_engine.h"
+
+#include <utility>
+
+#include "engine/openai_wire.h"
+#include "http/sse.h"
+
+namespace bulkhead::engine {
+
+using base::Error;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr std::size_t kCompletionBytesMax = 8u << 20;
+constexpr std::size_t kEmbeddingBytesMax = 64u << 20;
+constexpr std::size_t kErrorBytesMax = 64u << 10;
+// An external server without a tokenizer route: three bytes a token overestimates for every
+// tokenizer we know, so a budget kept by it is safe.
+constexpr std::size_t kBytesPerTokenEstimate = 3;
+
+http::Request make_post(std::string path, std::string body) {
+  http::Request request;
+  request.method = http::Method::Post;
+  request.path = std::move(path);
+  request.target = request.path;
+  request.headers.set("content-type", "application/json");
+  request.body = std::move(body);
+  return request;
+}
+
+Error from_transport(const Error& error) {
+  if (error.is(http::HttpError::Cancelled)) {
+    return Error(EngineError::Cancelled, "The request was cancelled.", error.describe());
+  }
+  if (error.is(http::HttpError::ConnectFailed) || error.is(http::HttpError::TlsFailed)) {
+    return Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",
+                 error.describe());
+  }
+  return Error(EngineError::Failed, "The model engine failed on this request. Try again.",
+               error.describe());
+}
+
+class HttpChatStream final : public ChatStream {
+ public:
+  explicit HttpChatStream(std::unique_ptr<http::StreamedResponse> response)
+      : response_(std::move(response)) {}
+
+  Task<Result<std::optional<std::string>>> next() override {
+    std::string text;
+    while (!done_) {
+      if (auto event = parser_.next()) {
+        if (*event == "[DONE]") {
+          done_ = true;
+          break;
+        }
+        if (auto read = wire::read_chunk(*event, text, result_); !read) co_return read.take_error();
+        if (!text.empty()) co_return std::optional<std::string>(std::move(text));
+        continue;
+      }
+      auto piece = co_await response_->read();
+      if (!piece) co_return from_transport(piece.error());
+      if (!*piece) {
+        co_return Error(EngineError::Failed, "The model engine stopped in the middle of the answer.",
+                        "stream ended without [DONE]");
+      }
+      if (auto fed = parser_.feed(**piece); !fed) co_return from_transport(fed.error());
+    }
+    co_return std::optional<std::string>();
+  }
+
+  const Completion& result() const override { return result_; }
+
+ private:
+  std::unique_ptr<http::StreamedResponse> response_;
+  http::SseParser parser_;
+  Completion result_;
+  bool done_ = false;
+};
+
+}  // namespace
+
+HttpEngine::HttpEngine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+
+Task<Result<std::string>> HttpEngine::post(const CallContext* context, std::string path,
+                                           std::string body, std::size_t answer_bytes_max) {
+  http::Request request = make_post(std::move(path), std::move(body));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context));
+  base::CancelToken cancel = context ? context->cancel : base::CancelToken();
+  auto answer =
+      co_await transport_->client().request(std::move(request), answer_bytes_max, std::move(cancel));
+  if (!answer) co_return from_transport(answer.error());
+  if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
+  co_return std::move(answer->body);
+}
+
+Task<Result<Completion>> HttpEngine::chat(CallContext context, ChatRequest request) {
+  request.stream = false;
+  std::string body = wire::chat_body(request);
+  auto answer = co_await post(&context, "/v1/chat/completions", std::move(body), kCompletionBytesMax);
+  if (!answer) co_return answer.take_error();
+  co_return wire::parse_completion(*answer);
+}
+
+Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext context,
+                                                                  ChatRequest request) {
+  request.stream = true;
+  http::Request outgoing = make_post("/v1/chat/completions", wire::chat_body(request));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare(outgoing, &context));
+  auto answer = co_await transport_->client().stream(std::move(outgoing), context.cancel);
+  if (!answer) co_return from_transport(answer.error());
+  if ((*answer)->status() != 200) {
+    std::string body;
+    while (body.size() < kErrorBytesMax) {
+      auto piece = co_await (*answer)->read();
+      if (!piece || !*piece) break;
+      body += **piece;
+    }
+    co_return wire::read_error((*answer)->status(), body);
+  }
+  co_return std::unique_ptr<ChatStream>(std::make_unique<HttpChatStream>(std::move(*answer)));
+}
+
+Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext context,
+                                                                std::string model,
+                                                                std::vector<std::string> texts) {
+  if (texts.empty()) co_return std::vector<std::vector<float>>();
+  auto answer = co_await post(&context, "/v1/embeddings", wire::embeddings_body(model, texts),
+                              kEmbeddingBytesMax);
+  if (!answer) co_return answer.take_error();
+  co_return wire::parse_embeddings(*answer, texts.size());
+}
+
+Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context,
+                                                                 std::string model,
+                                                                 std::vector<std::string> texts) {
+  if (texts.empty()) co_return std::vector<std::int64_t>();
+  if (!transport_->can_tokenize()) {
+    std::vector<std::int64_t> counts;
+    for (const std::string& text : texts) {
+      counts.push_back(static_cast<std::int64_t>(text.size() / kBytesPerTokenEstimate + 1));
+    }
+    co_return counts;
+  }
+  auto answer = co_await post(&context, "/v1/tokenize", wire::tokenize_body(model, texts),
+                              kCompletionBytesMax);
+  if (!answer) co_return answer.take_error();
+  co_return wire::parse_token_counts(*answer, texts.size());
+}
+
+std::vector<ModelInfo> HttpEngine::models() const {
+  std::lock_guard lock(mutex_);
+  return models_;
+}
+
+bool HttpEngine::ready() const { return transport_->ready(); }
+
+void HttpEngine::set_models(std::vector<ModelInfo> models) {
+  std::lock_guard lock(mutex_);
+  models_ = std::move(models);
+}
+
+Task<Result<void>> HttpEngine::refresh_models() {
+  http::Request request;
+  request.method = http::Method::Get;
+  request.path = request.target = "/v1/models";
+  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, nullptr));
+  auto answer = co_await transport_->client().request(std::move(request), kCompletionBytesMax,
+                                                      base::CancelToken());
+  if (!answer) co_return from_transport(answer.error());
+  if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
+  auto models = wire::parse_models(answer->body);
+  if (!models) co_return models.take_error();
+  set_models(std::move(*models));
+  co_return Result<void>();
+}
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,53 @@
+// HttpEngine: an Engine over HTTP in OpenAI's wire format, the common part of the worker and of
+// external servers. What differs (address, credentials, signing, readiness) is a Transport.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "http/client.h"
+
+namespace bulkhead::engine {
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual http::Client& client() = 0;
+  // Adds path prefix, credentials and signed context. Fails when the engine isn't ready.
+  virtual base::Result<void> prepare(http::Request& request, const CallContext* context) = 0;
+  // True when the server answers POST /v1/tokenize.
+  virtual bool can_tokenize() const = 0;
+  virtual bool ready() const = 0;
+};
+
+class HttpEngine final : public Engine {
+ public:
+  explicit HttpEngine(std::unique_ptr<Transport> transport);
+
+  base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
+  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
+                                                                    ChatRequest request) override;
+  base::Task<base::Result<std::vector<std::vector<float>>>> embed(
+      CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
+      CallContext context, std::string model, std::vector<std::string> texts) override;
+  std::vector<ModelInfo> models() const override;
+  bool ready() const override;
+
+  // Asks the server for its models and remembers them.
+  base::Task<base::Result<void>> refresh_models();
+  void set_models(std::vector<ModelInfo> models);
+
+ private:
+  base::Task<base::Result<std::string>> post(const CallContext* context, std::string path,
+                                             std::string body, std::size_t answer_bytes_max);
+
+  std::unique_ptr<Transport> transport_;
+  mutable std::mutex mutex_;
+  std::vector<ModelInfo> models_;
+};
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,283 @@
+#include "gateway/config.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "gateway/config_reader.h"
+
+namespace bulkhead::gateway {
+
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kConfigBytesMax = 1u << 20;
+constexpr std::int64_t kDay = 86'400;
+
+bool is_loopback(const std::string& host) { return host == "127.0.0.1" || host == "::1"; }
+
+void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfig& out) {
+  std::string listen;
+  r.text("listen", listen);
+  if (!listen.empty()) {
+    std::size_t colon = listen.rfind(':');
+    std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
+    bool digits = !port.empty() && port.size() <= 5 &&
+                  port.find_first_not_of("0123456789") == std::string::npos;
+    if (!digits || std::stoul(port) > 65535) {
+      r.fail(ConfigError::BadValue, "listen", "must be ADDRESS:PORT, like \"127.0.0.1:8443\"");
+    } else {
+      out.host = listen.substr(0, colon);
+      if (out.host.size() > 2 && out.host.front() == '[') out.host = out.host.substr(1, out.host.size() - 2);
+      out.port = static_cast<std::uint16_t>(std::stoul(port));
+    }
+  }
+  r.path("certificate", out.certificate, base);
+  r.path("key", out.key, base);
+  r.number("threads", out.threads, 0, 256);
+  r.number("connections_max", out.connections_max, 1, 1'000'000);
+  r.bytes("body_bytes_max", out.body_bytes_max, 1u << 10, 1u << 30);
+  r.seconds("drain_time_max", out.drain_time_max, 0, 3'600);
+  r.flag("plain_http", out.plain_http);
+}
+
+void read_issuer(ConfigReader& r, const std::filesystem::path& base, identity::IssuerConfig& out) {
+  r.text("issuer", out.issuer);
+  r.text("jwks_uri", out.jwks_uri);
+  r.texts("audiences", out.audiences);
+  std::vector<std::string> algorithms;
+  r.texts("algorithms", algorithms);
+  if (!algorithms.empty()) out.algorithms.clear();
+  for (const std::string& name : algorithms) {
+    if (auto algorithm = crypto::parse_jws_algorithm(name)) {
+      out.algorithms.push_back(*algorithm);
+    } else {
+      r.fail(ConfigError::BadValue, "algorithms",
+             "may hold RS256, RS384, RS512, PS256, ES256, ES384 and EdDSA");
+    }
+  }
+  r.texts("token_types", out.token_types);
+  r.flag("require_type", out.require_type);
+  r.text("tenant_claim", out.tenant_claim);
+  r.text("roles_claim", out.roles_claim);
+  r.text("groups_claim", out.groups_claim);
+  r.texts("tenants", out.tenants);
+  r.texts("operator_roles", out.operator_roles);
+  r.seconds("clock_leeway", out.clock_leeway, 0, 300);
+  r.seconds("token_age_max", out.token_age_max, 60, 30 * kDay);
+  r.seconds("jwks_refresh", out.jwks_refresh, 10, kDay);
+  r.seconds("jwks_stale_max", out.jwks_stale_max, 10, 7 * kDay);
+  r.seconds("unknown_kid_interval_min", out.unknown_kid_interval_min, 1, 3'600);
+  std::filesystem::path ca;
+  r.path("ca_file", ca, base);
+  out.ca_file = ca.string();
+  r.flag("allow_http", out.allow_http);
+  if (out.issuer.empty()) r.fail(ConfigError::Missing, "issuer", "is needed: the exact `iss` of its tokens");
+  if (out.audiences.empty()) {
+    r.fail(ConfigError::Missing, "audiences", "is needed: the `aud` values meant for this gateway");
+  }
+}
+
+void read_model(ConfigReader& r, const std::filesystem::path& base, LocalModel& out) {
+  r.text("id", out.id);
+  r.path("path", out.path, base);
+  r.text("sha256", out.sha256);
+  if (!out.sha256.empty() && (out.sha256.size() != 64 ||
+                              out.sha256.find_first_not_of("0123456789abcdef") != std::string::npos)) {
+    r.fail(ConfigError::BadValue, "sha256", "must be 64 lower-case hex digits");
+  }
+  if (out.path.empty()) r.fail(ConfigError::Missing, "path", "is needed: a GGUF file");
+  if (out.id.empty()) out.id = out.path.stem().string();
+}
+
+void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfig& out) {
+  r.text("chat_url", out.chat_url);
+  r.path("chat_api_key_file", out.chat_api_key_file, base);
+  r.text("chat_model", out.chat_model);
+  r.number("context", out.chat_context, 256, 1 << 20);
+  r.section("chat", [&](ConfigReader& m) { read_model(m, base, out.chat); });
+  r.section("embedding", [&](ConfigReader& m) { read_model(m, base, out.embedding); });
+  r.number("slots", out.slots, 1, 256);
+  r.number("threads", out.threads, 0, 256);
+  r.number("batch_threads", out.batch_threads, 0, 256);
+  r.number("gpu_layers", out.gpu_layers, 0, 1'000);
+  r.number("concurrent", out.concurrent, 0, 100'000);
+  r.number("waiting_per_tenant", out.waiting_per_tenant, 1, 100'000);
+  r.path("executable", out.executable, base);
+  r.seconds("answer_time_max", out.answer_time_max, 1, 3'600);
+  if (out.chat_url.empty() && out.chat.path.empty()) {
+    r.fail(ConfigError::Missing, "chat", "or chat_url is needed: a local model or a server");
+  }
+  if (!out.chat_url.empty() && !out.chat.path.empty()) {
+    r.fail(ConfigError::Contradiction, "chat_url", "and [engine.chat] exclude each other");
+  }
+  if (!out.chat_url.empty() && out.chat_model.empty()) {
+    r.fail(ConfigError::Missing, "chat_model", "is needed with chat_url: the server's model name");
+  }
+  if (out.chat_model.empty()) out.chat_model = out.chat.id;
+}
+
+void read_limits(ConfigReader& r, tenancy::TenantLimits& out) {
+  r.number("requests_per_minute", out.requests_per_minute, 1, 10'000'000);
+  r.number("tokens_per_minute", out.tokens_per_minute, 1, 2'000'000'000);
+  r.number("concurrent_requests", out.concurrent_requests, 1, 100'000);
+  r.number("user_requests_per_minute", out.user_requests_per_minute, 1, 10'000'000);
+  r.number("user_tokens_per_minute", out.user_tokens_per_minute, 1, 2'000'000'000);
+  r.number("user_concurrent_requests", out.user_concurrent_requests, 1, 100'000);
+  std::size_t storage = out.storage_bytes_max;
+  r.bytes("storage_bytes_max", storage, 1u << 20, SIZE_MAX);
+  out.storage_bytes_max = storage;
+}
+
+void read_tenant_defaults(ConfigReader& r, tenancy::TenantPolicy& out) {
+  if (auto mode = r.choice("retrieval", {"off", "when_relevant", "required"})) {
+    out.retrieval = *mode == "off"        ? tenancy::RetrievalMode::Off
+                    : *mode == "required" ? tenancy::RetrievalMode::Required
+                                          : tenancy::RetrievalMode::WhenRelevant;
+  }
+  r.real("relevance_threshold", out.relevance_threshold, 0, 1);
+  r.flag("keep_chats", out.keep_chats);
+  r.number("kept_chat_days", out.kept_chat_days, 1, 3'650);
+  r.text("system_prompt", out.system_prompt);
+  r.section("limits", [&](ConfigReader& limits) { read_limits(limits, out.limits); });
+}
+
+void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) {
+  if (auto mode = r.choice("mode", {"production", "development"})) {
+    out.development = *mode == "development";
+  }
+  r.flag("burn", out.burn);
+  r.flag("metrics_public", out.metrics_public);
+  r.section("server", [&](ConfigReader& s) { read_server(s, base, out.server); });
+  r.section("data", [&](ConfigReader& s) {
+    s.path("dir", out.data.dir, base);
+    s.path("platform_key_file", out.data.platform_key_file, base);
+    s.text("platform_key_env", out.data.platform_key_env);
+    s.number("open_stores_max", out.data.open_stores_max, 1, 100'000);
+    if (out.data.dir.empty()) s.fail(ConfigError::Missing, "dir", "is needed: where tenants' stores live");
+  });
+  r.section("audit", [&](ConfigReader& s) {
+    s.path("dir", out.audit.dir, base);
+    s.path("witness_dir", out.audit.witness_dir, base);
+    s.seconds("checkpoint_interval", out.audit.checkpoint_interval, 1, 3'600);
+  });
+  r.each("issuer", [&](ConfigReader& s) { read_issuer(s, base, out.issuers.emplace_back()); });
+  r.each("role", [&](ConfigReader& s) {
+    auto& role = out.roles.emplace_back();
+    s.text("name", role.name);
+    s.texts("permissions", role.permissions);
+    if (role.name.empty()) s.fail(ConfigError::Missing, "name", "is needed");
+  });
+  r.section("engine", [&](ConfigReader& s) { read_engine(s, base, out.engine); });
+  r.section("retrieval", [&](ConfigReader& s) {
+    s.real("threshold", out.retrieval.threshold, 0, 1);
+    s.number("results_max", out.retrieval.results_max, 1, 50);
+    s.number("answer_tokens", out.retrieval.answer_tokens, 16, 100'000);
+  });
+  r.section("extract", [&](ConfigReader& s) {
+    s.path("executable", out.extract.executable, base);
+    s.number("concurrent", out.extract.concurrent, 1, 64);
+    s.seconds("time_max", out.extract.time_max, 1, 600);
+    s.bytes("memory_bytes_max", out.extract.memory_bytes_max, 128u << 20, 64ull << 30);
+    s.bytes("file_bytes_max", out.extract.file_bytes_max, 1u << 10, 1u << 30);
+  });
+  r.section("tenant_defaults", [&](ConfigReader& s) { read_tenant_defaults(s, out.tenant_defaults); });
+  r.section("dev_idp", [&](ConfigReader& s) {
+    s.number("port", out.dev_idp.port, 0, 65535);
+    s.text("algorithm", out.dev_idp.algorithm);
+    s.seconds("token_lifetime", out.dev_idp.token_lifetime, 10, kDay);
+    s.path("clients_file", out.dev_idp.clients_file, base);
+  });
+}
+
+// What single keys can't see.
+void check_whole(ConfigReader& r, const Config& config) {
+  if (config.data.dir.empty()) r.fail(ConfigError::Missing, "data", "section with `dir` is needed");
+  if (config.data.platform_key_file.empty() == config.data.platform_key_env.empty()) {
+    r.fail(ConfigError::Contradiction, "data",
+           "needs exactly one of platform_key_file and platform_key_env");
+  }
+  if (config.engine.chat_model.empty()) r.fail(ConfigError::Missing, "engine", "section is needed");
+  if (!config.burn && !config.development) {
+    r.fail(ConfigError::Contradiction, "burn",
+           "can be switched off in mode = \"development\" only (it is a control experiment)");
+  }
+  if (config.server.certificate.empty() != config.server.key.empty()) {
+    r.fail(ConfigError::Contradiction, "server", "needs certificate and key together");
+  }
+  if (!config.development && config.server.certificate.empty()) {
+    r.fail(ConfigError::Missing, "server",
+           "needs certificate and key (mode = \"development\" makes its own)");
+  }
+  if (config.server.plain_http && !(config.development && is_loopback(config.server.host))) {
+    r.fail(ConfigError::Contradiction, "server",
+           "may use plain_http in mode = \"development\" on a loopback address only");
+  }
+  for (const identity::IssuerConfig& issuer : config.issuers) {
+    if (issuer.allow_http && !config.development) {
+      r.fail(ConfigError::Contradiction, "issuer",
+             "may use allow_http in mode = \"development\" only");
+    }
+  }
+}
+
+void fill_defaults(Config& config) {
+  std::error_code failed;
+  std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failed);
+  std::filesystem::path folder = failed ? std::filesystem::path(".") : self.parent_path();
+  if (config.engine.executable.empty()) config.engine.executable = folder / "bulkhead-engine";
+  if (config.extract.executable.empty()) config.extract.executable = folder / "bulkhead-extract";
+  if (config.audit.dir.empty()) config.audit.dir = config.data.dir / "audit";
+  if (config.engine.concurrent == 0) config.engine.concurrent = config.engine.slots * 2;
+  if (config.server.threads == 0) {
+    long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
+    config.server.threads = cores > 0 ? static_cast<std::size_t>(cores) : 1;
+  }
+}
+
+}  // namespace
+
+base::ErrorName error_name(ConfigError code) {
+  switch (code) {
+    case ConfigError::Unreadable: return {"config", "unreadable"};
+    case ConfigError::Syntax: return {"config", "syntax"};
+    case ConfigError::UnknownKey: return {"config", "unknown_key"};
+    case ConfigError::BadValue: return {"config", "bad_value"};
+    case ConfigError::Missing: return {"config", "missing"};
+    case ConfigError::Contradiction: return {"config", "contradiction"};
+  }
+  return {"config", "unknown"};
+}
+
+Result<Config> parse_config(std::string_view text, const std::filesystem::path& file) {
+  toml::table table;
+  try {
+    table = toml::parse(text, file.string());
+  } catch (const toml::parse_error& error) {
+    return Error(ConfigError::Syntax, file.string() + ":" +
+                                          std::to_string(error.source().begin.line) +
+                                          ": not valid TOML: " + std::string(error.description()));
+  }
+  Config config;
+  std::optional<Error> failure;
+  std::filesystem::path base = std::filesystem::absolute(file).parent_path();
+  ConfigReader reader(table, file.string(), "", failure);
+  read_root(reader, base, config);
+  reader.finish();
+  check_whole(reader, config);
+  if (failure) return std::move(*failure);
+  fill_defaults(config);
+  return config;
+}
+
+Result<Config> load_config(const std::filesystem::path& file) {
+  auto text = base::read_file(file, kConfigBytesMax);
+  if (!text) {
+    return Error(ConfigError::Unreadable, "The configuration file " + file.string() +
+                                              " can't be read: " + text.error().message());
+  }
+  return parse_config(*text, file);
+}
+
+}  // namespace bulkhead::gateway

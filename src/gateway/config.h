@@ -1,0 +1,108 @@
+// The configuration file (TOML). Strict: an unknown key, a wrong type or a value out of range is an
+// error that names file, line, key and what is allowed. docs/operator-guide.md lists every key.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "access/permission.h"
+#include "base/result.h"
+#include "identity/issuer_config.h"
+#include "tenancy/tenant.h"
+
+namespace bulkhead::gateway {
+
+enum class ConfigError { Unreadable, Syntax, UnknownKey, BadValue, Missing, Contradiction };
+base::ErrorName error_name(ConfigError code);
+
+struct ServerConfig {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8443;
+  std::filesystem::path certificate, key;  // empty: a development certificate in data.dir/tls
+  std::size_t threads = 0;                 // 0: one a core
+  std::size_t connections_max = 4096;
+  std::size_t body_bytes_max = 64u << 20;
+  std::chrono::seconds drain_time_max{30};
+  bool plain_http = false;                 // development mode and loopback only
+};
+
+struct DataConfig {
+  std::filesystem::path dir;
+  std::filesystem::path platform_key_file;  // 0600
+  std::string platform_key_env;             // or the name of an environment variable
+  std::size_t open_stores_max = 128;
+};
+
+struct AuditConfig {
+  std::filesystem::path dir;                // default: data.dir/audit
+  std::filesystem::path witness_dir;
+  std::chrono::seconds checkpoint_interval{10};
+};
+
+struct LocalModel {
+  std::string id;
+  std::filesystem::path path;
+  std::string sha256;
+};
+
+struct EngineConfig {
+  std::string chat_url;                     // empty: own worker
+  std::filesystem::path chat_api_key_file;
+  std::string chat_model;                   // model id that clients see (own: chat.id)
+  std::int64_t chat_context = 8192;         // tokens of one sequence (remote: what it says)
+  LocalModel chat, embedding;               // of the own worker; embedding.path empty: none
+  std::size_t slots = 4;
+  std::size_t threads = 0, batch_threads = 0;
+  int gpu_layers = 0;
+  std::size_t concurrent = 0;               // requests inside at once; 0: slots * 2
+  std::size_t waiting_per_tenant = 64;
+  std::filesystem::path executable;         // default: bulkhead-engine beside bulkhead
+  std::chrono::seconds answer_time_max{300};
+};
+
+struct RetrievalConfig {
+  double threshold = 0.42;                  // measured: tests/retrieval
+  std::size_t results_max = 6;
+  std::int64_t answer_tokens = 512;         // kept free when max_tokens isn't given
+};
+
+struct ExtractConfig {
+  std::filesystem::path executable;         // default: bulkhead-extract beside bulkhead
+  std::size_t concurrent = 2;
+  std::chrono::seconds time_max{30};
+  std::size_t memory_bytes_max = 1u << 30;
+  std::size_t file_bytes_max = 32u << 20;
+};
+
+
+struct DevIdpConfig {
+  std::uint16_t port = 0;
+  std::string algorithm = "ES256";
+  std::chrono::seconds token_lifetime{3600};
+  std::filesystem::path clients_file;       // JSON, 0600: [{client_id, client_secret, …}]
+};
+
+struct Config {
+  bool development = false;
+  bool burn = true;                         // false only in development: the control experiment
+  ServerConfig server;
+  DataConfig data;
+  AuditConfig audit;
+  std::vector<identity::IssuerConfig> issuers;
+  std::vector<access::RoleTable::Custom> roles;
+  EngineConfig engine;
+  RetrievalConfig retrieval;
+  ExtractConfig extract;
+  tenancy::TenantPolicy tenant_defaults;
+  bool metrics_public = false;              // /metrics without a credential, loopback listeners only
+  DevIdpConfig dev_idp;
+};
+
+// Relative paths are taken from the file's folder.
+base::Result<Config> load_config(const std::filesystem::path& file);
+base::Result<Config> parse_config(std::string_view text, const std::filesystem::path& file);
+
+}  // namespace bulkhead::gateway

@@ -1,0 +1,54 @@
+// Ingest: from an uploaded file to searchable chunks: extract (sandboxed), chunk, embed, store.
+//
+// One ingest of a file runs at a time; attaching a processed file to a further vector store reuses
+// its chunks. Work is admitted round-robin between tenants. A failure costs that file only and says
+// why in the attachment. An ingest that a crash or restart cut short is taken up again by the next
+// request of its tenant that looks at the attachment (`resume`), since only a request brings a
+// scope.
+//
+// Thread safety: all members from every reactor.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/task.h"
+#include "engine/engine.h"
+#include "engine/fair_queue.h"
+#include "rag/extractor.h"
+#include "storage/store_manager.h"
+
+namespace bulkhead::rag {
+
+struct IngestOptions {
+  std::string embedding_model;
+  std::size_t chunk_tokens_max = 254;   // all-MiniLM-L6-v2's authors cut at 256 word pieces
+  std::size_t embed_batch = 32;
+  std::size_t concurrent = 2;
+  std::size_t waiting_per_tenant = 1000;
+};
+
+class Ingestor {
+ public:
+  Ingestor(storage::StoreManager& stores, engine::Engine& engine, Extractor& extractor,
+           base::BlockingPool& pool, const base::Clock& clock, IngestOptions options);
+  ~Ingestor();
+
+  // Starts work on `attachment` (already stored as InProgress) on the calling reactor, unless it is
+  // being worked on. Returns at once.
+  void start(const tenancy::TenantScope& scope, storage::AttachmentRecord attachment);
+  // The same for an attachment that was found InProgress.
+  void resume(const tenancy::TenantScope& scope, const storage::AttachmentRecord& attachment) {
+    start(scope, attachment);
+  }
+  // Cancels what runs and waits for it.
+  void stop();
+  std::size_t running() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::rag

@@ -1,0 +1,222 @@
+#include "rag/retriever.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+#include <unordered_map>
+
+namespace bulkhead::rag {
+
+using base::Error;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr double kRankConstant = 60;
+constexpr std::size_t kWordsMax = 32;
+// Longer questions are cut for the embedding only; MiniLM's authors cut at 256 word pieces.
+constexpr std::size_t kQuestionBytesMax = 1000;
+// The share of the relevance that found words can add to the cosine.
+constexpr double kWordWeight = 0.25;
+// Chunks whose words count towards relevance.
+constexpr std::size_t kWordChunks = 3;
+
+constexpr std::array<std::string_view, 96> kStopWords = {
+    "a",     "about", "after", "all",   "also",  "am",    "an",    "and",   "any",   "are",
+    "as",    "at",    "be",    "been",  "but",   "by",    "can",   "could", "did",   "do",
+    "does",  "each",  "for",   "from",  "get",   "give",  "had",   "has",   "have",  "he",
+    "her",   "his",   "how",   "i",     "if",    "in",    "into",  "is",    "it",    "its",
+    "many",  "may",   "me",    "more",  "most",  "much",  "must",  "my",    "no",    "not",
+    "of",    "on",    "one",   "only",  "or",    "our",   "out",   "over",  "please", "say",
+    "she",   "should", "so",   "some",  "such",  "tell",  "than",  "that",  "the",   "their",
+    "them",  "then",  "there", "these", "they",  "this",  "to",    "under", "up",    "us",
+    "was",   "we",    "were",  "what",  "when",  "where", "which", "while", "who",   "whom",
+    "why",   "will",  "with",  "would", "you",   "your"};
+
+bool is_stop_word(std::string_view word) {
+  return std::find(kStopWords.begin(), kStopWords.end(), word) != kStopWords.end();
+}
+
+bool is_word_byte(unsigned char c) { return std::isalnum(c) != 0 || c >= 0x80; }
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  std::string word;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    unsigned char c = i < text.size() ? static_cast<unsigned char>(text[i]) : ' ';
+    if (is_word_byte(c)) {
+      word.push_back(static_cast<char>(c < 0x80 ? std::tolower(c) : c));
+    } else if (!word.empty()) {
+      words.push_back(std::move(word));
+      word.clear();
+    }
+  }
+  return words;
+}
+
+// Words are the same when one is the other with an English ending; enough for counting.
+bool same_stem(std::string_view a, std::string_view b) {
+  if (a == b) return true;
+  std::size_t shorter = std::min(a.size(), b.size());
+  if (shorter < 4) return false;
+  std::size_t common = 0;
+  while (common < shorter && a[common] == b[common]) ++common;
+  return common >= 4 && common + 1 >= shorter && std::max(a.size(), b.size()) - common <= 3;
+}
+
+struct Fused {
+  double score = 0;
+  double similarity = 0;
+};
+
+}  // namespace
+
+std::vector<std::string> content_words(std::string_view text) {
+  std::vector<std::string> kept;
+  std::set<std::string> seen;
+  for (std::string& word : words_of(text)) {
+    if (kept.size() >= kWordsMax) break;
+    if (word.size() < 2 || is_stop_word(word) || !seen.insert(word).second) continue;
+    kept.push_back(std::move(word));
+  }
+  return kept;
+}
+
+double relevance_of(const std::vector<RetrievedChunk>& chunks,
+                    const std::vector<std::string>& words) {
+  if (chunks.empty()) return 0;
+  double best = 0;
+  for (const RetrievedChunk& chunk : chunks) best = std::max(best, chunk.similarity);
+  if (words.empty()) return best;
+  // The best chunk's coverage, not the union's: unrelated chunks together contain almost any word.
+  double coverage = 0;
+  for (std::size_t i = 0; i < std::min(chunks.size(), kWordChunks); ++i) {
+    std::vector<std::string> present =
+        words_of(chunks[i].chunk.heading + " " + chunks[i].chunk.text);
+    std::size_t found = 0;
+    for (const std::string& word : words) {
+      found += std::any_of(present.begin(), present.end(),
+                           [&](const std::string& other) { return same_stem(word, other); });
+    }
+    coverage = std::max(coverage, static_cast<double>(found) / static_cast<double>(words.size()));
+  }
+  return std::clamp(best * (1 - kWordWeight) + coverage * kWordWeight, 0.0, 1.0);
+}
+
+Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes,
+                     engine::Engine& engine, const access::RoleTable& roles,
+                     std::string embedding_model, base::BlockingPool& pool)
+    : stores_(stores),
+      indexes_(indexes),
+      engine_(engine),
+      roles_(roles),
+      embedding_model_(std::move(embedding_model)),
+      pool_(pool) {}
+
+Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::string question,
+                                            std::vector<base::VectorStoreId> vector_stores,
+                                            RetrievalOptions options) {
+  std::string head = question.substr(0, kQuestionBytesMax);
+  while (!head.empty() && (static_cast<unsigned char>(head.back()) & 0xC0) == 0x80) head.pop_back();
+  if (head.size() < question.size() && !head.empty() &&
+      static_cast<unsigned char>(head.back()) >= 0xC0) {
+    head.pop_back();
+  }
+  if (head.empty()) co_return Retrieval{};
+  std::vector<std::string> texts;
+  texts.push_back(std::move(head));
+  auto vectors = co_await engine_.embed(context, embedding_model_, std::move(texts));
+  if (!vectors) co_return vectors.take_error();
+  std::vector<float> query = std::move(vectors->at(0));
+  auto found = co_await pool_.run([&]() {
+    return search(context.scope, question, query, std::move(vector_stores), options);
+  });
+  co_return std::move(found);
+}
+
+Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std::string& question,
+                                    const std::vector<float>& query,
+                                    std::vector<base::VectorStoreId> vector_stores,
+                                    const RetrievalOptions& options) {
+  BULKHEAD_TRY(store, stores_.open(scope));
+  if (vector_stores.empty()) {
+    BULKHEAD_TRY(defaults, store->default_vector_stores(scope));
+    for (const auto& record : defaults) vector_stores.push_back(record.id);
+  }
+  Retrieval result;
+  if (vector_stores.empty()) return result;
+
+  BULKHEAD_TRY(candidates, store->candidates(scope, vector_stores));
+  std::vector<base::FileId> files;
+  for (const auto& candidate : candidates) {
+    if (access::decide_document(roles_, scope.principal(), candidate.owner, candidate.access).allowed) {
+      files.push_back(candidate.file);
+    }
+  }
+  result.files_searched = files.size();
+  result.files_withheld = candidates.size() - files.size();
+  if (files.empty()) return result;
+
+  BULKHEAD_TRY(index, indexes_.get(scope, *store));
+  if (index->size() > 0 && index->dimensions() != query.size()) {
+    return Error(engine::EngineError::BadAnswer,
+                 "Documents were indexed with another embedding model. Ask your administrator to "
+                 "re-index them.",
+                 "stored vectors have " + std::to_string(index->dimensions()) +
+                     " dimensions, the embedding model gives " + std::to_string(query.size()));
+  }
+  std::vector<std::string> words = content_words(question);
+  std::vector<vector::Hit> by_vector = index->search(query, files, options.pool);
+  std::vector<storage::LexicalHit> by_text;
+  if (!words.empty()) {
+    BULKHEAD_TRY(hits, store->search_text(scope, words, files, options.pool));
+    by_text = std::move(hits);
+  }
+
+  std::unordered_map<storage::ChunkKey, Fused> fused;
+  for (std::size_t rank = 0; rank < by_vector.size(); ++rank) {
+    Fused& entry = fused[by_vector[rank].key];
+    entry.score += 1 / (kRankConstant + static_cast<double>(rank) + 1);
+    entry.similarity = by_vector[rank].score;
+  }
+  for (std::size_t rank = 0; rank < by_text.size(); ++rank) {
+    fused[by_text[rank].key].score += 1 / (kRankConstant + static_cast<double>(rank) + 1);
+  }
+  std::vector<storage::ChunkKey> order;
+  for (const auto& [key, entry] : fused) order.push_back(key);
+  std::sort(order.begin(), order.end(), [&](storage::ChunkKey a, storage::ChunkKey b) {
+    const Fused& left = fused[a];
+    const Fused& right = fused[b];
+    if (left.score != right.score) return left.score > right.score;
+    if (left.similarity != right.similarity) return left.similarity > right.similarity;
+    return a < b;
+  });
+  if (order.size() > options.results_max) order.resize(options.results_max);
+
+  BULKHEAD_TRY(chunks, store->get_chunks(scope, order));
+  if (chunks.size() != order.size()) {
+    return Error(storage::StorageError::Busy, "Documents changed during the search. Try again.");
+  }
+  std::unordered_map<std::string, std::string> names;
+  constexpr double kBestPossible = 2 / (kRankConstant + 1);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    RetrievedChunk retrieved{.key = order[i],
+                             .chunk = std::move(chunks[i]),
+                             .file_name = {},
+                             .score = fused[order[i]].score / kBestPossible,
+                             .similarity = fused[order[i]].similarity};
+    auto name = names.find(retrieved.chunk.file.str());
+    if (name == names.end()) {
+      BULKHEAD_TRY(file, store->get_file(scope, retrieved.chunk.file));
+      name = names.emplace(retrieved.chunk.file.str(), file.name).first;
+    }
+    retrieved.file_name = name->second;
+    result.chunks.push_back(std::move(retrieved));
+  }
+  result.relevance = relevance_of(result.chunks, words);
+  return result;
+}
+
+}  // namespace bulkhead::rag

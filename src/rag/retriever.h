@@ -1,0 +1,78 @@
+// Retrieval in code, before any prompt exists (invariant I4).
+//
+// The question is embedded and split into words; both the vector index and the text index are asked
+// about exactly the files that (a) are in the given vector stores of this scope's tenant and (b) the
+// scope's principal may read by access::decide_document. The two rankings are fused by reciprocal
+// rank (Cormack, Clarke, Büttcher 2009, k = 60); the winners' texts are unsealed under the tenant's
+// key, and one that does not unseal stops the whole request (invariant I3), it is not skipped.
+//
+// Whether the documents bear on the question is decided here from the scores (`relevance`), never by
+// the model.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "access/decision.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "engine/engine.h"
+#include "storage/store_manager.h"
+#include "vector/index.h"
+
+namespace bulkhead::rag {
+
+struct RetrievedChunk {
+  storage::ChunkKey key = 0;
+  storage::Chunk chunk;
+  std::string file_name;
+  double score = 0;          // fused, in (0, 1]: 1 is first in both rankings
+  double similarity = 0;     // cosine to the question
+};
+
+struct Retrieval {
+  std::vector<RetrievedChunk> chunks;  // best first
+  double relevance = 0;                // see relevance_of
+  std::size_t files_searched = 0;
+  std::size_t files_withheld = 0;      // in the stores, but not readable by this principal
+};
+
+struct RetrievalOptions {
+  std::size_t results_max = 6;
+  std::size_t pool = 32;               // hits taken from each ranking
+};
+
+// How strongly the best hits speak for an answer in the documents, 0..1: the best cosine, lifted by
+// the share of the question's rare words that the best chunks contain. tests/retrieval measures it.
+double relevance_of(const std::vector<RetrievedChunk>& chunks, const std::vector<std::string>& words);
+
+// The words of a question that carry meaning: lower case, no stop words, at most 32.
+std::vector<std::string> content_words(std::string_view text);
+
+class Retriever {
+ public:
+  Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
+            const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool);
+
+  // Searches `vector_stores`; empty means the tenant's default ones.
+  base::Task<base::Result<Retrieval>> retrieve(engine::CallContext context, std::string question,
+                                               std::vector<base::VectorStoreId> vector_stores,
+                                               RetrievalOptions options);
+
+ private:
+  base::Result<Retrieval> search(const tenancy::TenantScope& scope, const std::string& question,
+                                 const std::vector<float>& query,
+                                 std::vector<base::VectorStoreId> vector_stores,
+                                 const RetrievalOptions& options);
+
+  storage::StoreManager& stores_;
+  vector::IndexCache& indexes_;
+  engine::Engine& engine_;
+  const access::RoleTable& roles_;
+  std::string embedding_model_;
+  base::BlockingPool& pool_;
+};
+
+}  // namespace bulkhead::rag
