@@ -8,9 +8,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/task.h"
@@ -52,7 +54,8 @@ class StreamedResponse {
 class Client {
  public:
   Client(Url url, ClientOptions options);
-  ~Client();
+  ~Client();  // any thread; before the reactors it was used on
+  Client(const Client&) = delete;
 
   // Sends and reads a whole answer, at most `body_bytes_max` bytes of body.
   base::Task<base::Result<Response>> request(Request request, std::size_t body_bytes_max,
@@ -65,5 +68,10 @@ class Client {
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };
+
+// One request from a thread that has no reactor (command lines, tests): runs one until the answer
+// is there.
+base::Result<Response> request_blocking(const Url& url, ClientOptions options, Request request,
+                                        std::size_t body_bytes_max);
 
 }  // namespace bulkhead::http

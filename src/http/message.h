@@ -6,6 +6,7 @@
 // repeated Host, absolute targets for other hosts, and percent-encodings that decode to NUL or '/'.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,18 +40,73 @@ base::ErrorName error_name(HttpError code);
 enum class Method : std::uint8_t { Get, Head, Post, Put, Patch, Delete, Options };
 std::string_view method_name(Method method);
 
+// Kept as offsets into one string, so that a message's headers cost two allocations in all. The
+// names are lower case; views stay good until the object is changed or moved.
 class Headers {
  public:
+  using Field = std::pair<std::string_view, std::string_view>;
+
+  // What `all()` gives: for (const auto& [name, value] : headers.all()).
+  class View {
+   public:
+    class Iterator {
+     public:
+      using value_type = Field;
+      using difference_type = std::ptrdiff_t;
+      Iterator() = default;
+      Iterator(const Headers* headers, std::size_t index) : headers_(headers), index_(index) {}
+      Field operator*() const { return headers_->field(index_); }
+      Iterator& operator++() {
+        ++index_;
+        return *this;
+      }
+      Iterator operator++(int) {
+        Iterator before = *this;
+        ++index_;
+        return before;
+      }
+      friend bool operator==(const Iterator&, const Iterator&) = default;
+
+     private:
+      const Headers* headers_ = nullptr;
+      std::size_t index_ = 0;
+    };
+    explicit View(const Headers* headers) : headers_(headers) {}
+    Iterator begin() const { return {headers_, 0}; }
+    Iterator end() const { return {headers_, size()}; }
+    std::size_t size() const { return headers_->entries_.size(); }
+    bool empty() const { return size() == 0; }
+    Field operator[](std::size_t index) const { return headers_->field(index); }
+
+   private:
+    const Headers* headers_;
+  };
+
   void add(std::string_view lower_name, std::string_view value);
   void set(std::string_view lower_name, std::string_view value);
+  void remove(std::string_view lower_name);
   // The only value of this name; nothing when absent or repeated.
   std::optional<std::string_view> single(std::string_view lower_name) const;
   std::size_t count(std::string_view lower_name) const;
-  const std::vector<std::pair<std::string, std::string>>& all() const { return entries_; }
-  void clear() { entries_.clear(); }
+  View all() const { return View(this); }
+  void clear();
+  // Room for `fields` fields of `bytes` bytes in all, so that adding them allocates once.
+  void reserve(std::size_t fields, std::size_t bytes);
 
  private:
-  std::vector<std::pair<std::string, std::string>> entries_;
+  struct Entry {
+    std::uint32_t begin;  // of the name in text_; the value follows it
+    std::uint32_t name_bytes;
+    std::uint32_t value_bytes;
+  };
+  Field field(std::size_t index) const {
+    const Entry& entry = entries_[index];
+    const std::string_view text(text_);
+    return {text.substr(entry.begin, entry.name_bytes),
+            text.substr(entry.begin + entry.name_bytes, entry.value_bytes)};
+  }
+  std::string text_;
+  std::vector<Entry> entries_;
 };
 
 struct Request {
@@ -62,6 +118,9 @@ struct Request {
   std::string body;
   std::string peer;    // "127.0.0.1:50312", or "unix"
   bool secure = false; // arrived over TLS
+  // For the client: may be sent a second time when the first try got no byte of an answer. GET and
+  // HEAD always may.
+  bool idempotent = false;
 
   // The only value of a query parameter; nothing when absent or repeated.
   std::optional<std::string_view> query_value(std::string_view name) const;

@@ -1,7 +1,8 @@
 // HTTP Message Signatures (RFC 9421, algorithm hmac-sha256) with Content-Digest (RFC 9530,
 // sha-256), for the tenant context between Bulkhead's own processes.
 //
-// Covered components: "@method", "@path", "content-digest", and every header whose name begins with
+// Covered components: "@method", "@path", "@query" (both of `Request::target`, so a Client that
+// sends it must have no path of its own), "content-digest", and every header whose name begins with
 // "x-bulkhead-". Parameters: created, expires (created + 30 s), nonce (128 bits), keyid, alg. A
 // message that carries an x-bulkhead- header which is not covered is refused.
 // The receiver rejects what is unsigned, altered, stale (clock skew 5 s) or replayed (nonces are

@@ -39,7 +39,8 @@ class RequestParser {
   int error_status() const;           // 400, 413, 431, 501, 505
   const Request& partial() const;     // after HeadersDone: everything but the body
   bool expects_continue() const;
-  bool keep_alive() const;            // after Done
+  bool keep_alive() const;            // after HeadersDone or Done
+  bool started() const;               // a byte of the next message was seen
   Request take();
 
  private:

@@ -1,0 +1,164 @@
+// A connected socket, plain or TLS, as the base of server and client connections.
+//
+// Reading: one read is kept outstanding almost always ("armed"), also while a handler runs. That
+// costs no system call (Asio reads when the event arrives) and makes the peer's going away visible
+// at once. What arrives is kept up to a bound for whoever asks next.
+// Writing: tried at once with one system call; only when the socket is full does the coroutine wait.
+//
+// On the reactor's thread only. Pending operations hold a shared_ptr to the object.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <coroutine>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http/detail/asio.h"
+#include "http/detail/buffer.h"
+#include "http/detail/reactor_impl.h"
+#include "http/detail/sweeper.h"
+#include "http/detail/tls_session.h"
+#include "http/message.h"
+
+namespace bulkhead::http::detail {
+
+class Stream : public Swept, public std::enable_shared_from_this<Stream> {
+ public:
+  Stream(Reactor& reactor, Socket socket, std::unique_ptr<TlsSession> tls);
+  virtual ~Stream();
+
+  Reactor& reactor() { return reactor_; }
+  bool secure() const { return tls_ != nullptr; }
+
+  // Ends everything: pending reads and writes fail with `why`. With `reset`, the peer gets a RST,
+  // so that it can't take what it has for a whole answer.
+  void cut(HttpError why, bool reset = false);
+  bool is_open() const { return socket_.is_open(); }
+  // TLS close_notify and FIN; the peer may still be read from.
+  void shutdown_send();
+
+  std::string_view input() const { return in_.view(); }
+  void consume(std::size_t bytes) { in_.consume(bytes); }
+  // Keeps a read outstanding, unless one is, the peer has ended, or enough is buffered.
+  void arm_read();
+  // Between messages: gives the memory of a large one back.
+  void trim();
+  bool ended() const { return ended_; }
+  // The peer ended in the orderly way (FIN, with TLS a close_notify before it).
+  bool ended_cleanly() const { return ended_ && !failure_; }
+  HttpError failure() const { return failure_.value_or(HttpError::ConnectionClosed); }
+  std::string tls_failure() const { return tls_ ? tls_->failure() : std::string(); }
+
+  // co_await more_input(): true when input() is not empty, false at the end, on failure or at the
+  // deadline (then `timed_out()`).
+  struct InputAwaiter {
+    Stream& stream;
+    bool await_ready() {
+      if (stream.in_.empty() && stream.plain_left_) stream.decrypt_input();
+      return !stream.in_.empty() || stream.ended_;
+    }
+    void await_suspend(std::coroutine_handle<> handle) {
+      stream.reader_ = handle;
+      stream.arm_read();
+    }
+    bool await_resume() const { return !stream.in_.empty(); }
+  };
+  InputAwaiter more_input() { return InputAwaiter{*this}; }
+
+  // co_await fresh_input(): as more_input(), for a caller that leaves an incomplete head where it
+  // is: waits until there is more than now.
+  struct FreshInputAwaiter {
+    Stream& stream;
+    std::size_t seen;
+    bool await_ready() {
+      if (stream.plain_left_) stream.decrypt_input();
+      return stream.in_.size() > seen || stream.ended_;
+    }
+    void await_suspend(std::coroutine_handle<> handle) {
+      stream.reader_ = handle;
+      stream.arm_read();
+    }
+    bool await_resume() const { return stream.in_.size() > seen; }
+  };
+  FreshInputAwaiter fresh_input() { return FreshInputAwaiter{*this, in_.size()}; }
+  bool timed_out() const { return timed_out_; }
+  void clear_timed_out() { timed_out_ = false; }
+
+  // True when the peer has filled the buffer and nothing more is read until some is consumed.
+  bool input_full() const;
+
+  // co_await write(...): false when the connection failed. The bytes must stay until then.
+  struct WriteAwaiter {
+    Stream& stream;
+    std::array<std::string_view, 3> parts;
+    std::coroutine_handle<> handle;
+    bool failed = false;
+    bool await_ready() { return stream.advance_write(*this); }
+    void await_suspend(std::coroutine_handle<> awaiting);
+    bool await_resume() const { return !failed; }
+  };
+  WriteAwaiter write(std::string_view first, std::string_view second = {},
+                     std::string_view third = {}) {
+    return WriteAwaiter{*this, {first, second, third}, nullptr};
+  }
+  std::uint64_t bytes_sent() const { return bytes_sent_; }
+  void set_write_stall_max(std::chrono::milliseconds time) { write_stall_max_ = time; }
+
+  // co_await secure_handshake(): plain streams are done at once.
+  struct HandshakeAwaiter {
+    Stream& stream;
+    bool await_ready() { return !stream.tls_ || stream.advance_handshake(); }
+    void await_suspend(std::coroutine_handle<> handle) {
+      stream.reader_ = handle;
+      stream.arm_read();
+    }
+    bool await_resume() const { return !stream.ended_ && !stream.timed_out_; }
+  };
+  HandshakeAwaiter secure_handshake() { return HandshakeAwaiter{*this}; }
+
+  void on_deadline() override;
+
+ protected:
+  // Bytes or the end arrived while nobody waited for them.
+  virtual void on_input() = 0;
+
+ private:
+  void on_read(error_code error, std::size_t bytes);
+  bool advance_handshake();  // true when over, well or badly
+  void decrypt_input();
+  bool advance_write(WriteAwaiter& write);  // true when over, well or badly
+  bool advance_plain(WriteAwaiter& write);
+  bool advance_secure(WriteAwaiter& write);
+  // Bytes sent; 0 when the socket is full; negative on failure.
+  std::ptrdiff_t send_now(const iovec* parts, std::size_t count);
+  bool flush_cipher();  // false: socket full or failed
+  void wait_writable();
+  void end(std::optional<HttpError> why);
+  void resume_reader();
+
+  Reactor& reactor_;
+  Socket socket_;
+  std::unique_ptr<TlsSession> tls_;
+  Buffer in_;          // plaintext
+  Buffer cipher_in_;   // TLS only
+  std::string cipher_out_;
+  std::size_t cipher_sent_ = 0;
+  std::coroutine_handle<> reader_;
+  WriteAwaiter* writer_ = nullptr;
+  std::chrono::milliseconds write_stall_max_{30'000};
+  std::optional<HttpError> failure_;
+  std::uint64_t bytes_sent_ = 0;
+  bool read_armed_ = false;
+  bool read_filled_ = false;  // the last read took all its room: more is coming
+  bool plain_left_ = false;   // decryption stopped at the bound
+  bool write_waiting_ = false;
+  bool handshake_over_ = false;
+  bool ended_ = false;
+  bool timed_out_ = false;
+};
+
+}  // namespace bulkhead::http::detail
