@@ -1,0 +1,173 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+namespace bulkhead::base {
+
+namespace {
+
+Error io_error(const std::filesystem::path& path, const char* what) {
+  int code = errno;
+  FileError kind = code == ENOENT                     ? FileError::NotFound
+                   : code == EACCES || code == EPERM  ? FileError::Permission
+                                                      : FileError::Io;
+  return Error(kind, std::string(what) + " failed: " + std::strerror(code), path.string());
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// Reads to the end in pieces, never more than one byte over the bound.
+template <typename Append>
+Result<void> read_all(int fd, const std::filesystem::path& path, std::size_t bytes_max,
+                      Append append) {
+  std::vector<char> piece(64 << 10);
+  std::size_t total = 0;
+  while (true) {
+    ssize_t got = ::read(fd, piece.data(), std::min(piece.size(), bytes_max + 1 - total));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return io_error(path, "Reading the file");
+    if (got == 0) break;
+    total += static_cast<std::size_t>(got);
+    if (total > bytes_max) {
+      wipe(piece.data(), piece.size());
+      return Error(FileError::TooLarge,
+                   "The file is larger than " + std::to_string(bytes_max) + " bytes.", path.string());
+    }
+    append(std::string_view(piece.data(), static_cast<std::size_t>(got)));
+  }
+  wipe(piece.data(), piece.size());
+  return Result<void>();
+}
+
+Result<void> write_all(int fd, std::string_view content, const std::filesystem::path& path) {
+  while (!content.empty()) {
+    ssize_t put = ::write(fd, content.data(), content.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return io_error(path, "Writing the file");
+    content.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return Result<void>();
+}
+
+Result<void> sync_folder(const std::filesystem::path& folder) {
+  Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0 || ::fsync(fd.get()) != 0) return io_error(folder, "Syncing the folder");
+  return Result<void>();
+}
+
+}  // namespace
+
+ErrorName error_name(FileError code) {
+  switch (code) {
+    case FileError::NotFound: return {"file", "not_found"};
+    case FileError::Permission: return {"file", "permission"};
+    case FileError::TooLarge: return {"file", "too_large"};
+    case FileError::TooOpen: return {"file", "too_open"};
+    case FileError::Io: return {"file", "io"};
+  }
+  return {"file", "unknown"};
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max) {
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return io_error(path, "Opening the file");
+  std::string content;
+  BULKHEAD_CHECK_OK(read_all(fd.get(), path, bytes_max,
+                             [&content](std::string_view piece) { content += piece; }));
+  return content;
+}
+
+Result<Secret> read_secret_file(const std::filesystem::path& path, std::size_t bytes_max) {
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (fd.get() < 0) {
+    if (errno == ELOOP) {
+      return Error(FileError::TooOpen, "The secret file is a symbolic link; name the file itself.",
+                   path.string());
+    }
+    return io_error(path, "Opening the secret file");
+  }
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return io_error(path, "Examining the secret file");
+  if (!S_ISREG(info.st_mode)) {
+    return Error(FileError::TooOpen, "The secret file is not a regular file.", path.string());
+  }
+  if ((info.st_mode & 077) != 0) {
+    return Error(FileError::TooOpen,
+                 "Others may read the secret file " + path.string() + "; run chmod 600 on it.",
+                 path.string());
+  }
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
+    return Error(FileError::TooOpen,
+                 "The secret file " + path.string() + " belongs to another user; chown it.",
+                 path.string());
+  }
+  Secret buffer(bytes_max + 1);
+  std::size_t used = 0;
+  BULKHEAD_CHECK_OK(read_all(fd.get(), path, bytes_max, [&](std::string_view piece) {
+    std::memcpy(buffer.writable() + used, piece.data(), piece.size());
+    used += piece.size();
+  }));
+  if (used > 0 && buffer.reveal()[used - 1] == '\n') --used;
+  return Secret::copy_of(buffer.reveal().first(used));
+}
+
+Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,
+                                   unsigned mode) {
+  std::string temporary = path.string() + ".XXXXXX";
+  Descriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (fd.get() < 0) return io_error(path, "Making a temporary file beside it");
+  auto give_up = [&](Error error) {
+    ::unlink(temporary.c_str());
+    return error;
+  };
+  if (::fchmod(fd.get(), mode) != 0) return give_up(io_error(path, "Setting the mode"));
+  if (auto written = write_all(fd.get(), content, path); !written) return give_up(written.take_error());
+  if (::fsync(fd.get()) != 0) return give_up(io_error(path, "Syncing the file"));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(io_error(path, "Renaming the file"));
+  std::filesystem::path folder = path.parent_path();
+  return sync_folder(folder.empty() ? "." : folder);
+}
+
+Result<void> make_private_directory(const std::filesystem::path& path) {
+  std::error_code failed;
+  if (!std::filesystem::exists(path, failed)) {
+    std::filesystem::path parent = path.parent_path();
+    if (!parent.empty() && parent != path && !std::filesystem::exists(parent, failed)) {
+      BULKHEAD_CHECK_OK(make_private_directory(parent));
+    }
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+      return io_error(path, "Making the folder");
+    }
+  }
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return io_error(path, "Examining the folder");
+  if (!S_ISDIR(info.st_mode)) {
+    return Error(FileError::Io, "There is a file where a folder is needed: " + path.string(),
+                 path.string());
+  }
+  if ((info.st_mode & 022) != 0) {
+    return Error(FileError::TooOpen,
+                 "Others may write to the folder " + path.string() + "; run chmod go-w on it.",
+                 path.string());
+  }
+  return Result<void>();
+}
+
+}  // namespace bulkhead::base
