@@ -107,6 +107,7 @@ struct RequestParser::Impl {
   int status = 0;
   bool expects_continue = false;
   bool keep_alive = true;
+  bool skipped_empty_line = false;
 
   bool fail(HttpError code, int http_status, std::string_view message) {
     error.emplace(code, std::string(message));
@@ -131,16 +132,22 @@ bool RequestParser::Impl::feed_head(std::string_view data, std::size_t& consumed
   if (before != 0) {
     pending_head.append(data);
     text = pending_head;
-  } else if (progress.line_begin == 0 && data.starts_with("\r\n")) {
-    // RFC 9112 section 2.2: one empty line before a request is ignored.
-    text.remove_prefix(2);
-    consumed = 2;
   }
-  const std::size_t skipped = consumed;
+  std::size_t skipped = 0;
+  if (!skipped_empty_line && text.starts_with("\r\n")) {
+    // RFC 9112 section 2.2: one empty line before a request is ignored.
+    skipped_empty_line = true;
+    skipped = 2;
+    text.remove_prefix(skipped);
+  }
   std::size_t head_bytes = 0;
   switch (detail::scan_head(text, head_limits, progress, head_bytes)) {
     case detail::HeadScan::Incomplete:
-      if (before == 0) pending_head.assign(text);
+      if (before == 0) {
+        pending_head.assign(text);
+      } else {
+        pending_head.erase(0, skipped);
+      }
       consumed = data.size();
       return false;
     case detail::HeadScan::BareLineFeed:
@@ -321,6 +328,7 @@ Request RequestParser::take() {
   impl_->request = Request();
   impl_->phase = Impl::Phase::Head;
   impl_->progress = detail::HeadProgress();
+  impl_->skipped_empty_line = false;
   return request;
 }
 
