@@ -180,6 +180,8 @@ class TenantStore {
   // Grows with every change of files, chunks, attachments or access lists; in-memory indexes and
   // candidate lists are re-read when it moved.
   virtual std::uint64_t content_version() const = 0;
+  // Grows only when chunks change: access lists and attachments don't make an index stale.
+  virtual std::uint64_t vectors_version() const { return content_version(); }
 
   // API keys of this tenant.
   virtual Result<void> put_api_key(const Scope&, const identity::ApiKeyRecord& key) = 0;

@@ -1,0 +1,162 @@
+// SqliteStore: kept chats and API keys.
+#include <limits>
+
+#include "storage/api_key_rows.h"
+#include "storage/record_json.h"
+#include "storage/seal.h"
+#include "storage/sqlite_error.h"
+#include "storage/sqlite_store.h"
+#include "storage/tenant_schema.h"
+
+namespace bulkhead::storage {
+namespace {
+
+// Columns: id, owner, model, created, expires, metadata_box.
+base::Result<ChatRecord> chat_from_row(const Statement& row, const RecordSealer& sealer) {
+  auto id = base::ChatId::parse(row.text(0));
+  if (!id) return damaged("a chat");
+  ChatRecord chat{.id = std::move(*id)};
+  chat.owner = row.text(1);
+  chat.model = row.text(2);
+  chat.created = row.integer(3);
+  chat.expires = row.integer(4);
+  BULKHEAD_TRY(metadata, sealer.open_text({RecordKind::ChatMetadata, chat.id.str()}, row.blob(5)));
+  chat.metadata_json = std::move(metadata);
+  return chat;
+}
+
+}  // namespace
+
+base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& chat) {
+  BULKHEAD_TRY(use, writing(scope));
+  const RecordSealer sealer(scope);
+  const std::string& id = chat.id.str();
+  const base::Bytes metadata = sealer.seal({RecordKind::ChatMetadata, id}, chat.metadata_json);
+  const base::Bytes messages = sealer.seal({RecordKind::ChatMessages, id}, chat.messages_json);
+  const base::Bytes completion =
+      sealer.seal({RecordKind::ChatCompletion, id}, chat.completion_json);
+  // Another owner's chat is not overwritten: an id can't be taken over.
+  Statement upsert = use->prepare(
+      "INSERT INTO chats (id, owner, model, created, expires, metadata_box, messages_box, "
+      "completion_box) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+      "ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, "
+      "metadata_box = excluded.metadata_box, messages_box = excluded.messages_box, "
+      "completion_box = excluded.completion_box WHERE owner = excluded.owner RETURNING no");
+  upsert.bind(id, chat.owner, chat.model, chat.created, chat.expires, metadata, messages,
+              completion);
+  BULKHEAD_TRY(written, upsert.step());
+  if (!written) {
+    return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
+                       "chat " + id + " belongs to another user");
+  }
+  return upsert.run();
+}
+
+// An expired chat is gone from the moment it expires, not from the sweep that removes it.
+base::Result<ChatRecord> SqliteStore::get_chat(const Scope& scope, const base::ChatId& id) {
+  BULKHEAD_TRY(use, reading(scope));
+  Statement query = use->prepare(
+      "SELECT id, owner, model, created, expires, metadata_box, messages_box, completion_box "
+      "FROM chats WHERE id = ?1 AND (expires = 0 OR expires > ?2)");
+  query.bind(id.str(), clock_.unix_seconds());
+  BULKHEAD_TRY(row, query.step());
+  if (!row) return not_found("chat");
+  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(chat, chat_from_row(query, sealer));
+  BULKHEAD_TRY(messages, sealer.open_text({RecordKind::ChatMessages, id.str()}, query.blob(6)));
+  BULKHEAD_TRY(completion, sealer.open_text({RecordKind::ChatCompletion, id.str()}, query.blob(7)));
+  chat.messages_json = std::move(messages);
+  chat.completion_json = std::move(completion);
+  return chat;
+}
+
+base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope,
+                                                              std::string_view owner,
+                                                              const Page& page) {
+  BULKHEAD_TRY(use, reading(scope));
+  const std::int64_t edge = page.ascending ? std::numeric_limits<std::int64_t>::min()
+                                           : std::numeric_limits<std::int64_t>::max();
+  std::int64_t created = edge;
+  std::int64_t no = edge;
+  if (page.after) {
+    Statement start = use->prepare(
+        "SELECT created, no FROM chats WHERE id = ?1 AND (?2 = '' OR owner = ?2)");
+    start.bind(*page.after, owner);
+    BULKHEAD_TRY(row, start.step());
+    if (!row) return not_found("chat to continue after");
+    created = start.integer(0);
+    no = start.integer(1);
+  }
+  Statement query =
+      page.ascending
+          ? use->prepare("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                         "WHERE (created, no) > (?1, ?2) AND (?4 = '' OR owner = ?4) "
+                         "AND (expires = 0 OR expires > ?5) ORDER BY created, no LIMIT ?3")
+          : use->prepare("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                         "WHERE (created, no) < (?1, ?2) AND (?4 = '' OR owner = ?4) "
+                         "AND (expires = 0 OR expires > ?5) "
+                         "ORDER BY created DESC, no DESC LIMIT ?3");
+  query.bind(created, no, page_rows(page), owner, clock_.unix_seconds());
+  const RecordSealer sealer(scope);
+  std::vector<ChatRecord> chats;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return chats;
+    BULKHEAD_TRY(chat, chat_from_row(query, sealer));
+    chats.push_back(std::move(chat));
+  }
+}
+
+base::Result<void> SqliteStore::delete_chat(const Scope& scope, const base::ChatId& id) {
+  BULKHEAD_TRY(use, writing(scope));
+  {
+    Statement remove = use->prepare("DELETE FROM chats WHERE id = ?1 RETURNING no");
+    remove.bind(id.str());
+    BULKHEAD_TRY(found, remove.step());
+    if (!found) return not_found("chat");
+    BULKHEAD_CHECK_OK(remove.run());
+  }
+  (void)use->checkpoint().ok();
+  return {};
+}
+
+base::Result<std::size_t> SqliteStore::delete_expired_chats(const Scope& scope, std::int64_t now) {
+  BULKHEAD_TRY(use, writing(scope));
+  std::size_t removed = 0;
+  {
+    Statement remove = use->prepare(
+        "DELETE FROM chats WHERE expires > 0 AND expires <= ?1 RETURNING no");
+    remove.bind(now);
+    while (true) {
+      BULKHEAD_TRY(row, remove.step());
+      if (!row) break;
+      ++removed;
+    }
+  }
+  if (removed > 0) (void)use->checkpoint().ok();
+  return removed;
+}
+
+base::Result<void> SqliteStore::put_api_key(const Scope& scope, const identity::ApiKeyRecord& key) {
+  BULKHEAD_TRY(use, writing(scope));
+  return insert_api_key(*use, key);
+}
+
+base::Result<std::vector<identity::ApiKeyRecord>> SqliteStore::list_api_keys(const Scope& scope) {
+  BULKHEAD_TRY(use, reading(scope));
+  return all_api_keys(*use);
+}
+
+base::Result<void> SqliteStore::revoke_api_key(const Scope& scope, const base::ApiKeyId& id) {
+  BULKHEAD_TRY(use, writing(scope));
+  return mark_api_key_revoked(*use, id);
+}
+
+std::optional<base::Result<SqliteStore::FoundApiKey>> SqliteStore::try_find_api_key(
+    const base::ApiKeyId& id) {
+  std::unique_lock lock(main_mutex_, std::try_to_lock);
+  if (!lock || shut_) return std::nullopt;
+  return read_api_key(*main_, id);
+}
+
+}  // namespace bulkhead::storage

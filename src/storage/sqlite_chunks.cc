@@ -1,0 +1,261 @@
+// SqliteStore: chunks, their vectors and the text index.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "storage/record_json.h"
+#include "storage/seal.h"
+#include "storage/search_words.h"
+#include "storage/sqlite_error.h"
+#include "storage/sqlite_store.h"
+#include "storage/tenant_schema.h"
+
+namespace bulkhead::storage {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "vectors are stored little endian");
+
+// What a chunk's seal holds: page, begin, end, tokens, heading's length (u32, little endian each),
+// heading, text. The place in the document is sealed too, because citations are made from it.
+constexpr std::size_t kChunkHeadBytes = 5 * sizeof(std::uint32_t);
+
+base::Bytes pack(const Chunk& chunk) {
+  const std::uint32_t head[5] = {chunk.page, chunk.begin, chunk.end, chunk.tokens,
+                                 static_cast<std::uint32_t>(chunk.heading.size())};
+  base::Bytes out(kChunkHeadBytes + chunk.heading.size() + chunk.text.size());
+  std::memcpy(out.data(), head, kChunkHeadBytes);
+  std::copy(chunk.heading.begin(), chunk.heading.end(), out.begin() + kChunkHeadBytes);
+  std::copy(chunk.text.begin(), chunk.text.end(),
+            out.begin() + kChunkHeadBytes + static_cast<std::ptrdiff_t>(chunk.heading.size()));
+  return out;
+}
+
+base::Result<Chunk> unpack(base::ByteView packed, base::FileId file, std::uint32_t ordinal) {
+  std::uint32_t head[5];
+  if (packed.size() < kChunkHeadBytes) return damaged("a chunk");
+  std::memcpy(head, packed.data(), kChunkHeadBytes);
+  const std::string_view rest = base::as_text(packed.subspan(kChunkHeadBytes));
+  if (head[4] > rest.size()) return damaged("a chunk");
+  Chunk chunk{.file = std::move(file), .ordinal = ordinal};
+  chunk.page = head[0];
+  chunk.begin = head[1];
+  chunk.end = head[2];
+  chunk.tokens = head[3];
+  chunk.heading = rest.substr(0, head[4]);
+  chunk.text = rest.substr(head[4]);
+  return chunk;
+}
+
+base::ByteView vector_bytes(const std::vector<float>& vector) {
+  return {reinterpret_cast<const std::uint8_t*>(vector.data()), vector.size() * sizeof(float)};
+}
+
+base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& sealer,
+                                std::int64_t batch, const Chunk& chunk,
+                                const std::vector<float>& vector) {
+  const ChunkKey key = chunk_key(batch, chunk.ordinal);
+  const auto generation = static_cast<std::uint64_t>(batch);
+  base::Bytes packed = pack(chunk);
+  const base::Bytes box =
+      sealer.seal({RecordKind::ChunkText, chunk.file.str(), chunk.ordinal, generation}, packed);
+  base::wipe(packed);
+  BULKHEAD_CHECK_OK(
+      database.prepare("INSERT INTO chunks (key, box) VALUES (?1, ?2)").bind(key, box).run());
+  const base::Bytes vector_box =
+      sealer.seal({RecordKind::ChunkVector, chunk.file.str(), chunk.ordinal, generation},
+                  vector_bytes(vector));
+  BULKHEAD_CHECK_OK(database.prepare("INSERT INTO chunk_vectors (key, box) VALUES (?1, ?2)")
+                        .bind(key, vector_box)
+                        .run());
+  return database.prepare("INSERT INTO chunk_text (rowid, heading, body) VALUES (?1, ?2, ?3)")
+      .bind(key, chunk.heading, chunk.text)
+      .run();
+}
+
+base::Error bad_batch(std::string detail) {
+  return base::Error(StorageError::TooLarge,
+                     "The document can't be indexed in one piece. Split it into smaller files.",
+                     std::move(detail));
+}
+
+base::Result<void> check_batch(const base::FileId& file, const std::vector<Chunk>& chunks,
+                               const std::vector<std::vector<float>>& vectors) {
+  if (chunks.size() != vectors.size()) return bad_batch("chunks and vectors differ in number");
+  if (chunks.size() > kChunksPerFileMax) return bad_batch("more chunks than a file may have");
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    if (chunks[i].file != file) return bad_batch("a chunk of another file");
+    if (chunks[i].ordinal >= kChunksPerFileMax) return bad_batch("ordinal out of range");
+    if (vectors[i].size() != vectors[0].size()) return bad_batch("vectors differ in dimensions");
+  }
+  return {};
+}
+
+}  // namespace
+
+base::Result<void> SqliteStore::drop_batch(SqliteDatabase& database, std::int64_t batch) {
+  const ChunkKey first = chunk_key(batch, 0);
+  const ChunkKey last = chunk_key(batch, kChunksPerFileMax - 1);
+  {
+    Statement keys = database.prepare("SELECT key FROM chunks WHERE key BETWEEN ?1 AND ?2");
+    keys.bind(first, last);
+    while (true) {
+      BULKHEAD_TRY(row, keys.step());
+      if (!row) break;
+      BULKHEAD_CHECK_OK(
+          database.prepare("DELETE FROM chunk_text WHERE rowid = ?1").bind(keys.integer(0)).run());
+    }
+  }
+  BULKHEAD_CHECK_OK(
+      database.prepare("DELETE FROM chunks WHERE key BETWEEN ?1 AND ?2").bind(first, last).run());
+  BULKHEAD_CHECK_OK(database.prepare("DELETE FROM chunk_vectors WHERE key BETWEEN ?1 AND ?2")
+                        .bind(first, last)
+                        .run());
+  BULKHEAD_CHECK_OK(database.prepare("DELETE FROM batches WHERE batch = ?1").bind(batch).run());
+  // A delete leaves a tombstone beside the words; only a merge of the whole index removes them.
+  // (FTS5's secure-delete removes them one by one: measured thirty times slower.)
+  return database.prepare("INSERT INTO chunk_text (chunk_text) VALUES ('optimize')").run();
+}
+
+base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::FileId& file,
+                                               const std::vector<Chunk>& chunks,
+                                               const std::vector<std::vector<float>>& vectors) {
+  BULKHEAD_CHECK_OK(check(scope));
+  BULKHEAD_CHECK_OK(check_batch(file, chunks, vectors));
+  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  std::int64_t no = 0;
+  std::int64_t old_batch = 0;
+  {
+    Statement query = use->prepare("SELECT no, batch FROM files WHERE id = ?1");
+    query.bind(file.str());
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return not_found("file");
+    no = query.integer(0);
+    old_batch = query.integer(1);
+  }
+  if (old_batch != 0) BULKHEAD_CHECK_OK(drop_batch(*use, old_batch));
+  std::int64_t batch = 0;
+  if (!chunks.empty()) {
+    {
+      Statement insert =
+          use->prepare("INSERT INTO batches (file_no, chunks) VALUES (?1, ?2) RETURNING batch");
+      insert.bind(no, static_cast<std::uint64_t>(chunks.size()));
+      BULKHEAD_TRY(row, insert.step());
+      if (row) batch = insert.integer(0);
+      BULKHEAD_CHECK_OK(insert.run());
+    }
+    const RecordSealer sealer(scope);
+    for (std::size_t i = 0; i < chunks.size(); ++i) {
+      BULKHEAD_CHECK_OK(insert_chunk(*use, sealer, batch, chunks[i], vectors[i]));
+    }
+  }
+  BULKHEAD_CHECK_OK(
+      use->prepare("UPDATE files SET batch = ?2 WHERE no = ?1").bind(no, batch).run());
+  BULKHEAD_TRY(versions, moved(*use, true));
+  BULKHEAD_CHECK_OK(transaction.commit());
+  publish(versions);
+  if (old_batch != 0) (void)use->checkpoint().ok();
+  return {};
+}
+
+base::Result<bool> SqliteStore::has_chunks(const Scope& scope, const base::FileId& file) {
+  BULKHEAD_TRY(use, reading(scope));
+  Statement query = use->prepare("SELECT batch FROM files WHERE id = ?1");
+  query.bind(file.str());
+  BULKHEAD_TRY(row, query.step());
+  if (!row) return not_found("file");
+  return query.integer(0) != 0;
+}
+
+base::Result<std::vector<Chunk>> SqliteStore::get_chunks(const Scope& scope,
+                                                         const std::vector<ChunkKey>& keys) {
+  BULKHEAD_TRY(use, reading(scope));
+  const RecordSealer sealer(scope);
+  std::vector<Chunk> chunks;
+  chunks.reserve(keys.size());
+  for (ChunkKey key : keys) {
+    Statement query = use->prepare(
+        "SELECT f.id, c.box FROM chunks c JOIN batches b ON b.batch = ?2 "
+        "JOIN files f ON f.no = b.file_no WHERE c.key = ?1");
+    query.bind(key, batch_of(key));
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return not_found("chunk");
+    auto file = base::FileId::parse(query.text(0));
+    if (!file) return damaged("a file");
+    BULKHEAD_TRY(packed, sealer.open({RecordKind::ChunkText, file->str(), ordinal_of(key),
+                                      static_cast<std::uint64_t>(batch_of(key))},
+                                     query.blob(1)));
+    auto chunk = unpack(packed, std::move(*file), ordinal_of(key));
+    base::wipe(packed);
+    if (!chunk) return chunk.take_error();
+    chunks.push_back(std::move(*chunk));
+  }
+  return chunks;
+}
+
+base::Result<void> SqliteStore::for_each_vector(
+    const Scope& scope, const std::function<void(ChunkKey, const base::FileId&, const float*,
+                                                 std::size_t)>& visit) {
+  BULKHEAD_TRY(use, reading(scope));
+  const RecordSealer sealer(scope);
+  Statement batches = use->prepare(
+      "SELECT b.batch, f.id FROM batches b JOIN files f ON f.no = b.file_no ORDER BY b.batch");
+  std::vector<float> vector;
+  while (true) {
+    BULKHEAD_TRY(more, batches.step());
+    if (!more) return {};
+    const std::int64_t batch = batches.integer(0);
+    const auto file = base::FileId::parse(batches.text(1));
+    if (!file) return damaged("a file");
+    Statement rows = use->prepare(
+        "SELECT key, box FROM chunk_vectors WHERE key BETWEEN ?1 AND ?2 ORDER BY key");
+    rows.bind(chunk_key(batch, 0), chunk_key(batch, kChunksPerFileMax - 1));
+    while (true) {
+      BULKHEAD_TRY(row, rows.step());
+      if (!row) break;
+      const ChunkKey key = rows.integer(0);
+      BULKHEAD_TRY(bytes, sealer.open({RecordKind::ChunkVector, file->str(), ordinal_of(key),
+                                       static_cast<std::uint64_t>(batch)},
+                                      rows.blob(1)));
+      if (bytes.size() % sizeof(float) != 0) return damaged("a vector");
+      vector.resize(bytes.size() / sizeof(float));
+      if (!bytes.empty()) std::memcpy(vector.data(), bytes.data(), bytes.size());
+      visit(key, *file, vector.data(), vector.size());
+    }
+  }
+}
+
+base::Result<std::vector<LexicalHit>> SqliteStore::search_text(
+    const Scope& scope, const std::vector<std::string>& words,
+    const std::vector<base::FileId>& files, std::size_t limit) {
+  BULKHEAD_TRY(use, reading(scope));
+  std::vector<LexicalHit> hits;
+  const std::string match = match_any_of(words);
+  if (match.empty() || limit == 0) return hits;
+
+  std::vector<std::int64_t> batches;
+  batches.reserve(files.size());
+  for (const base::FileId& file : files) {
+    Statement query = use->prepare("SELECT batch FROM files WHERE id = ?1 AND batch <> 0");
+    query.bind(file.str());
+    BULKHEAD_TRY(row, query.step());
+    if (row) batches.push_back(query.integer(0));
+  }
+  if (batches.empty()) return hits;
+  std::sort(batches.begin(), batches.end());
+
+  // The filter stands before the ranking: bm25 runs for the allowed rows only. The shift is
+  // kOrdinalBits.
+  static_assert(kOrdinalBits == 20);
+  Statement query = use->prepare(
+      "SELECT rowid, bm25(chunk_text) AS cost FROM chunk_text WHERE chunk_text MATCH ?1 "
+      "AND in_set(?2, rowid >> 20) ORDER BY cost, rowid LIMIT ?3");
+  query.bind(match, &batches, static_cast<std::uint64_t>(std::min<std::size_t>(limit, 1'000)));
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return hits;
+    hits.push_back({.key = query.integer(0), .score = -query.real(1)});
+  }
+}
+
+}  // namespace bulkhead::storage

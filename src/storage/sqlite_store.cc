@@ -1,0 +1,143 @@
+#include "storage/sqlite_store.h"
+
+#include <algorithm>
+
+#include "storage/sqlite_error.h"
+#include "storage/tenant_schema.h"
+
+namespace bulkhead::storage {
+namespace {
+
+base::Error tenant_gone(const base::TenantId& tenant) {
+  return base::Error(StorageError::TenantGone,
+                     "This tenant was suspended or its store was closed. Retry, or ask your operator "
+                     "about the tenant's state.",
+                     "store of " + tenant.str() + " is closed or the scope was cut");
+}
+
+base::Result<std::uint64_t> read_meta(SqliteDatabase& database, std::string_view name) {
+  Statement query = database.prepare("SELECT value FROM meta WHERE name = ?1");
+  query.bind(name);
+  BULKHEAD_TRY(row, query.step());
+  if (!row) {
+    return base::Error(StorageError::Corrupt,
+                       "The store is damaged and was not used. Ask your operator to restore it from "
+                       "a backup.",
+                       "meta row " + std::string(name) + " is missing");
+  }
+  return query.count(0);
+}
+
+base::Result<std::uint64_t> increment_meta(SqliteDatabase& database, std::string_view name) {
+  BULKHEAD_CHECK_OK(
+      database.prepare("UPDATE meta SET value = value + 1 WHERE name = ?1").bind(name).run());
+  return read_meta(database, name);
+}
+
+// The versions only ever grow, whatever the order in which commits are published.
+void raise(std::atomic<std::uint64_t>& version, std::uint64_t to) {
+  std::uint64_t seen = version.load();
+  while (seen < to && !version.compare_exchange_weak(seen, to)) {
+  }
+}
+
+}  // namespace
+
+std::int64_t page_rows(const Page& page) {
+  return static_cast<std::int64_t>(std::clamp<std::size_t>(page.limit, 1, 101));
+}
+
+base::Result<std::shared_ptr<SqliteStore>> SqliteStore::open(const Scope& scope,
+                                                             std::filesystem::path path,
+                                                             const base::Clock& clock) {
+  if (!scope.alive()) return tenant_gone(scope.tenant());
+  BULKHEAD_TRY(database, open_tenant_database(path, scope.key(crypto::Purpose::Database),
+                                              SqliteDatabase::Mode::Create));
+  BULKHEAD_TRY(content, read_meta(*database, "content_version"));
+  BULKHEAD_TRY(vectors, read_meta(*database, "vectors_version"));
+  std::shared_ptr<SqliteStore> store(
+      new SqliteStore(scope.tenant(), std::move(path), clock, std::move(database)));
+  store->publish({.content = content, .vectors = vectors});
+  return store;
+}
+
+SqliteStore::SqliteStore(base::TenantId tenant, std::filesystem::path path,
+                         const base::Clock& clock, std::unique_ptr<SqliteDatabase> main)
+    : tenant_(std::move(tenant)), path_(std::move(path)), clock_(clock), main_(std::move(main)) {}
+
+SqliteStore::~SqliteStore() = default;
+
+void SqliteStore::shut() {
+  std::scoped_lock both(main_mutex_, reader_mutex_);
+  shut_ = true;
+  reader_.reset();
+  main_.reset();
+}
+
+base::Result<void> SqliteStore::check(const Scope& scope) const {
+  if (scope.tenant() != tenant_) {
+    return base::Error(StorageError::ScopeMismatch,
+                       "The request does not belong to this store. Tell your operator.",
+                       "scope of " + scope.tenant().str() + " used on the store of " +
+                           tenant_.str());
+  }
+  if (!scope.alive()) return tenant_gone(tenant_);
+  return {};
+}
+
+base::Result<SqliteStore::Use> SqliteStore::writing(const Scope& scope) {
+  BULKHEAD_CHECK_OK(check(scope));
+  std::unique_lock lock(main_mutex_);
+  if (shut_) return tenant_gone(tenant_);
+  return Use{std::move(lock), main_.get()};
+}
+
+base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
+  BULKHEAD_CHECK_OK(check(scope));
+  if (std::unique_lock lock(main_mutex_, std::try_to_lock); lock) {
+    if (shut_) return tenant_gone(tenant_);
+    return Use{std::move(lock), main_.get()};
+  }
+  std::unique_lock lock(reader_mutex_);
+  if (shut_) return tenant_gone(tenant_);
+  if (!reader_) {
+    BULKHEAD_TRY(opened, open_tenant_database(path_, scope.key(crypto::Purpose::Database),
+                                              SqliteDatabase::Mode::ReadOnly));
+    reader_ = std::move(opened);
+  }
+  return Use{std::move(lock), reader_.get()};
+}
+
+base::Result<SqliteStore::Versions> SqliteStore::moved(SqliteDatabase& database,
+                                                       bool vectors_too) {
+  Versions versions;
+  BULKHEAD_TRY(content, increment_meta(database, "content_version"));
+  versions.content = content;
+  if (vectors_too) {
+    BULKHEAD_TRY(vectors, increment_meta(database, "vectors_version"));
+    versions.vectors = vectors;
+  }
+  return versions;
+}
+
+void SqliteStore::publish(const Versions& versions) {
+  raise(content_version_, versions.content);
+  raise(vectors_version_, versions.vectors);
+}
+
+void SqliteStore::set_pages_max(std::int64_t pages) {
+  std::scoped_lock lock(main_mutex_);
+  if (main_) main_->set_pages_max(pages);
+}
+
+std::uint64_t SqliteStore::memory_bytes() {
+  std::scoped_lock both(main_mutex_, reader_mutex_);
+  return (main_ ? main_->memory_bytes() : 0) + (reader_ ? reader_->memory_bytes() : 0);
+}
+
+base::Result<std::uint64_t> SqliteStore::bytes_used(const Scope& scope) {
+  BULKHEAD_TRY(use, reading(scope));
+  return read_meta(*use, "bytes_used");
+}
+
+}  // namespace bulkhead::storage

@@ -1,0 +1,128 @@
+// The embedded backend of TenantStore: one SQLCipher file a tenant (storage/tenant_schema.h).
+//
+// Two connections at most: one for all that writes, and a second, opened only when a reader finds the
+// first one busy, so that a search does not wait for an upload. Each has a lock of its own.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "base/clock.h"
+#include "storage/sqlite_database.h"
+#include "storage/store.h"
+
+namespace bulkhead::storage {
+
+class SqliteStore final : public TenantStore {
+ public:
+  // `path` lies in an existing private folder. Makes the file when it is not there.
+  static Result<std::shared_ptr<SqliteStore>> open(const Scope& scope, std::filesystem::path path,
+                                                   const base::Clock& clock);
+  ~SqliteStore() override;
+
+  // Waits for calls that are inside, closes the file; every later call gives TenantGone.
+  void shut();
+  // For authentication, which has no scope yet; see StoreManager::find. Nothing when the connection
+  // is busy or closed: authentication doesn't wait for an upload.
+  using FoundApiKey = std::optional<identity::ApiKeyRecord>;
+  std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id);
+  // For tests and capacity planning.
+  void set_pages_max(std::int64_t pages);
+  std::uint64_t memory_bytes();
+
+  Result<void> put_file(const Scope&, const FileRecord& file, std::string_view content) override;
+  Result<FileRecord> get_file(const Scope&, const base::FileId& id) override;
+  Result<std::vector<FileRecord>> list_files(const Scope&, const Page& page) override;
+  Result<std::string> file_content(const Scope&, const base::FileId& id) override;
+  Result<void> set_file_status(const Scope&, const base::FileId& id, FileStatus status,
+                               std::string detail) override;
+  Result<void> set_file_access(const Scope&, const base::FileId& id,
+                               const access::DocumentAccess& access) override;
+  Result<void> delete_file(const Scope&, const base::FileId& id) override;
+  Result<std::uint64_t> bytes_used(const Scope&) override;
+
+  Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) override;
+  Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) override;
+  Result<std::vector<VectorStoreRecord>> list_vector_stores(const Scope&, const Page& page) override;
+  Result<std::vector<VectorStoreRecord>> default_vector_stores(const Scope&) override;
+  Result<void> delete_vector_store(const Scope&, const base::VectorStoreId& id) override;
+  Result<void> put_attachment(const Scope&, const AttachmentRecord& attachment) override;
+  Result<AttachmentRecord> get_attachment(const Scope&, const base::VectorStoreId& store,
+                                          const base::FileId& file) override;
+  Result<std::vector<AttachmentRecord>> list_attachments(const Scope&,
+                                                         const base::VectorStoreId& store,
+                                                         const Page& page) override;
+  Result<void> delete_attachment(const Scope&, const base::VectorStoreId& store,
+                                 const base::FileId& file) override;
+
+  Result<void> replace_chunks(const Scope&, const base::FileId& file,
+                              const std::vector<Chunk>& chunks,
+                              const std::vector<std::vector<float>>& vectors) override;
+  Result<bool> has_chunks(const Scope&, const base::FileId& file) override;
+  Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) override;
+  Result<void> for_each_vector(const Scope&,
+                               const std::function<void(ChunkKey, const base::FileId&,
+                                                        const float*, std::size_t)>& visit) override;
+  Result<std::vector<LexicalHit>> search_text(const Scope&, const std::vector<std::string>& words,
+                                              const std::vector<base::FileId>& files,
+                                              std::size_t limit) override;
+  Result<std::vector<Candidate>> candidates(const Scope&,
+                                            const std::vector<base::VectorStoreId>& stores) override;
+  std::uint64_t content_version() const override { return content_version_.load(); }
+  std::uint64_t vectors_version() const override { return vectors_version_.load(); }
+
+  Result<void> put_api_key(const Scope&, const identity::ApiKeyRecord& key) override;
+  Result<std::vector<identity::ApiKeyRecord>> list_api_keys(const Scope&) override;
+  Result<void> revoke_api_key(const Scope&, const base::ApiKeyId& id) override;
+
+  Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
+  Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner,
+                                             const Page& page) override;
+  Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
+  Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
+
+ private:
+  // A connection held under its lock.
+  struct Use {
+    std::unique_lock<std::mutex> lock;
+    SqliteDatabase* database;
+    SqliteDatabase& operator*() const { return *database; }
+    SqliteDatabase* operator->() const { return database; }
+  };
+  struct Versions {
+    std::uint64_t content = 0;
+    std::uint64_t vectors = 0;
+  };
+
+  SqliteStore(base::TenantId tenant, std::filesystem::path path, const base::Clock& clock,
+              std::unique_ptr<SqliteDatabase> main);
+  Result<void> check(const Scope& scope) const;
+  Result<Use> reading(const Scope& scope);
+  Result<Use> writing(const Scope& scope);
+
+  // Inside a transaction: moves the content version (and the vectors' one), for publish() after the
+  // commit.
+  static Result<Versions> moved(SqliteDatabase& database, bool vectors_too);
+  void publish(const Versions& versions);
+  // Inside a transaction: takes chunks, vectors and words of a batch out of all indexes.
+  static Result<void> drop_batch(SqliteDatabase& database, std::int64_t batch);
+
+  const base::TenantId tenant_;
+  const std::filesystem::path path_;
+  const base::Clock& clock_;
+  std::atomic<std::uint64_t> content_version_{0};
+  std::atomic<std::uint64_t> vectors_version_{0};
+
+  std::mutex main_mutex_;
+  std::unique_ptr<SqliteDatabase> main_;      // null once shut
+  std::mutex reader_mutex_;
+  std::unique_ptr<SqliteDatabase> reader_;    // made on demand
+  bool shut_ = false;                         // under both locks
+};
+
+// Pages hold at most 100 rows; one more is allowed, so that callers can see whether there is a next.
+std::int64_t page_rows(const Page& page);
+
+}  // namespace bulkhead::storage

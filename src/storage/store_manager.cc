@@ -1,0 +1,293 @@
+#include "storage/store_manager.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <mutex>
+
+#include "base/file.h"
+#include "identity/error.h"
+#include "storage/sqlite_error.h"
+#include "storage/sqlite_store.h"
+#include "storage/tenant_schema.h"
+
+// Lives in tenancy's namespace because that is where it is befriended: the one maker of the passkey
+// that yields a database key without a scope.
+namespace bulkhead::tenancy {
+class DatabaseAccessForApiKeys {
+ public:
+  static base::Result<base::Secret> key(TenantDirectory& tenants, const base::TenantId& tenant) {
+    return tenants.database_key_for(tenant, TenantDirectory::DatabaseAccess());
+  }
+};
+}  // namespace bulkhead::tenancy
+
+namespace bulkhead::storage {
+namespace {
+
+base::Error api_key_unknown() {
+  return base::Error(identity::IdentityError::ApiKeyUnknown,
+                     "The API key is not valid. Check it, or make a new one.");
+}
+
+// Only what a suspended tenant may learn is told apart; all else looks like an unknown key.
+base::Error as_identity_error(const base::Error& error) {
+  if (error.is(tenancy::TenancyError::TenantSuspended)) {
+    return base::Error(identity::IdentityError::TenantSuspended,
+                       "This tenant is suspended. Ask your operator.", error.detail());
+  }
+  if (error.is(tenancy::TenancyError::UnknownTenant) ||
+      error.is(tenancy::TenancyError::TenantDestroyed)) {
+    return api_key_unknown();
+  }
+  return error;
+}
+
+base::Error folder_error(const base::Error& cause) {
+  return base::Error(StorageError::Io,
+                     "The server could not read or write its storage. Retry; if it goes on, tell "
+                     "your operator.",
+                     cause.describe());
+}
+
+base::Result<void> sync_folder(const std::filesystem::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return system_error("can't open " + folder.string(), errno);
+  const int synced = ::fsync(fd);
+  const int reason = errno;
+  ::close(fd);
+  if (synced != 0) return system_error("can't sync " + folder.string(), reason);
+  return {};
+}
+
+}  // namespace
+
+struct StoreManager::Impl {
+  // One per tenant that was ever opened. Its mutex makes opening single-flight and keeps close and
+  // open apart.
+  struct Slot {
+    std::mutex mutex;
+    std::shared_ptr<SqliteStore> store;
+    std::uint64_t last_use = 0;  // under Impl::mutex
+    bool open = false;           // under Impl::mutex
+  };
+
+  std::filesystem::path data_dir;
+  PlatformDatabase& platform;
+  tenancy::TenantDirectory& tenants;
+  const base::Clock& clock;
+  const std::size_t open_stores_max;
+
+  mutable std::mutex mutex;
+  std::map<base::TenantId, std::shared_ptr<Slot>> slots;
+  std::uint64_t uses = 0;
+  std::size_t open_count = 0;
+  std::mutex operator_mutex;
+  std::optional<base::Secret> operator_hash;
+
+  std::shared_ptr<Slot> slot_of(const base::TenantId& tenant, bool make) {
+    std::scoped_lock lock(mutex);
+    const auto found = slots.find(tenant);
+    if (found != slots.end()) return found->second;
+    if (!make) return nullptr;
+    return slots.emplace(tenant, std::make_shared<Slot>()).first->second;
+  }
+
+  // Under slot.mutex.
+  void note_open(Slot& slot, bool open) {
+    std::scoped_lock lock(mutex);
+    if (slot.open != open) open_count += open ? 1 : static_cast<std::size_t>(-1);
+    slot.open = open;
+  }
+  void note_use(Slot& slot) {
+    std::scoped_lock lock(mutex);
+    slot.last_use = ++uses;
+  }
+
+  base::Result<std::filesystem::path> make_folder(const base::TenantId& tenant) {
+    const auto folder = tenant_folder(data_dir, tenant);
+    std::error_code ignored;
+    if (std::filesystem::is_directory(folder, ignored)) return folder;
+    for (const auto& each : {folder.parent_path(), folder}) {
+      if (auto made = base::make_private_directory(each); !made) return folder_error(made.error());
+    }
+    BULKHEAD_CHECK_OK(sync_folder(folder.parent_path()));
+    BULKHEAD_CHECK_OK(sync_folder(data_dir));
+    return folder;
+  }
+
+  // Closes the stores that were idle longest, until no more than the maximum are open. A store that
+  // somebody holds stays, so the maximum may be passed while that many are in use at once.
+  void evict() {
+    while (true) {
+      std::vector<std::pair<std::uint64_t, std::shared_ptr<Slot>>> by_age;
+      std::size_t surplus = 0;
+      {
+        std::scoped_lock lock(mutex);
+        if (open_count <= open_stores_max) return;
+        surplus = open_count - open_stores_max;
+        for (const auto& [tenant, slot] : slots) {
+          if (slot->open) by_age.emplace_back(slot->last_use, slot);
+        }
+      }
+      std::sort(by_age.begin(), by_age.end(),
+                [](const auto& a, const auto& b) { return a.first < b.first; });
+      std::size_t closed = 0;
+      for (const auto& [age, slot] : by_age) {
+        if (closed == surplus) break;
+        std::unique_lock lock(slot->mutex, std::try_to_lock);
+        // One reference is the slot's own; handles are made under the slot's mutex only.
+        if (!lock || !slot->store || slot->store.use_count() > 1) continue;
+        slot->store.reset();
+        note_open(*slot, false);
+        ++closed;
+      }
+      if (closed == 0) return;
+    }
+  }
+
+  base::Result<crypto::Digest> operator_key_hash(std::string_view key_text) {
+    std::scoped_lock lock(operator_mutex);
+    if (!operator_hash) {
+      BULKHEAD_TRY(key, platform.secret("operator-key-hash"));
+      operator_hash = std::move(key);
+    }
+    return identity::api_key_hash(*operator_hash, key_text);
+  }
+
+  base::Result<Entry> find_operator_key(const base::ApiKeyId& id, std::string_view key_text) {
+    BULKHEAD_TRY(keys, platform.operator_keys());
+    for (identity::ApiKeyRecord& record : keys) {
+      if (record.id != id) continue;
+      BULKHEAD_TRY(expected, operator_key_hash(key_text));
+      return Entry{std::move(record), expected};
+    }
+    return api_key_unknown();
+  }
+
+  base::Result<SqliteStore::FoundApiKey> find_in_open_store(const base::TenantId& tenant,
+                                                            const base::ApiKeyId& id,
+                                                            bool& answered) {
+    answered = false;
+    const auto slot = slot_of(tenant, false);
+    if (!slot) return SqliteStore::FoundApiKey();
+    std::unique_lock lock(slot->mutex, std::try_to_lock);
+    if (!lock || !slot->store) return SqliteStore::FoundApiKey();
+    auto found = slot->store->try_find_api_key(id);
+    if (!found) return SqliteStore::FoundApiKey();
+    answered = true;
+    return std::move(*found);
+  }
+
+  base::Result<SqliteStore::FoundApiKey> find_in_file(const base::TenantId& tenant,
+                                                      const base::ApiKeyId& id) {
+    const auto path = tenant_database_path(data_dir, tenant);
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) return SqliteStore::FoundApiKey();
+    auto key = tenancy::DatabaseAccessForApiKeys::key(tenants, tenant);
+    if (!key) return as_identity_error(key.error());
+    BULKHEAD_TRY(database, open_tenant_database(path, *key, SqliteDatabase::Mode::ReadOnly));
+    return read_api_key(*database, id);
+  }
+};
+
+StoreManager::StoreManager(std::filesystem::path data_dir, PlatformDatabase& platform,
+                           tenancy::TenantDirectory& tenants, const base::Clock& clock,
+                           std::size_t open_stores_max)
+    : impl_(new Impl{.platform = platform,
+                     .tenants = tenants,
+                     .clock = clock,
+                     .open_stores_max = std::max<std::size_t>(open_stores_max, 1)}) {
+  std::error_code failed;
+  auto root = std::filesystem::canonical(data_dir, failed);
+  impl_->data_dir = failed ? std::move(data_dir) : std::move(root);
+}
+
+StoreManager::~StoreManager() = default;
+
+base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::TenantScope& scope) {
+  const auto slot = impl_->slot_of(scope.tenant(), true);
+  std::shared_ptr<SqliteStore> store;
+  {
+    std::scoped_lock lock(slot->mutex);
+    // A scope is cut before its tenant's store is closed, and closing takes this mutex: so whoever
+    // comes here after a close sees a dead scope and makes nothing anew.
+    if (!scope.alive()) {
+      return base::Error(StorageError::TenantGone,
+                         "This tenant was suspended or destroyed. Ask your operator.",
+                         "scope of " + scope.tenant().str() + " was cut");
+    }
+    if (!slot->store) {
+      BULKHEAD_TRY(folder, impl_->make_folder(scope.tenant()));
+      BULKHEAD_TRY(opened, SqliteStore::open(scope, folder / "store.db", impl_->clock));
+      slot->store = std::move(opened);
+      impl_->note_open(*slot, true);
+    }
+    impl_->note_use(*slot);
+    store = slot->store;
+  }
+  impl_->evict();
+  return std::shared_ptr<TenantStore>(std::move(store));
+}
+
+void StoreManager::close(const base::TenantId& tenant) {
+  const auto slot = impl_->slot_of(tenant, false);
+  if (!slot) return;
+  std::scoped_lock lock(slot->mutex);
+  if (!slot->store) return;
+  // Waits for calls inside; handles that are still out there give TenantGone from now on.
+  slot->store->shut();
+  slot->store.reset();
+  impl_->note_open(*slot, false);
+}
+
+base::Result<tenancy::TenantEraser::Report> StoreManager::erase(const base::TenantId& tenant) {
+  const auto slot = impl_->slot_of(tenant, true);
+  std::scoped_lock lock(slot->mutex);
+  if (slot->store) {
+    slot->store->shut();
+    slot->store.reset();
+    impl_->note_open(*slot, false);
+  }
+  Report report;
+  const auto folder = tenant_folder(impl_->data_dir, tenant);
+  std::error_code failed;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(folder, failed))) return report;
+  for (std::filesystem::recursive_directory_iterator each(folder, failed), end;
+       !failed && each != end; each.increment(failed)) {
+    if (!each->is_symlink(failed) && each->is_directory(failed)) continue;
+    report.removed.push_back(each->path().lexically_relative(impl_->data_dir).string());
+    if (each->is_regular_file(failed)) report.bytes += each->file_size(failed);
+  }
+  if (!failed) std::filesystem::remove_all(folder, failed);
+  if (failed) return system_error("can't erase " + folder.string(), failed.value());
+  BULKHEAD_CHECK_OK(sync_folder(folder.parent_path()));
+  std::sort(report.removed.begin(), report.removed.end());
+  return report;
+}
+
+base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(
+    const identity::ParsedApiKey& key, std::string_view key_text) {
+  if (!key.tenant) return impl_->find_operator_key(key.id, key_text);
+  // First of all: it fails for a tenant that does not exist or may not act.
+  auto expected = impl_->tenants.api_key_hash_for(*key.tenant, key_text);
+  if (!expected) return as_identity_error(expected.error());
+  bool answered = false;
+  BULKHEAD_TRY(record, impl_->find_in_open_store(*key.tenant, key.id, answered));
+  if (!answered) {
+    BULKHEAD_TRY(read, impl_->find_in_file(*key.tenant, key.id));
+    record = std::move(read);
+  }
+  if (!record) return api_key_unknown();
+  return Entry{std::move(*record), *expected};
+}
+
+std::size_t StoreManager::open_count() const {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->open_count;
+}
+
+}  // namespace bulkhead::storage

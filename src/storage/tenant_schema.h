@@ -1,0 +1,47 @@
+// The schema of a tenant's store (embedded backend) and how its file is opened.
+//
+//   meta            name → number: content_version, vectors_version, bytes_used
+//   files           one row a file; `no` orders and is never reused; `batch` names the ingest whose
+//                   chunks are current (0: none)
+//   file_pieces     the original, sealed in pieces
+//   chunks          key = batch << kOrdinalBits | ordinal, so that the file filter of a text search
+//                   needs the key alone; sealed text and place
+//   chunk_vectors   apart from chunks, so that building the index reads no texts; sealed
+//   chunk_text      FTS5 without content: words exist only here, inside the encrypted file
+//   vector_stores, attachments, api_keys, chats
+//
+// Columns named *_box are sealed records (storage/seal.h).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "storage/sqlite_database.h"
+
+namespace bulkhead::storage {
+
+inline constexpr unsigned kOrdinalBits = 20;
+inline constexpr std::uint32_t kChunksPerFileMax = 1u << kOrdinalBits;
+
+inline constexpr ChunkKey chunk_key(std::int64_t batch, std::uint32_t ordinal) {
+  return (batch << kOrdinalBits) | ordinal;
+}
+inline constexpr std::int64_t batch_of(ChunkKey key) { return key >> kOrdinalBits; }
+inline constexpr std::uint32_t ordinal_of(ChunkKey key) {
+  return static_cast<std::uint32_t>(key & (kChunksPerFileMax - 1));
+}
+
+std::filesystem::path tenant_folder(const std::filesystem::path& data_dir,
+                                    const base::TenantId& tenant);
+std::filesystem::path tenant_database_path(const std::filesystem::path& data_dir,
+                                           const base::TenantId& tenant);
+
+base::Result<std::unique_ptr<SqliteDatabase>> open_tenant_database(
+    const std::filesystem::path& path, const base::Secret& key, SqliteDatabase::Mode mode);
+
+// The one row that authentication needs before there is a scope.
+base::Result<std::optional<identity::ApiKeyRecord>> read_api_key(SqliteDatabase& database,
+                                                                 const base::ApiKeyId& id);
+
+}  // namespace bulkhead::storage
