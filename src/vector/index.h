@@ -18,6 +18,8 @@
 
 namespace bulkhead::vector {
 
+enum class Simd;
+
 struct Hit {
   storage::ChunkKey key = 0;
   float score = 0;  // cosine, -1..1
@@ -45,6 +47,11 @@ class ExactIndex {
   std::size_t bytes() const;
 
  private:
+  // The same search with a given instruction set (kernels.h); for tests and measurements.
+  friend std::vector<Hit> search_with(Simd simd, const ExactIndex& index,
+                                      const std::vector<float>& query,
+                                      const std::vector<base::FileId>& files, std::size_t k);
+
   ExactIndex();
   struct Impl;
   std::unique_ptr<Impl> impl_;
