@@ -49,9 +49,9 @@ void ClientPool::close_all() {
   idle_.clear();
 }
 
-ClientConnection::ClientConnection(Reactor& reactor, Socket socket,
+ClientConnection::ClientConnection(Reactor& reactor, int fd,
                                    std::unique_ptr<TlsSession> tls, const ClientOptions& options)
-    : Stream(reactor, std::move(socket), std::move(tls)), header_bytes_max_(options.header_bytes_max) {
+    : Stream(reactor, fd, std::move(tls)), header_bytes_max_(options.header_bytes_max) {
   set_write_stall_max(options.stall_time_max);
 }
 
@@ -216,7 +216,6 @@ void ClientConnection::set_idle(std::weak_ptr<ClientPool> pool) {
   pool_ = std::move(pool);
   set_deadline_in(kIdleTimeMax);
   trim();
-  arm_read();
 }
 
 void ClientConnection::on_deadline() {
@@ -230,10 +229,7 @@ void ClientConnection::on_deadline() {
 }
 
 void ClientConnection::on_input() {
-  if (!idle_) {
-    if (!ended()) arm_read();
-    return;
-  }
+  if (!idle_) return;
   // The upstream closed, or talks out of turn.
   if (auto pool = pool_.lock()) pool->remove(*this);
   cut(HttpError::ConnectionClosed);

@@ -238,7 +238,7 @@ void Acceptor::accept_some() {
     const int fd = ::accept4(socket_.native_handle(), &address.base, &bytes,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      accepted_(fd, address.base.sa_family, peer_name(address));
+      accepted_(fd, peer_name(address));
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -1,7 +1,5 @@
 #include "http/server.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,7 +29,7 @@ Response default_malformed(int status, const base::Error& error) {
 
 namespace detail {
 
-void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd, int family,
+void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd,
                           std::string peer) {
   ++total;
   if (server->draining || open >= server->options.limits.connections_max) {
@@ -46,17 +44,9 @@ void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd, in
       return;
     }
   }
-  const int protocol = family == AF_UNIX ? 0 : IPPROTO_TCP;
-  Socket socket(reactor.impl().io);
-  error_code error;
-  socket.assign(asio::generic::stream_protocol(family, protocol), fd, error);
-  if (error) {
-    ::close(fd);
-    return;
-  }
   ++open;
-  auto connection = std::make_shared<ServerConnection>(server, *this, std::move(socket),
-                                                       std::move(tls), std::move(peer));
+  auto connection = std::make_shared<ServerConnection>(server, *this, fd, std::move(tls),
+                                                       std::move(peer));
   base::spawn(reactor, ServerConnection::serve(std::move(connection)));
 }
 
@@ -132,20 +122,19 @@ base::Result<std::unique_ptr<Server>> Server::start(ReactorPool& reactors, Optio
     Reactor& reactor = reactors.at(i);
     detail::Acceptor::Accepted accepted;
     if (shared) {
-      accepted = [state, next = std::size_t{0}](int fd, int family, std::string peer) mutable {
+      accepted = [state, next = std::size_t{0}](int fd, std::string peer) mutable {
         detail::ListenerState* listener = state->listeners[next++ % state->listeners.size()].get();
         if (&listener->reactor == Reactor::current()) {
-          listener->adopt(state, fd, family, std::move(peer));
+          listener->adopt(state, fd, std::move(peer));
           return;
         }
-        listener->reactor.post([state, listener, fd, family, peer = std::move(peer)] {
-          listener->adopt(state, fd, family, peer);
+        listener->reactor.post([state, listener, fd, peer = std::move(peer)] {
+          listener->adopt(state, fd, peer);
         });
       };
     } else {
-      accepted = [state, listener = state->listeners[i].get()](int fd, int family,
-                                                               std::string peer) {
-        listener->adopt(state, fd, family, std::move(peer));
+      accepted = [state, listener = state->listeners[i].get()](int fd, std::string peer) {
+        listener->adopt(state, fd, std::move(peer));
       };
     }
     auto acceptor = std::make_shared<detail::Acceptor>(

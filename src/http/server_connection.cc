@@ -14,9 +14,9 @@ constexpr std::chrono::milliseconds kLingerTimeMax{2'000};
 }  // namespace
 
 ServerConnection::ServerConnection(std::shared_ptr<ServerState> server, ListenerState& listener,
-                                   Socket socket, std::unique_ptr<TlsSession> tls,
+                                   int fd, std::unique_ptr<TlsSession> tls,
                                    std::string peer)
-    : Stream(listener.reactor, std::move(socket), std::move(tls)),
+    : Stream(listener.reactor, fd, std::move(tls)),
       server_(std::move(server)),
       listener_(listener),
       peer_(std::move(peer)),
@@ -129,8 +129,7 @@ void ServerConnection::begin_exchange() {
   ++listener_.requests;
   clear_deadline();
   trim();
-  if (ended()) client_gone("client disconnected");
-  arm_read();
+  if (hung_up()) client_gone("client disconnected");
 }
 
 bool ServerConnection::end_exchange(bool& unanswered) {
@@ -169,11 +168,7 @@ const base::CancelToken& ServerConnection::cancel_token() const {
 }
 
 void ServerConnection::on_input() {
-  if (ended()) {
-    if (phase_ == Phase::Handling) client_gone("client disconnected");
-    return;
-  }
-  arm_read();
+  if (hung_up() && phase_ == Phase::Handling) client_gone("client disconnected");
 }
 
 void ServerConnection::drain() {

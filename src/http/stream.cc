@@ -1,9 +1,11 @@
 #include "http/detail/stream.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 namespace bulkhead::http::detail {
@@ -16,83 +18,121 @@ constexpr std::size_t kInputBytesMax = 64 << 10;
 constexpr std::size_t kCipherPieceBytes = 64 << 10;
 }  // namespace
 
-Stream::Stream(Reactor& reactor, Socket socket, std::unique_ptr<TlsSession> tls)
-    : reactor_(reactor), socket_(std::move(socket)), tls_(std::move(tls)) {
+Stream::Stream(Reactor& reactor, int fd, std::unique_ptr<TlsSession> tls)
+    : reactor_(reactor), poll_set_(reactor.impl().poller.set()), fd_(fd), tls_(std::move(tls)) {
   reactor_.impl().sweeper.add(*this);
+  if (!poll_set_->add(fd_, *this)) cut(HttpError::ConnectionClosed);
 }
 
-Stream::~Stream() = default;
+Stream::~Stream() {
+  if (fd_ < 0) return;
+  poll_set_->remove(fd_, *this);
+  ::close(fd_);
+}
 
 void Stream::cut(HttpError why, bool reset) {
   if (!failure_) failure_ = why;
   ended_ = true;
-  if (!socket_.is_open()) return;
-  error_code ignored;
-  if (reset) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
-  // Pending operations complete with an error from the event loop, never inside this call.
-  socket_.close(ignored);
+  if (fd_ < 0) return;
+  if (reset) {
+    const linger at_once{1, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  }
+  poll_set_->remove(fd_, *this);
+  ::close(std::exchange(fd_, -1));
+  if (!reader_ && !writer_) return;
+  // Who waits is resumed from the event loop, never inside this call.
+  asio::post(reactor_.impl().io, [self = shared_from_this()] {
+    if (self->writer_) self->resume_writer();
+    if (self->reader_) self->resume_reader();
+  });
 }
 
 void Stream::shutdown_send() {
-  if (!socket_.is_open()) return;
+  if (fd_ < 0) return;
   if (tls_ && handshake_over_) {
     tls_->close_notify(cipher_out_);
     flush_cipher();
   }
-  error_code ignored;
-  socket_.shutdown(asio::socket_base::shutdown_send, ignored);
+  ::shutdown(fd_, SHUT_WR);
 }
 
-void Stream::arm_read() {
-  if (read_armed_ || ended_ || in_.size() >= kInputBytesMax) return;
-  Buffer& target = tls_ ? cipher_in_ : in_;
-  const std::span<char> room = target.prepare(read_filled_ ? kReadBytesLarge : kReadBytesSmall);
-  read_armed_ = true;
-  socket_.async_read_some(
-      asio::mutable_buffer(room.data(), std::min(room.size(), kReadBytesLarge)),
-      [self = shared_from_this()](error_code error, std::size_t bytes) {
-        self->on_read(error, bytes);
-      });
+void Stream::receive(Buffer& target) {
+  while (readable_ && !ended_ && !cipher_over_ && target.size() < kInputBytesMax) {
+    const std::span<char> room = target.prepare(read_filled_ ? kReadBytesLarge : kReadBytesSmall);
+    const ssize_t got = ::recv(fd_, room.data(), room.size(), MSG_DONTWAIT);
+    if (got > 0) {
+      const auto bytes = static_cast<std::size_t>(got);
+      target.commit(bytes);
+      read_filled_ = bytes == room.size();
+      // After a short read the next byte makes a new event; but the end may have come with this one.
+      if (!read_filled_ && !hung_up_) readable_ = false;
+    } else if (got == 0) {
+      if (tls_) {
+        cipher_over_ = true;
+      } else {
+        end(std::nullopt);
+      }
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      readable_ = false;
+    } else if (errno != EINTR) {
+      end(HttpError::ConnectionClosed);
+    }
+  }
 }
 
-bool Stream::input_full() const { return in_.size() >= kInputBytesMax; }
+void Stream::pull() {
+  if (!tls_) {
+    if (readable_) receive(in_);
+    return;
+  }
+  if (!handshake_over_) return;
+  if (plain_left_) decrypt_input();
+  if (readable_ && !plain_left_ && !ended_) {
+    receive(cipher_in_);
+    decrypt_input();
+  }
+  // The end of a TLS stream without close_notify may be an attacker's cut.
+  if (cipher_over_ && !plain_left_ && !ended_) end(HttpError::ConnectionClosed);
+}
+
+void Stream::on_events(std::uint32_t events) {
+  const auto self = shared_from_this();
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    readable_ = true;
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
+    const std::size_t before = in_.size();
+    if (tls_ && !handshake_over_) {
+      receive(cipher_in_);
+      if (reader_ && (ended_ || advance_handshake() || cipher_over_)) resume_reader();
+    } else {
+      pull();
+      if (in_.size() != before || hung_up()) {
+        if (reader_) {
+          if (in_.size() != before || ended_) resume_reader();
+        } else {
+          on_input();
+        }
+      }
+    }
+  }
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 && writer_) {
+    const std::uint64_t sent_before = bytes_sent_;
+    if (advance_write(*writer_)) {
+      resume_writer();
+    } else if (bytes_sent_ != sent_before) {
+      set_deadline_in(write_stall_max_);  // only progress buys time
+    }
+  }
+}
 
 void Stream::trim() {
   read_filled_ = false;
-  if (read_armed_) return;
   Buffer& target = tls_ ? cipher_in_ : in_;
   if (target.capacity() > kReadBytesSmall * 4) target.release_if_empty();
 }
 
-void Stream::on_read(error_code error, std::size_t bytes) {
-  read_armed_ = false;
-  Buffer& target = tls_ ? cipher_in_ : in_;
-  target.commit(bytes);
-  read_filled_ = target.size() >= kReadBytesSmall;
-  if (error) {
-    // End of a TLS stream without close_notify may be an attacker's cut.
-    end(error == asio::error::eof && !tls_ ? std::nullopt
-                                           : std::optional(HttpError::ConnectionClosed));
-  } else if (tls_) {
-    if (!handshake_over_) {
-      if (!advance_handshake()) {
-        arm_read();
-        return;
-      }
-    } else {
-      decrypt_input();
-      if (in_.empty() && !ended_) {
-        arm_read();
-        return;
-      }
-    }
-  }
-  if (reader_) {
-    resume_reader();
-  } else {
-    on_input();
-  }
-}
+bool Stream::input_full() const { return in_.size() >= kInputBytesMax; }
 
 void Stream::end(std::optional<HttpError> why) {
   ended_ = true;
@@ -130,11 +170,10 @@ void Stream::WriteAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
   handle = awaiting;
   stream.writer_ = this;
   stream.set_deadline_in(stream.write_stall_max_);
-  stream.wait_writable();
 }
 
 bool Stream::advance_write(WriteAwaiter& write) {
-  if (!socket_.is_open() || (failure_ && ended_)) {
+  if (fd_ < 0 || (failure_ && ended_)) {
     write.failed = true;
     return true;
   }
@@ -181,7 +220,7 @@ bool Stream::advance_secure(WriteAwaiter& write) {
       if (!more) return true;
     }
     if (!flush_cipher()) {
-      write.failed = !socket_.is_open() || failure_.has_value();
+      write.failed = fd_ < 0 || failure_.has_value();
       return write.failed;
     }
   }
@@ -203,13 +242,13 @@ std::ptrdiff_t Stream::send_now(const iovec* parts, std::size_t count) {
   for (;;) {
     ssize_t sent = 0;
     if (count == 1) {
-      sent = ::send(socket_.native_handle(), parts->iov_base, parts->iov_len,
+      sent = ::send(fd_, parts->iov_base, parts->iov_len,
                     MSG_NOSIGNAL | MSG_DONTWAIT);
     } else {
       msghdr message{};
       message.msg_iov = const_cast<iovec*>(parts);
       message.msg_iovlen = count;
-      sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     if (sent >= 0) {
       bytes_sent_ += static_cast<std::uint64_t>(sent);
@@ -222,24 +261,11 @@ std::ptrdiff_t Stream::send_now(const iovec* parts, std::size_t count) {
   }
 }
 
-void Stream::wait_writable() {
-  if (write_waiting_) return;
-  write_waiting_ = true;
-  socket_.async_wait(asio::socket_base::wait_write, [self = shared_from_this()](error_code error) {
-    self->write_waiting_ = false;
-    WriteAwaiter* write = self->writer_;
-    if (!write) return;
-    if (error) {
-      write->failed = true;
-    } else if (!self->advance_write(*write)) {
-      self->set_deadline_in(self->write_stall_max_);
-      self->wait_writable();
-      return;
-    }
-    self->writer_ = nullptr;
-    self->clear_deadline();
-    write->handle.resume();
-  });
+void Stream::resume_writer() {
+  WriteAwaiter* write = std::exchange(writer_, nullptr);
+  if (fd_ < 0) write->failed = true;
+  clear_deadline();
+  write->handle.resume();
 }
 
 void Stream::on_deadline() {

@@ -23,7 +23,7 @@ class Connector final : public Swept, public std::enable_shared_from_this<Connec
   bool timed_out() const { return timed_out_; }
   bool cancelled() const { return cancelled_; }
   std::string failure() const { return failure_; }
-  Socket take() { return std::move(socket_); }
+  int take() { return socket_.release(); }
 
  private:
   using Resolver = asio::ip::basic_resolver<asio::ip::tcp, IoExecutor>;

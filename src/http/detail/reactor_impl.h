@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "http/detail/asio.h"
+#include "http/detail/poller.h"
 #include "http/detail/sweeper.h"
 #include "http/reactor.h"
 
@@ -20,6 +21,7 @@ struct Reactor::Impl {
   detail::asio::io_context io;
   detail::asio::executor_work_guard<detail::IoExecutor> work;
   detail::Sweeper sweeper;
+  detail::Poller poller;
   std::atomic<bool> stopped{false};
 
  private:

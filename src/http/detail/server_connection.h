@@ -14,7 +14,7 @@ namespace bulkhead::http::detail {
 
 class ServerConnection final : public Stream, public Exchange {
  public:
-  ServerConnection(std::shared_ptr<ServerState> server, ListenerState& listener, Socket socket,
+  ServerConnection(std::shared_ptr<ServerState> server, ListenerState& listener, int fd,
                    std::unique_ptr<TlsSession> tls, std::string peer);
   ~ServerConnection() override;
 

@@ -28,7 +28,7 @@ struct ListenerState {
   std::atomic<std::uint64_t> malformed{0};
 
   // Takes a connected, non-blocking socket over.
-  void adopt(const std::shared_ptr<ServerState>& server, int fd, int family, std::string peer);
+  void adopt(const std::shared_ptr<ServerState>& server, int fd, std::string peer);
 };
 
 struct ServerState {

@@ -1,11 +1,11 @@
 // A connected socket, plain or TLS, as the base of server and client connections.
 //
-// Reading: one read is kept outstanding almost always ("armed"), also while a handler runs. That
-// costs no system call (Asio reads when the event arrives) and makes the peer's going away visible
-// at once. What arrives is kept up to a bound for whoever asks next.
+// Reading: the socket's events are watched all the time, also while a handler runs, so that the
+// peer's going away is seen at once; what arrives is kept up to a bound for whoever asks next. That
+// costs one system call per arrival, none to arm it.
 // Writing: tried at once with one system call; only when the socket is full does the coroutine wait.
 //
-// On the reactor's thread only. Pending operations hold a shared_ptr to the object.
+// On the reactor's thread only. The coroutine that uses a stream, or the pool that keeps it, owns it.
 #pragma once
 
 #include <sys/uio.h>
@@ -17,7 +17,6 @@
 #include <string>
 #include <string_view>
 
-#include "http/detail/asio.h"
 #include "http/detail/buffer.h"
 #include "http/detail/reactor_impl.h"
 #include "http/detail/sweeper.h"
@@ -26,9 +25,12 @@
 
 namespace bulkhead::http::detail {
 
-class Stream : public Swept, public std::enable_shared_from_this<Stream> {
+class Stream : public Swept,
+               public Polled,
+               public std::enable_shared_from_this<Stream> {
  public:
-  Stream(Reactor& reactor, Socket socket, std::unique_ptr<TlsSession> tls);
+  // Owns the connected socket `fd` from here on.
+  Stream(Reactor& reactor, int fd, std::unique_ptr<TlsSession> tls);
   virtual ~Stream();
 
   Reactor& reactor() { return reactor_; }
@@ -37,17 +39,17 @@ class Stream : public Swept, public std::enable_shared_from_this<Stream> {
   // Ends everything: pending reads and writes fail with `why`. With `reset`, the peer gets a RST,
   // so that it can't take what it has for a whole answer.
   void cut(HttpError why, bool reset = false);
-  bool is_open() const { return socket_.is_open(); }
+  bool is_open() const { return fd_ >= 0; }
   // TLS close_notify and FIN; the peer may still be read from.
   void shutdown_send();
 
   std::string_view input() const { return in_.view(); }
   void consume(std::size_t bytes) { in_.consume(bytes); }
-  // Keeps a read outstanding, unless one is, the peer has ended, or enough is buffered.
-  void arm_read();
   // Between messages: gives the memory of a large one back.
   void trim();
   bool ended() const { return ended_; }
+  // The peer will send no more, though there may be input left to read.
+  bool hung_up() const { return hung_up_ || ended_; }
   // The peer ended in the orderly way (FIN, with TLS a close_notify before it).
   bool ended_cleanly() const { return ended_ && !failure_; }
   HttpError failure() const { return failure_.value_or(HttpError::ConnectionClosed); }
@@ -58,13 +60,10 @@ class Stream : public Swept, public std::enable_shared_from_this<Stream> {
   struct InputAwaiter {
     Stream& stream;
     bool await_ready() {
-      if (stream.in_.empty() && stream.plain_left_) stream.decrypt_input();
+      if (stream.in_.empty()) stream.pull();
       return !stream.in_.empty() || stream.ended_;
     }
-    void await_suspend(std::coroutine_handle<> handle) {
-      stream.reader_ = handle;
-      stream.arm_read();
-    }
+    void await_suspend(std::coroutine_handle<> handle) { stream.reader_ = handle; }
     bool await_resume() const { return !stream.in_.empty(); }
   };
   InputAwaiter more_input() { return InputAwaiter{*this}; }
@@ -75,13 +74,10 @@ class Stream : public Swept, public std::enable_shared_from_this<Stream> {
     Stream& stream;
     std::size_t seen;
     bool await_ready() {
-      if (stream.plain_left_) stream.decrypt_input();
+      stream.pull();
       return stream.in_.size() > seen || stream.ended_;
     }
-    void await_suspend(std::coroutine_handle<> handle) {
-      stream.reader_ = handle;
-      stream.arm_read();
-    }
+    void await_suspend(std::coroutine_handle<> handle) { stream.reader_ = handle; }
     bool await_resume() const { return stream.in_.size() > seen; }
   };
   FreshInputAwaiter fresh_input() { return FreshInputAwaiter{*this, in_.size()}; }
@@ -111,23 +107,25 @@ class Stream : public Swept, public std::enable_shared_from_this<Stream> {
   // co_await secure_handshake(): plain streams are done at once.
   struct HandshakeAwaiter {
     Stream& stream;
-    bool await_ready() { return !stream.tls_ || stream.advance_handshake(); }
-    void await_suspend(std::coroutine_handle<> handle) {
-      stream.reader_ = handle;
-      stream.arm_read();
+    bool await_ready() {
+      return !stream.tls_ || stream.ended_ || stream.advance_handshake() || stream.cipher_over_;
     }
-    bool await_resume() const { return !stream.ended_ && !stream.timed_out_; }
+    void await_suspend(std::coroutine_handle<> handle) { stream.reader_ = handle; }
+    bool await_resume() const { return !stream.tls_ || stream.handshake_over_; }
   };
   HandshakeAwaiter secure_handshake() { return HandshakeAwaiter{*this}; }
 
   void on_deadline() override;
+  void on_events(std::uint32_t events) override;
 
  protected:
   // Bytes or the end arrived while nobody waited for them.
   virtual void on_input() = 0;
 
  private:
-  void on_read(error_code error, std::size_t bytes);
+  // Takes from the socket what is there, as long as there is room.
+  void pull();
+  void receive(Buffer& target);
   bool advance_handshake();  // true when over, well or badly
   void decrypt_input();
   bool advance_write(WriteAwaiter& write);  // true when over, well or badly
@@ -136,12 +134,13 @@ class Stream : public Swept, public std::enable_shared_from_this<Stream> {
   // Bytes sent; 0 when the socket is full; negative on failure.
   std::ptrdiff_t send_now(const iovec* parts, std::size_t count);
   bool flush_cipher();  // false: socket full or failed
-  void wait_writable();
+  void resume_writer();
   void end(std::optional<HttpError> why);
   void resume_reader();
 
   Reactor& reactor_;
-  Socket socket_;
+  std::shared_ptr<PollSet> poll_set_;
+  int fd_;
   std::unique_ptr<TlsSession> tls_;
   Buffer in_;          // plaintext
   Buffer cipher_in_;   // TLS only
@@ -152,10 +151,11 @@ class Stream : public Swept, public std::enable_shared_from_this<Stream> {
   std::chrono::milliseconds write_stall_max_{30'000};
   std::optional<HttpError> failure_;
   std::uint64_t bytes_sent_ = 0;
-  bool read_armed_ = false;
+  bool readable_ = false;  // the last event's bytes are not all taken yet
+  bool hung_up_ = false;
+  bool cipher_over_ = false;  // TLS: the socket has ended, what it brought may not be decrypted yet
   bool read_filled_ = false;  // the last read took all its room: more is coming
   bool plain_left_ = false;   // decryption stopped at the bound
-  bool write_waiting_ = false;
   bool handshake_over_ = false;
   bool ended_ = false;
   bool timed_out_ = false;
