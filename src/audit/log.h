@@ -9,9 +9,9 @@
 //
 // Durability: `append` hands a record to the writer thread, which writes what has gathered as one
 // batch, fdatasyncs once and completes all waiters (group commit). A caller that must not answer
-// before its record is on disk awaits `durable`. When the disk is full or fails, appends fail, stay
-// failing until `reopen` succeeds or the process restarts, and the gateway answers 503 (invariant
-// I9).
+// before its record is on disk awaits `durable`. When the disk is full or fails, the batch is cut
+// off again whole, its appends fail and the gateway answers 503 (invariant I9); the next batch tries
+// anew. Only when the file's end is unknown (the cut failed too) does it stay failing until restart.
 //
 // Thread safety: all members from every thread.
 #pragma once
@@ -77,7 +77,6 @@ class Log {
 
   // Nothing is failing right now.
   bool healthy() const;
-  base::Result<void> reopen();
   Position head() const;
   crypto::VerifyKey verify_key() const;
   // Called by the writer thread with each new signed checkpoint (one line of JSON).

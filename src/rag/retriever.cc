@@ -144,6 +144,8 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   if (vector_stores.empty()) {
     BULKHEAD_TRY(defaults, store->default_vector_stores(scope));
     for (const auto& record : defaults) vector_stores.push_back(record.id);
+  } else {
+    for (const auto& id : vector_stores) BULKHEAD_CHECK_OK(store->get_vector_store(scope, id));
   }
   Retrieval result;
   if (vector_stores.empty()) return result;

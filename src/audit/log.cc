@@ -1,0 +1,434 @@
+#include "audit/log.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "audit/chain.h"
+#include "audit/segment_reader.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace bulkhead::audit {
+
+using base::Error;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr std::size_t kHeadBytesMax = 16 << 10;
+
+Error unavailable(std::string detail) {
+  return Error(AuditError::Unavailable,
+               "The audit log can't be written just now, so nothing is answered. Try again later.",
+               std::move(detail));
+}
+
+Error system_error(const std::filesystem::path& path, const char* what) {
+  return Error(AuditError::Io, std::string("The audit log could not be opened: ") + what + ": " +
+                                   std::strerror(errno), path.string());
+}
+
+// Where the log stood when it was opened.
+struct Tail {
+  Position position;
+  std::filesystem::path segment;
+  std::uint64_t segment_bytes = 0;
+  bool was_torn = false;
+};
+
+// Walks the newest segment and checks it against the head file.
+Result<Tail> read_tail(const std::filesystem::path& dir, const crypto::VerifyKey& key) {
+  BULKHEAD_TRY(segments, list_segments(dir));
+  std::optional<Checkpoint> head;
+  if (auto text = base::read_file(dir / kHeadFile, kHeadBytesMax)) {
+    BULKHEAD_TRY(checkpoint, read_checkpoint(*text, key));
+    head = std::move(checkpoint);
+  }
+  Tail tail;
+  bool head_met = !head;
+  if (!segments.empty()) {
+    tail.segment = segments.back().path;
+    tail.position.seq = segments.back().first_seq - 1;
+    SegmentReader reader(tail.segment);
+    bool first = true;
+    while (auto line = reader.next()) {
+      auto front = read_front(*line);
+      bool chained = front && front->seq == tail.position.seq + 1 &&
+                     (first || front->prev == tail.position.hash);
+      if (!chained) {
+        return Error(AuditError::Corrupt,
+                     "The audit log was altered at line " + std::to_string(tail.position.seq + 1) +
+                         " of " + tail.segment.filename().string() +
+                         ". Keep it as evidence, run `bulkhead audit verify`, and point audit.dir at "
+                         "a new folder.");
+      }
+      // The head may lie in an older segment; then the chain to it is `verify`'s to check.
+      if (first && head && head->seq < front->seq) head_met = true;
+      first = false;
+      tail.position = {front->seq, line_hash(*line)};
+      if (head && head->seq == front->seq) {
+        head_met = head->hash == tail.position.hash;
+        if (!head_met) break;
+      }
+    }
+    tail.was_torn = reader.torn();
+    tail.segment_bytes = reader.whole_bytes();
+  }
+  if (!head_met) {
+    return Error(AuditError::Corrupt,
+                 "The audit log ends before, or differs from, its signed head (line " +
+                     std::to_string(head->seq) + "): records were cut or rewritten. Keep it as "
+                     "evidence, run `bulkhead audit verify`, and point audit.dir at a new folder.");
+  }
+  return tail;
+}
+
+}  // namespace
+
+base::ErrorName error_name(AuditError code) {
+  switch (code) {
+    case AuditError::Unavailable: return {"audit", "unavailable"};
+    case AuditError::Corrupt: return {"audit", "corrupt"};
+    case AuditError::Io: return {"audit", "io"};
+    case AuditError::BadQuery: return {"audit", "bad_query"};
+    case AuditError::Locked: return {"audit", "locked"};
+  }
+  return {"audit", "unknown"};
+}
+
+struct Log::Ticket::State {
+  base::Event done;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool finished = false;
+  std::optional<Position> position;  // none: failed
+
+  void finish(std::optional<Position> where) {
+    {
+      std::lock_guard lock(mutex);
+      finished = true;
+      position = where;
+    }
+    changed.notify_all();
+    done.set();
+  }
+  Result<Position> result() {
+    std::lock_guard lock(mutex);
+    if (position) return *position;
+    return unavailable("record was not made durable");
+  }
+};
+
+Task<Result<Position>> Log::Ticket::durable() {
+  std::shared_ptr<State> state = state_;
+  co_await state->done;
+  co_return state->result();
+}
+
+Result<Position> Log::Ticket::wait() {
+  {
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [this] { return state_->finished; });
+  }
+  return state_->result();
+}
+
+struct Log::Impl {
+  LogOptions options;
+  crypto::SigningKey key;
+  const base::Clock& clock;
+
+  struct Pending {
+    std::string members;
+    std::shared_ptr<Ticket::State> ticket;
+  };
+  mutable std::mutex mutex;
+  std::condition_variable ready;
+  std::vector<Pending> queue;
+  bool stopping = false;
+  bool failing = false;
+  Position head;
+  Stats stats{};
+  std::function<void(std::string)> listener;
+  std::thread writer;
+  int lock_fd = -1;
+
+  // The writer thread's own.
+  int fd = -1;
+  std::uint64_t segment_bytes = 0;
+  std::uint64_t records_since_checkpoint = 0;
+  base::MonotonicTime last_checkpoint{};
+
+  Impl(LogOptions o, crypto::SigningKey k, const base::Clock& c)
+      : options(std::move(o)), key(std::move(k)), clock(c) {}
+
+  ~Impl() {
+    if (fd >= 0) ::close(fd);
+    if (lock_fd >= 0) ::close(lock_fd);
+  }
+
+  Result<void> open_segment(const std::filesystem::path& path, bool fresh) {
+    int opened = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | (fresh ? O_CREAT | O_EXCL : 0), 0600);
+    if (opened < 0) return system_error(path, "open");
+    if (fresh) {
+      int folder = ::open(options.dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      int synced = folder >= 0 ? ::fsync(folder) : -1;
+      if (folder >= 0) ::close(folder);
+      if (synced != 0) {
+        ::close(opened);
+        return system_error(path, "sync folder");
+      }
+    }
+    if (fd >= 0) ::close(fd);
+    fd = opened;
+    return Result<void>();
+  }
+
+  Result<void> start(const Tail& tail) {
+    head = tail.position;
+    segment_bytes = tail.segment_bytes;
+    last_checkpoint = clock.monotonic();
+    if (tail.segment.empty()) {
+      BULKHEAD_CHECK_OK(open_segment(options.dir / segment_name(1), true));
+    } else {
+      // Bytes after the last whole line were never acknowledged to anyone.
+      if (tail.was_torn && ::truncate(tail.segment.c_str(), static_cast<off_t>(segment_bytes)) != 0) {
+        return system_error(tail.segment, "truncate");
+      }
+      BULKHEAD_CHECK_OK(open_segment(tail.segment, false));
+    }
+    writer = std::thread([this] { run(); });
+    return Result<void>();
+  }
+
+  // --- writer thread ---
+
+  void run() {
+    while (true) {
+      std::vector<Pending> batch;
+      bool last;
+      {
+        std::unique_lock lock(mutex);
+        ready.wait_for(lock, options.checkpoint_interval, [this] { return stopping || !queue.empty(); });
+        batch.swap(queue);
+        last = stopping;
+      }
+      if (!batch.empty()) commit(batch);
+      maybe_checkpoint(last);
+      if (last) {
+        std::lock_guard lock(mutex);
+        if (queue.empty()) return;
+      }
+    }
+  }
+
+  void commit(std::vector<Pending>& batch) {
+    auto began = clock.monotonic();
+    Position at = head_copy();
+    std::string bytes;
+    std::vector<Position> positions;
+    positions.reserve(batch.size());
+    for (Pending& pending : batch) {
+      std::string line = make_line(at.seq + 1, at.hash, pending.members);
+      at = {at.seq + 1, line_hash(line)};
+      positions.push_back(at);
+      bytes += line;
+      bytes += '\n';
+    }
+    bool written = write_durably(bytes);
+    std::chrono::duration<double> took = clock.monotonic() - began;
+    {
+      std::lock_guard lock(mutex);
+      failing = !written;
+      if (written) {
+        head = at;
+        stats.records += batch.size();
+        stats.bytes += bytes.size();
+        ++stats.commits;
+        stats.last_commit_seconds = took.count();
+      } else {
+        ++stats.failures;
+      }
+    }
+    if (written) records_since_checkpoint += batch.size();
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      batch[i].ticket->finish(written ? std::optional(positions[i]) : std::nullopt);
+    }
+  }
+
+  // All or nothing: a short or failed write is cut off again, so that no half line stands there.
+  bool write_durably(std::string_view bytes) {
+    if (fd < 0) return false;
+    std::uint64_t before = segment_bytes;
+    std::string_view left = bytes;
+    while (!left.empty()) {
+      ssize_t put = ::write(fd, left.data(), left.size());
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return undo(before, "write");
+      left.remove_prefix(static_cast<std::size_t>(put));
+    }
+    if (::fdatasync(fd) != 0) return undo(before, "fdatasync");
+    segment_bytes += bytes.size();
+    return true;
+  }
+
+  bool undo(std::uint64_t before, const char* what) {
+    base::log::error("audit_write_failed", {{"what", std::string_view(what)}, {"errno", std::int64_t{errno}}});
+    if (::ftruncate(fd, static_cast<off_t>(before)) != 0 || ::fdatasync(fd) != 0) {
+      // What is on disk now is unknown: nothing more may be appended after it.
+      ::close(fd);
+      fd = -1;
+    }
+    return false;
+  }
+
+  void maybe_checkpoint(bool last) {
+    auto now = clock.monotonic();
+    bool due = records_since_checkpoint >= options.checkpoint_records ||
+               now - last_checkpoint >= options.checkpoint_interval || last;
+    if (records_since_checkpoint == 0 || !due) return;
+    Position at = head_copy();
+    Checkpoint checkpoint{options.origin, at.seq, at.hash, base::rfc3339(clock.wall())};
+    std::string covered = sign_checkpoint(checkpoint, key);
+    std::string line = make_line(at.seq + 1, at.hash, "\"checkpoint\":" + covered);
+    if (!write_durably(line + "\n")) return;
+    Position after{at.seq + 1, line_hash(line)};
+    {
+      std::lock_guard lock(mutex);
+      head = after;
+    }
+    records_since_checkpoint = 0;
+    last_checkpoint = now;
+    // The head file states the checkpoint's own line, so that cutting it off shows too.
+    publish(sign_checkpoint({options.origin, after.seq, after.hash, checkpoint.time}, key));
+    if (segment_bytes >= options.segment_bytes_max) rotate(after);
+  }
+
+  void publish(const std::string& signed_head) {
+    auto note = [](Result<void> written, const char* where) {
+      if (!written) {
+        base::log::error("audit_head_not_written", {{"where", std::string_view(where)},
+                                                    {"detail", std::string_view(written.error().detail())}});
+      }
+    };
+    note(base::write_file_atomically(options.dir / kHeadFile, signed_head + "\n", 0644), "head");
+    if (!options.witness_dir.empty()) {
+      note(base::write_file_atomically(options.witness_dir / kHeadFile, signed_head + "\n", 0644), "witness");
+    }
+    std::function<void(std::string)> tell;
+    {
+      std::lock_guard lock(mutex);
+      tell = listener;
+    }
+    if (tell) tell(signed_head);
+  }
+
+  void rotate(const Position& at) {
+    auto opened = open_segment(options.dir / segment_name(at.seq + 1), true);
+    if (!opened) {
+      base::log::error("audit_rotate_failed", {{"detail", std::string_view(opened.error().message())}});
+      return;
+    }
+    segment_bytes = 0;
+  }
+
+  Position head_copy() const {
+    std::lock_guard lock(mutex);
+    return head;
+  }
+};
+
+Log::Log(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Log::~Log() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stopping = true;
+  }
+  impl_->ready.notify_all();
+  if (impl_->writer.joinable()) impl_->writer.join();
+}
+
+Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey key,
+                                       const base::Clock& clock) {
+  BULKHEAD_CHECK_OK(base::make_private_directory(options.dir));
+  if (!options.witness_dir.empty()) BULKHEAD_CHECK_OK(base::make_private_directory(options.witness_dir));
+  std::filesystem::path lock_path = options.dir / ".lock";
+  int lock_fd = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_fd < 0) return system_error(lock_path, "open");
+  if (::flock(lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    ::close(lock_fd);
+    return Error(AuditError::Locked, "Another process writes this audit log: is `bulkhead serve` "
+                                     "running already?", lock_path.string());
+  }
+  auto tail = read_tail(options.dir, key.verify_key());
+  if (!tail) {
+    ::close(lock_fd);
+    return tail.take_error();
+  }
+  std::string public_key = key.verify_key().base64url() + "\n";
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(key), clock);
+  impl->lock_fd = lock_fd;
+  BULKHEAD_CHECK_OK(base::write_file_atomically(impl->options.dir / kKeyFile, public_key, 0644));
+  BULKHEAD_CHECK_OK(impl->start(*tail));
+  auto log = std::unique_ptr<Log>(new Log(std::move(impl)));
+  if (tail->was_torn) {
+    Record record;
+    record.time = clock.wall();
+    record.event = Event::ServiceStarted;
+    record.note = "unacknowledged_bytes_cut_after_crash";
+    BULKHEAD_CHECK_OK(log->append(record).wait());
+  }
+  return log;
+}
+
+Log::Ticket Log::append(const Record& record) {
+  auto state = std::make_shared<Ticket::State>();
+  std::string members;
+  members.reserve(640);
+  append_members(record, members);
+  bool queued = false;
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (!impl_->stopping && impl_->queue.size() < impl_->options.queue_records_max &&
+        members.size() < kLineBytesMax - 256) {
+      impl_->queue.push_back({std::move(members), state});
+      queued = true;
+    }
+  }
+  if (queued) {
+    impl_->ready.notify_one();
+  } else {
+    state->finish(std::nullopt);
+  }
+  return Ticket(state);
+}
+
+bool Log::healthy() const {
+  std::lock_guard lock(impl_->mutex);
+  return !impl_->failing;
+}
+
+Position Log::head() const { return impl_->head_copy(); }
+crypto::VerifyKey Log::verify_key() const { return impl_->key.verify_key(); }
+
+void Log::on_checkpoint(std::function<void(std::string)> listener) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->listener = std::move(listener);
+}
+
+Log::Stats Log::stats() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->stats;
+}
+
+}  // namespace bulkhead::audit

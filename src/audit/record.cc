@@ -1,0 +1,90 @@
+#include "audit/record.h"
+
+#include "base/json.h"
+
+namespace bulkhead::audit {
+
+namespace {
+
+using base::json::Writer;
+
+void text(Writer& w, std::string_view name, std::string_view value) {
+  if (!value.empty()) w.member(name, value);
+}
+
+void number(Writer& w, std::string_view name, const std::optional<std::int64_t>& value) {
+  if (value) w.member(name, *value);
+}
+
+}  // namespace
+
+std::string_view event_name(Event event) {
+  switch (event) {
+    case Event::RequestStarted: return "request_started";
+    case Event::RequestEnded: return "request_ended";
+    case Event::RequestRefused: return "request_refused";
+    case Event::AuthenticationFailed: return "authentication_failed";
+    case Event::FileUploaded: return "file_uploaded";
+    case Event::FileDeleted: return "file_deleted";
+    case Event::FileRead: return "file_read";
+    case Event::StoreChanged: return "store_changed";
+    case Event::Search: return "search";
+    case Event::ApiKeyCreated: return "api_key_created";
+    case Event::ApiKeyRevoked: return "api_key_revoked";
+    case Event::TenantCreated: return "tenant_created";
+    case Event::TenantChanged: return "tenant_changed";
+    case Event::TenantSuspended: return "tenant_suspended";
+    case Event::TenantResumed: return "tenant_resumed";
+    case Event::TenantDestroyed: return "tenant_destroyed";
+    case Event::PlatformKeyRotated: return "platform_key_rotated";
+    case Event::AuditRead: return "audit_read";
+    case Event::ConfigReloaded: return "config_reloaded";
+    case Event::ServiceStarted: return "service_started";
+    case Event::ServiceStopped: return "service_stopped";
+    case Event::EngineStarted: return "engine_started";
+    case Event::EngineDied: return "engine_died";
+    case Event::ModelLoaded: return "model_loaded";
+    case Event::SealBroken: return "seal_broken";
+  }
+  return "unknown";
+}
+
+void append_members(const Record& record, std::string& out) {
+  Writer w;
+  w.begin_object();
+  w.member("time", base::rfc3339(record.time)).member("event", event_name(record.event));
+  text(w, "tenant", record.tenant);
+  text(w, "principal", record.principal);
+  text(w, "credential", record.credential);
+  text(w, "credential_id", record.credential_id);
+  text(w, "request_id", record.request_id);
+  text(w, "session", record.session);
+  text(w, "action", record.action);
+  text(w, "decision", record.decision);
+  text(w, "reason", record.reason);
+  text(w, "route", record.route);
+  if (record.status != 0) w.member("status", record.status);
+  text(w, "model", record.model);
+  text(w, "prompt_hash", record.prompt_hash);
+  text(w, "output_hash", record.output_hash);
+  number(w, "prompt_tokens", record.prompt_tokens);
+  number(w, "completion_tokens", record.completion_tokens);
+  number(w, "output_bytes", record.output_bytes);
+  text(w, "finish_reason", record.finish_reason);
+  if (!record.retrieval_ids.empty()) {
+    w.key("retrieval_ids").begin_array();
+    for (const std::string& id : record.retrieval_ids) w.value(id);
+    w.end_array();
+  }
+  text(w, "retrieval", record.retrieval_mode);
+  if (record.retrieval_score) w.member("retrieval_score", *record.retrieval_score);
+  number(w, "latency_us", record.latency_micros);
+  if (record.burned) w.member("burned", *record.burned);
+  text(w, "target", record.target);
+  text(w, "note", record.note);
+  w.end_object();
+  std::string object = w.take();
+  out.append(object, 1, object.size() - 2);
+}
+
+}  // namespace bulkhead::audit

@@ -1,0 +1,68 @@
+#include "gateway/file_access.h"
+
+#include "gateway/dto.h"
+
+namespace bulkhead::gateway {
+
+using base::Result;
+
+namespace {
+constexpr std::size_t kNamesMax = 256;
+constexpr std::size_t kNameBytesMax = 256;
+
+void write_names(base::json::Writer& w, std::string_view key, const std::vector<std::string>& names) {
+  w.key(key).begin_array();
+  for (const std::string& name : names) w.value(name);
+  w.end_array();
+}
+}  // namespace
+
+bool has_permission(const Call& call, access::Permission permission) {
+  return access::decide(call.services.roles, *call.principal, permission).allowed;
+}
+
+bool may_read(const Call& call, const storage::FileRecord& file) {
+  return access::decide_document(call.services.roles, *call.principal, file.owner, file.access).allowed;
+}
+
+bool may_manage(const Call& call, const storage::FileRecord& file) {
+  return file.owner == call.principal->user() ||
+         has_permission(call, access::Permission::FilesManage);
+}
+
+Result<storage::FileRecord> readable_file(const Call& call, storage::TenantStore& store,
+                                          const base::FileId& id) {
+  auto file = store.get_file(call.scope(), id);
+  if (!file && !file.error().is(storage::StorageError::NotFound)) return file.take_error();
+  if (!file || !may_read(call, *file)) return not_found("file");
+  return file;
+}
+
+Result<access::DocumentAccess> parse_access(const base::json::Value& object, std::string path) {
+  if (!object.is_object()) {
+    return api_error(ApiError::BadParameter, "'" + path + "' must be an object.", path);
+  }
+  ObjectReader reader(object, path);
+  access::DocumentAccess access;
+  access.shared_with_tenant = reader.flag("shared").value_or(false);
+  access.users = reader.texts("users", kNamesMax, kNameBytesMax);
+  access.groups = reader.texts("groups", kNamesMax, kNameBytesMax);
+  access.roles = reader.texts("roles", kNamesMax, kNameBytesMax);
+  BULKHEAD_CHECK_OK(reader.finish());
+  bool listed = !access.users.empty() || !access.groups.empty() || !access.roles.empty();
+  if (access.shared_with_tenant && listed) {
+    return api_error(ApiError::BadParameter,
+                     "'" + path + "': say either \"shared\": true or name users, groups and roles.", path);
+  }
+  return access;
+}
+
+void write_access(base::json::Writer& w, const access::DocumentAccess& access) {
+  w.begin_object().member("shared", access.shared_with_tenant);
+  write_names(w, "users", access.users);
+  write_names(w, "groups", access.groups);
+  write_names(w, "roles", access.roles);
+  w.end_object();
+}
+
+}  // namespace bulkhead::gateway

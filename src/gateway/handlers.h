@@ -1,0 +1,68 @@
+// The handlers behind the route table, by area.
+#pragma once
+
+#include "gateway/call.h"
+
+namespace bulkhead::gateway {
+
+using HandlerResult = base::Task<base::Result<Reply>>;
+
+// health_handlers.cc
+HandlerResult healthz(Call& call);
+HandlerResult readyz(Call& call);
+HandlerResult metrics(Call& call);
+
+// model_handlers.cc
+HandlerResult list_models(Call& call);
+HandlerResult get_model(Call& call);
+HandlerResult create_embeddings(Call& call);
+
+// chat_handlers.cc
+HandlerResult create_chat(Call& call);
+
+// kept_chat_handlers.cc
+HandlerResult list_chats(Call& call);
+HandlerResult get_chat(Call& call);
+HandlerResult get_chat_messages(Call& call);
+HandlerResult delete_chat(Call& call);
+
+// file_handlers.cc
+HandlerResult create_file(Call& call);
+HandlerResult list_files(Call& call);
+HandlerResult get_file(Call& call);
+HandlerResult get_file_content(Call& call);
+HandlerResult delete_file(Call& call);
+HandlerResult set_file_access(Call& call);
+
+// vector_store_handlers.cc
+HandlerResult create_vector_store(Call& call);
+HandlerResult list_vector_stores(Call& call);
+HandlerResult get_vector_store(Call& call);
+HandlerResult update_vector_store(Call& call);
+HandlerResult delete_vector_store(Call& call);
+HandlerResult search_vector_store(Call& call);
+HandlerResult attach_file(Call& call);
+HandlerResult list_attached_files(Call& call);
+HandlerResult get_attached_file(Call& call);
+HandlerResult detach_file(Call& call);
+
+// tenant_handlers.cc: a tenant's own affairs
+HandlerResult get_own_tenant(Call& call);
+HandlerResult create_api_key(Call& call);
+HandlerResult list_api_keys(Call& call);
+HandlerResult revoke_api_key(Call& call);
+HandlerResult query_own_audit(Call& call);
+HandlerResult get_receipt(Call& call);
+
+// admin_handlers.cc: the operator's
+HandlerResult admin_create_tenant(Call& call);
+HandlerResult admin_list_tenants(Call& call);
+HandlerResult admin_get_tenant(Call& call);
+HandlerResult admin_set_policy(Call& call);
+HandlerResult admin_suspend_tenant(Call& call);
+HandlerResult admin_resume_tenant(Call& call);
+HandlerResult admin_destroy_tenant(Call& call);
+HandlerResult admin_rotate_keys(Call& call);
+HandlerResult admin_query_audit(Call& call);
+
+}  // namespace bulkhead::gateway

@@ -1,0 +1,202 @@
+#include "gateway/limits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <unordered_map>
+
+#include "gateway/api_error.h"
+
+namespace bulkhead::gateway {
+
+using base::Result;
+
+namespace {
+
+// A bucket of `per_minute`, full at first, refilled evenly.
+struct Bucket {
+  double left = -1;  // below zero with `fresh`: not used yet
+  bool fresh = true;
+  base::MonotonicTime seen{};
+
+  void refill(double per_minute, base::MonotonicTime now) {
+    if (fresh) {
+      left = per_minute;
+      fresh = false;
+    } else {
+      std::chrono::duration<double> passed = now - seen;
+      left = std::min(per_minute, left + per_minute * passed.count() / 60);
+    }
+    seen = now;
+  }
+  double seconds_until(double amount, double per_minute) const {
+    return left >= amount ? 0 : (amount - left) * 60 / per_minute;
+  }
+};
+
+struct Account {
+  Bucket requests;
+  Bucket tokens;
+  std::uint32_t running = 0;
+};
+
+struct Rates {
+  double requests, tokens;
+  std::uint32_t concurrent;
+};
+
+struct Standing {
+  Rates rates{};
+  double requests_left = 0, tokens_left = 0;
+};
+
+std::string duration_text(double seconds) {
+  auto millis = static_cast<std::int64_t>(std::ceil(seconds * 1000));
+  if (millis < 1000) return std::to_string(millis) + "ms";
+  return std::to_string((millis + 999) / 1000) + "s";
+}
+
+}  // namespace
+
+struct Limiter::Impl {
+  Impl(const base::Clock& c, std::size_t u) : clock(c), users_max(u) {}
+  const base::Clock& clock;
+  const std::size_t users_max;
+  std::mutex mutex;
+  std::unordered_map<std::string, Account> tenants;
+  std::unordered_map<std::string, Account> users;  // key: tenant, NUL, user
+
+  // Idle accounts with full buckets say nothing; they go first.
+  void make_room(base::MonotonicTime now) {
+    if (users.size() < users_max) return;
+    std::erase_if(users, [now](const auto& entry) {
+      return entry.second.running == 0 && now - entry.second.requests.seen > std::chrono::minutes(1);
+    });
+  }
+};
+
+struct Limiter::Admission::State {
+  std::shared_ptr<Impl> limiter;
+  std::string tenant_key, user_key;
+  double charged = 0;
+  Standing standing;
+
+  ~State() {
+    if (!limiter) return;  // refused: nothing was taken
+    std::lock_guard lock(limiter->mutex);
+    if (auto it = limiter->tenants.find(tenant_key); it != limiter->tenants.end() && it->second.running > 0) {
+      --it->second.running;
+    }
+    if (auto it = limiter->users.find(user_key); it != limiter->users.end() && it->second.running > 0) {
+      --it->second.running;
+    }
+  }
+};
+
+Limiter::Admission::~Admission() = default;
+
+Limiter::Limiter(const base::Clock& clock, std::size_t users_max)
+    : impl_(std::make_shared<Impl>(clock, users_max)) {}
+Limiter::~Limiter() = default;
+
+Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::string_view user,
+                                          std::int64_t estimated_tokens,
+                                          std::int64_t& retry_after_seconds) {
+  const tenancy::TenantLimits& limits = tenant.policy.limits;
+  const Rates tenant_rates{static_cast<double>(limits.requests_per_minute),
+                           static_cast<double>(limits.tokens_per_minute), limits.concurrent_requests};
+  const Rates user_rates{static_cast<double>(limits.user_requests_per_minute),
+                         static_cast<double>(limits.user_tokens_per_minute),
+                         limits.user_concurrent_requests};
+  auto state = std::make_unique<Admission::State>();
+  state->tenant_key = tenant.id.str();
+  state->user_key = tenant.id.str() + '\0' + std::string(user);
+  base::MonotonicTime now = impl_->clock.monotonic();
+
+  // One request may be larger than a minute's tokens; it then needs a full bucket.
+  auto token_need = [&](const Rates& rates) {
+    return std::min(static_cast<double>(estimated_tokens), rates.tokens);
+  };
+
+  std::lock_guard lock(impl_->mutex);
+  impl_->make_room(now);
+  Account& whole = impl_->tenants[state->tenant_key];
+  Account& own = impl_->users[state->user_key];
+  auto refuse = [&](ApiError code, double seconds, std::string message) {
+    retry_after_seconds = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(seconds)));
+    return api_error(code, std::move(message) + " Try again in " +
+                               std::to_string(retry_after_seconds) + " s.");
+  };
+  struct Side {
+    Account& account;
+    const Rates& rates;
+    const char* whose;
+  };
+  for (Side side : {Side{whole, tenant_rates, "tenant"}, Side{own, user_rates, "user"}}) {
+    side.account.requests.refill(side.rates.requests, now);
+    side.account.tokens.refill(side.rates.tokens, now);
+    std::string whose = std::string("of this ") + side.whose;
+    if (side.account.running >= side.rates.concurrent) {
+      return refuse(ApiError::TooManyConcurrent, 1,
+                    "Too many requests " + whose + " at once (limit " +
+                        std::to_string(side.rates.concurrent) + ").");
+    }
+    if (double wait = side.account.requests.seconds_until(1, side.rates.requests); wait > 0) {
+      return refuse(ApiError::RateLimited, wait, "Request limit " + whose + " reached.");
+    }
+    if (double wait = side.account.tokens.seconds_until(token_need(side.rates), side.rates.tokens);
+        wait > 0) {
+      return refuse(ApiError::RateLimited, wait, "Token limit " + whose + " reached.");
+    }
+  }
+  for (Account* account : {&whole, &own}) {
+    account->requests.left -= 1;
+    account->tokens.left -= static_cast<double>(estimated_tokens);
+    ++account->running;
+  }
+  bool tenant_tighter = whole.requests.left < own.requests.left;
+  state->limiter = impl_;
+  state->charged = static_cast<double>(estimated_tokens);
+  state->standing = {tenant_tighter ? tenant_rates : user_rates,
+                     std::max(0.0, std::min(whole.requests.left, own.requests.left)),
+                     std::max(0.0, std::min(whole.tokens.left, own.tokens.left))};
+  Admission admission;
+  admission.state_ = std::move(state);
+  return admission;
+}
+
+void Limiter::Admission::settle(std::int64_t tokens) {
+  if (!state_) return;
+  double more = static_cast<double>(tokens) - state_->charged;
+  state_->charged = static_cast<double>(tokens);
+  std::lock_guard lock(state_->limiter->mutex);
+  if (auto it = state_->limiter->tenants.find(state_->tenant_key); it != state_->limiter->tenants.end()) {
+    it->second.tokens.left -= more;
+  }
+  if (auto it = state_->limiter->users.find(state_->user_key); it != state_->limiter->users.end()) {
+    it->second.tokens.left -= more;
+  }
+}
+
+void Limiter::Admission::add_headers(http::Headers& headers) const {
+  if (!state_) return;
+  const Standing& standing = state_->standing;
+  auto whole = [](double value) { return std::to_string(static_cast<std::int64_t>(value)); };
+  headers.set("x-ratelimit-limit-requests", whole(standing.rates.requests));
+  headers.set("x-ratelimit-remaining-requests", whole(standing.requests_left));
+  headers.set("x-ratelimit-reset-requests",
+              duration_text((standing.rates.requests - standing.requests_left) * 60 / standing.rates.requests));
+  headers.set("x-ratelimit-limit-tokens", whole(standing.rates.tokens));
+  headers.set("x-ratelimit-remaining-tokens", whole(standing.tokens_left));
+  headers.set("x-ratelimit-reset-tokens",
+              duration_text((standing.rates.tokens - standing.tokens_left) * 60 / standing.rates.tokens));
+}
+
+void Limiter::forget(const base::TenantId& tenant) {
+  std::lock_guard lock(impl_->mutex);
+  std::string prefix = tenant.str() + '\0';
+  impl_->tenants.erase(tenant.str());
+  std::erase_if(impl_->users, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+}
+
+}  // namespace bulkhead::gateway

@@ -1,0 +1,151 @@
+// GET /v1/models, POST /v1/embeddings.
+#include "gateway/dto.h"
+#include "gateway/handlers.h"
+#include "guard/text_policy.h"
+
+namespace bulkhead::gateway {
+
+namespace json = base::json;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kInputsMax = 256;
+constexpr std::size_t kModelBytesMax = 128;
+
+std::string model_json(const engine::ModelInfo& model) {
+  json::Writer w;
+  w.begin_object()
+      .member("id", model.id)
+      .member("object", "model")
+      .member("created", 0)
+      .member("owned_by", "bulkhead");
+  w.key("bulkhead").begin_object().member("kind", model.kind);
+  if (model.context > 0) w.member("context", model.context);
+  if (model.dimensions > 0) w.member("dimensions", model.dimensions);
+  if (!model.sha256.empty()) w.member("sha256", model.sha256);
+  w.end_object().end_object();
+  return w.take();
+}
+
+struct EmbeddingBody {
+  std::string model;
+  std::vector<std::string> inputs;
+  bool base64 = false;
+};
+
+Result<EmbeddingBody> parse_embedding_body(const json::Value& root) {
+  EmbeddingBody body;
+  ObjectReader reader(root);
+  body.model = reader.text("model", kModelBytesMax, true).value_or("");
+  if (root["input"].is_string()) {
+    body.inputs = {reader.text("input", SIZE_MAX).value_or("")};
+  } else {
+    body.inputs = reader.texts("input", kInputsMax, SIZE_MAX);
+  }
+  auto format = reader.text("encoding_format", 16).value_or("float");
+  body.base64 = format == "base64";
+  reader.unsupported("dimensions", "vectors have the model's own size.");
+  reader.unsupported("user", "who asks is known from the credential.");
+  BULKHEAD_CHECK_OK(reader.finish());
+  if (format != "float" && format != "base64") {
+    return api_error(ApiError::BadParameter, "'encoding_format' must be float or base64.", "encoding_format");
+  }
+  if (body.inputs.empty()) {
+    return api_error(ApiError::MissingParameter,
+                     "'input' must be a string or a list of 1 to 256 strings.", "input");
+  }
+  for (std::size_t i = 0; i < body.inputs.size(); ++i) {
+    std::string name = "input[" + std::to_string(i) + "]";
+    if (body.inputs[i].empty()) {
+      return api_error(ApiError::BadParameter, "'" + name + "' is empty.", name);
+    }
+    auto checked = guard::check_text(body.inputs[i], guard::SmugglingPolicy::Clean);
+    if (!checked) {
+      base::Error error = checked.take_error();
+      return std::move(error).with_parameter(name);
+    }
+    body.inputs[i] = std::move(checked->text);
+  }
+  return body;
+}
+
+void write_vector(json::Writer& w, const std::vector<float>& vector, bool base64) {
+  if (base64) {
+    // Little-endian float32, as OpenAI's SDKs decode it.
+    base::ByteView bytes(reinterpret_cast<const std::uint8_t*>(vector.data()),
+                         vector.size() * sizeof(float));
+    w.value(base::base64_encode(bytes));
+    return;
+  }
+  w.begin_array();
+  for (float x : vector) w.value(static_cast<double>(x));
+  w.end_array();
+}
+
+}  // namespace
+
+HandlerResult list_models(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  json::Writer w;
+  w.begin_object().member("object", "list").key("data").begin_array();
+  for (const engine::ModelInfo& model : call.services.engine.models()) w.raw(model_json(model));
+  w.end_array().end_object();
+  co_return Reply::json(200, w.take());
+}
+
+HandlerResult get_model(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  for (const engine::ModelInfo& model : call.services.engine.models()) {
+    if (model.id == call.captures[0]) co_return Reply::json(200, model_json(model));
+  }
+  co_return not_found("model");
+}
+
+HandlerResult create_embeddings(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  BULKHEAD_CO_TRY(body, parse_embedding_body(document.root()));
+  Services& services = call.services;
+  if (services.embedding_model.empty() ||
+      (body.model != services.embedding_model && body.model != "default")) {
+    co_return base::Error(engine::EngineError::ModelUnknown,
+                          "There is no such embedding model. GET /v1/models lists those you can use.")
+        .with_parameter("model");
+  }
+  std::string all;
+  for (const std::string& input : body.inputs) all += std::to_string(input.size()) + "\n" + input;
+  call.record.model = services.embedding_model;
+  call.record.prompt_hash = call.scope().audit_hash(all);
+  audit::Record started = call.record;
+  started.event = audit::Event::RequestStarted;
+  started.decision = "allow";
+  call.started = services.audit.append(started);
+
+  auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
+  if (!place) co_return place.take_error();
+  auto counts = co_await services.engine.count_tokens(call.engine_context(), services.embedding_model,
+                                                      body.inputs);
+  if (!counts) co_return counts.take_error();
+  auto vectors = co_await services.engine.embed(call.engine_context(), services.embedding_model,
+                                                body.inputs);
+  if (!vectors) co_return vectors.take_error();
+  std::int64_t tokens = 0;
+  for (std::int64_t count : *counts) tokens += count;
+  call.record.prompt_tokens = tokens;
+  call.admission.settle(tokens);
+
+  json::Writer w;
+  w.begin_object().member("object", "list").key("data").begin_array();
+  for (std::size_t i = 0; i < vectors->size(); ++i) {
+    w.begin_object().member("object", "embedding").member("index", static_cast<std::uint64_t>(i));
+    w.key("embedding");
+    write_vector(w, (*vectors)[i], body.base64);
+    w.end_object();
+  }
+  w.end_array().member("model", services.embedding_model).key("usage").begin_object();
+  w.member("prompt_tokens", tokens).member("total_tokens", tokens).end_object().end_object();
+  co_return Reply::json(200, w.take());
+}
+
+}  // namespace bulkhead::gateway

@@ -1,0 +1,141 @@
+#include "gateway/routes.h"
+
+#include <array>
+
+#include "gateway/handlers.h"
+
+namespace bulkhead::gateway {
+
+namespace {
+
+using access::Permission;
+using audit::Event;
+using enum http::Method;
+
+constexpr std::size_t kUploadBytesMax = 64u << 20;
+
+// A reader of this table sees who may do what. Keep it in the order of the documentation.
+constexpr std::array kRoutes = {
+    Route{Get, "/healthz", Audience::Public, Permission::ModelsRead, Event::RequestEnded, healthz},
+    Route{Get, "/readyz", Audience::Public, Permission::ModelsRead, Event::RequestEnded, readyz},
+    Route{Get, "/metrics", Audience::Operator, Permission::PlatformMetrics, Event::RequestEnded, metrics},
+
+    Route{Get, "/v1/models", Audience::Tenant, Permission::ModelsRead, Event::RequestEnded, list_models},
+    Route{Get, "/v1/models/{id}", Audience::Tenant, Permission::ModelsRead, Event::RequestEnded, get_model},
+    Route{Post, "/v1/chat/completions", Audience::Tenant, Permission::ChatCreate, Event::RequestEnded,
+          create_chat, 4u << 20, true},
+    Route{Get, "/v1/chat/completions", Audience::Tenant, Permission::ChatRead, Event::RequestEnded, list_chats},
+    Route{Get, "/v1/chat/completions/{id}", Audience::Tenant, Permission::ChatRead, Event::RequestEnded, get_chat},
+    Route{Get, "/v1/chat/completions/{id}/messages", Audience::Tenant, Permission::ChatRead,
+          Event::RequestEnded, get_chat_messages},
+    Route{Delete, "/v1/chat/completions/{id}", Audience::Tenant, Permission::ChatDelete,
+          Event::RequestEnded, delete_chat},
+    Route{Post, "/v1/embeddings", Audience::Tenant, Permission::EmbeddingsCreate, Event::RequestEnded,
+          create_embeddings, 4u << 20, true},
+
+    Route{Post, "/v1/files", Audience::Tenant, Permission::FilesWrite, Event::FileUploaded, create_file,
+          kUploadBytesMax},
+    Route{Get, "/v1/files", Audience::Tenant, Permission::FilesRead, Event::RequestEnded, list_files},
+    Route{Get, "/v1/files/{id}", Audience::Tenant, Permission::FilesRead, Event::RequestEnded, get_file},
+    Route{Get, "/v1/files/{id}/content", Audience::Tenant, Permission::FilesRead, Event::FileRead,
+          get_file_content},
+    Route{Delete, "/v1/files/{id}", Audience::Tenant, Permission::FilesWrite, Event::FileDeleted, delete_file},
+    Route{Put, "/v1/bulkhead/files/{id}/access", Audience::Tenant, Permission::FilesWrite,
+          Event::StoreChanged, set_file_access},
+
+    Route{Post, "/v1/vector_stores", Audience::Tenant, Permission::StoresWrite, Event::StoreChanged,
+          create_vector_store},
+    Route{Get, "/v1/vector_stores", Audience::Tenant, Permission::StoresRead, Event::RequestEnded,
+          list_vector_stores},
+    Route{Get, "/v1/vector_stores/{id}", Audience::Tenant, Permission::StoresRead, Event::RequestEnded,
+          get_vector_store},
+    Route{Post, "/v1/vector_stores/{id}", Audience::Tenant, Permission::StoresWrite, Event::StoreChanged,
+          update_vector_store},
+    Route{Delete, "/v1/vector_stores/{id}", Audience::Tenant, Permission::StoresWrite, Event::StoreChanged,
+          delete_vector_store},
+    Route{Post, "/v1/vector_stores/{id}/search", Audience::Tenant, Permission::StoresRead, Event::Search,
+          search_vector_store, 1u << 20, true},
+    Route{Post, "/v1/vector_stores/{id}/files", Audience::Tenant, Permission::StoresWrite,
+          Event::StoreChanged, attach_file},
+    Route{Get, "/v1/vector_stores/{id}/files", Audience::Tenant, Permission::StoresRead,
+          Event::RequestEnded, list_attached_files},
+    Route{Get, "/v1/vector_stores/{id}/files/{id}", Audience::Tenant, Permission::StoresRead,
+          Event::RequestEnded, get_attached_file},
+    Route{Delete, "/v1/vector_stores/{id}/files/{id}", Audience::Tenant, Permission::StoresWrite,
+          Event::StoreChanged, detach_file},
+
+    Route{Get, "/v1/bulkhead/tenant", Audience::Tenant, Permission::TenantRead, Event::RequestEnded,
+          get_own_tenant},
+    Route{Post, "/v1/bulkhead/api_keys", Audience::Tenant, Permission::KeysManage, Event::ApiKeyCreated,
+          create_api_key},
+    Route{Get, "/v1/bulkhead/api_keys", Audience::Tenant, Permission::KeysManage, Event::RequestEnded,
+          list_api_keys},
+    Route{Delete, "/v1/bulkhead/api_keys/{id}", Audience::Tenant, Permission::KeysManage,
+          Event::ApiKeyRevoked, revoke_api_key},
+    Route{Get, "/v1/bulkhead/audit", Audience::Tenant, Permission::AuditRead, Event::AuditRead,
+          query_own_audit},
+    Route{Get, "/v1/bulkhead/receipts/{id}", Audience::Tenant, Permission::ReceiptsRead,
+          Event::RequestEnded, get_receipt},
+
+    Route{Post, "/admin/tenants", Audience::Operator, Permission::PlatformTenants, Event::TenantCreated,
+          admin_create_tenant},
+    Route{Get, "/admin/tenants", Audience::Operator, Permission::PlatformTenants, Event::RequestEnded,
+          admin_list_tenants},
+    Route{Get, "/admin/tenants/{id}", Audience::Operator, Permission::PlatformTenants,
+          Event::RequestEnded, admin_get_tenant},
+    Route{Put, "/admin/tenants/{id}/policy", Audience::Operator, Permission::PlatformTenants,
+          Event::TenantChanged, admin_set_policy},
+    Route{Post, "/admin/tenants/{id}/suspend", Audience::Operator, Permission::PlatformTenants,
+          Event::TenantSuspended, admin_suspend_tenant},
+    Route{Post, "/admin/tenants/{id}/resume", Audience::Operator, Permission::PlatformTenants,
+          Event::TenantResumed, admin_resume_tenant},
+    Route{Delete, "/admin/tenants/{id}", Audience::Operator, Permission::PlatformTenants,
+          Event::TenantDestroyed, admin_destroy_tenant},
+    Route{Post, "/admin/keys/rotate", Audience::Operator, Permission::PlatformKeys,
+          Event::PlatformKeyRotated, admin_rotate_keys},
+    Route{Get, "/admin/audit", Audience::Operator, Permission::PlatformAudit, Event::AuditRead,
+          admin_query_audit},
+};
+
+std::string_view next_segment(std::string_view& path) {
+  path.remove_prefix(1);  // the slash
+  std::size_t slash = path.find('/');
+  std::string_view segment = path.substr(0, slash);
+  path.remove_prefix(slash == std::string_view::npos ? path.size() : slash);
+  return segment;
+}
+
+bool matches(std::string_view pattern, std::string_view path, std::vector<std::string>& captures) {
+  captures.clear();
+  while (pattern.starts_with('/') && path.starts_with('/')) {
+    std::string_view want = next_segment(pattern);
+    std::string_view have = next_segment(path);
+    if (want == "{id}") {
+      if (have.empty()) return false;
+      captures.emplace_back(have);
+    } else if (want != have) {
+      return false;
+    }
+  }
+  return pattern.empty() && path.empty();
+}
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+RouteMatch match_route(http::Method method, std::string_view path) {
+  RouteMatch found;
+  std::vector<std::string> captures;
+  for (const Route& route : kRoutes) {
+    if (!matches(route.pattern, path, captures)) continue;
+    found.path_known = true;
+    if (route.method != method) continue;
+    found.route = &route;
+    found.captures = std::move(captures);
+    return found;
+  }
+  return found;
+}
+
+}  // namespace bulkhead::gateway

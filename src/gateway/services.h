@@ -1,0 +1,54 @@
+// Everything a route handler may use, put together once at start (apps/serve). All references
+// outlive every request.
+#pragma once
+
+#include <string>
+
+#include "access/permission.h"
+#include "audit/log.h"
+#include "base/clock.h"
+#include "base/task.h"
+#include "crypto/envelope.h"
+#include "crypto/signature.h"
+#include "engine/engine.h"
+#include "engine/fair_queue.h"
+#include "gateway/config.h"
+#include "gateway/limits.h"
+#include "gateway/receipts.h"
+#include "identity/authenticator.h"
+#include "rag/ingest.h"
+#include "rag/retriever.h"
+#include "storage/store_manager.h"
+#include "tenancy/directory.h"
+#include "vector/index.h"
+#include "watch/metrics.h"
+
+namespace bulkhead::gateway {
+
+struct Services {
+  const Config& config;
+  const base::Clock& clock;
+  base::BlockingPool& pool;
+  std::shared_ptr<crypto::PlatformKeys> platform_keys;
+  storage::PlatformDatabase& platform;
+  tenancy::TenantDirectory& tenants;
+  storage::StoreManager& stores;
+  vector::IndexCache& indexes;
+  identity::Authenticator& authenticator;
+  const identity::ApiKeyFormat& key_format;
+  const access::RoleTable& roles;
+  audit::Log& audit;
+  watch::Metrics& metrics;
+  engine::Engine& engine;
+  engine::FairQueue& engine_queue;
+  rag::Retriever& retriever;
+  rag::Ingestor& ingestor;
+  Limiter& limiter;
+  ReceiptBook& receipts;
+  const crypto::SigningKey& signer;
+  const base::Secret& operator_hash_key;   // stored hash of operator API keys
+  std::string chat_model;                  // the deployment's default
+  std::string embedding_model;
+};
+
+}  // namespace bulkhead::gateway

@@ -1,0 +1,134 @@
+#include "gateway/vector_store_dto.h"
+
+#include "base/json.h"
+#include "gateway/file_access.h"
+
+namespace bulkhead::gateway {
+
+namespace json = base::json;
+using base::Result;
+
+namespace {
+constexpr std::size_t kBatch = 100;
+}
+
+std::string_view attachment_status_name(storage::AttachmentStatus status) {
+  switch (status) {
+    case storage::AttachmentStatus::InProgress: return "in_progress";
+    case storage::AttachmentStatus::Completed: return "completed";
+    case storage::AttachmentStatus::Failed: return "failed";
+  }
+  return "failed";
+}
+
+Result<std::vector<storage::AttachmentRecord>> readable_attachments(const Call& call,
+                                                                    storage::TenantStore& store,
+                                                                    const base::VectorStoreId& id,
+                                                                    bool ascending) {
+  std::vector<storage::AttachmentRecord> readable;
+  storage::Page cursor{.limit = kBatch, .ascending = ascending};
+  while (true) {
+    BULKHEAD_TRY(batch, store.list_attachments(call.scope(), id, cursor));
+    for (const storage::AttachmentRecord& attachment : batch) {
+      auto file = store.get_file(call.scope(), attachment.file);
+      if (!file && !file.error().is(storage::StorageError::NotFound)) return file.take_error();
+      if (file && may_read(call, *file)) readable.push_back(attachment);
+    }
+    if (batch.size() < kBatch) return readable;
+    cursor.after = batch.back().file.str();
+  }
+}
+
+Result<AttachmentCounts> count_attachments(const Call& call, storage::TenantStore& store,
+                                           const base::VectorStoreId& id) {
+  BULKHEAD_TRY(attachments, readable_attachments(call, store, id, false));
+  AttachmentCounts counts;
+  for (const storage::AttachmentRecord& attachment : attachments) {
+    switch (attachment.status) {
+      case storage::AttachmentStatus::InProgress:
+        ++counts.in_progress;
+        // Cut short by a restart, or running: start() knows which.
+        call.services.ingestor.resume(call.scope(), attachment);
+        break;
+      case storage::AttachmentStatus::Completed: ++counts.completed; break;
+      case storage::AttachmentStatus::Failed: ++counts.failed; break;
+    }
+  }
+  return counts;
+}
+
+std::string vector_store_json(const storage::VectorStoreRecord& record,
+                              const AttachmentCounts& counts) {
+  std::uint64_t total = counts.in_progress + counts.completed + counts.failed;
+  json::Writer w;
+  w.begin_object()
+      .member("id", record.id.str())
+      .member("object", "vector_store")
+      .member("created_at", record.created)
+      .member("last_active_at", record.last_active)
+      .member("name", record.name)
+      .member("usage_bytes", 0)
+      .member("status", counts.in_progress > 0 ? "in_progress" : "completed");
+  w.key("file_counts").begin_object();
+  w.member("in_progress", counts.in_progress)
+      .member("completed", counts.completed)
+      .member("failed", counts.failed)
+      .member("cancelled", 0)
+      .member("total", total)
+      .end_object();
+  w.key("metadata").raw(record.metadata_json);
+  w.key("bulkhead").begin_object().member("owner", record.owner).member("default", record.is_default);
+  w.end_object().end_object();
+  return w.take();
+}
+
+std::string attachment_json(const storage::AttachmentRecord& attachment) {
+  json::Writer w;
+  w.begin_object()
+      .member("id", attachment.file.str())
+      .member("object", "vector_store.file")
+      .member("created_at", attachment.created)
+      .member("vector_store_id", attachment.store.str())
+      .member("usage_bytes", 0)
+      .member("status", attachment_status_name(attachment.status))
+      .key("last_error");
+  if (attachment.status == storage::AttachmentStatus::Failed) {
+    w.begin_object()
+        .member("code", attachment.error_code)
+        .member("message", attachment.error_message)
+        .end_object();
+  } else {
+    w.null();
+  }
+  w.key("bulkhead").begin_object().member("chunks", static_cast<std::uint64_t>(attachment.chunks));
+  w.end_object().end_object();
+  return w.take();
+}
+
+std::string search_json(std::string_view query, const rag::Retrieval& found) {
+  json::Writer w;
+  w.begin_object().member("object", "vector_store.search_results.page");
+  w.key("search_query").begin_array().value(query).end_array();
+  w.key("data").begin_array();
+  for (const rag::RetrievedChunk& chunk : found.chunks) {
+    w.begin_object()
+        .member("file_id", chunk.chunk.file.str())
+        .member("filename", chunk.file_name)
+        .member("score", chunk.score);
+    w.key("attributes").begin_object().end_object();
+    w.key("content").begin_array().begin_object();
+    w.member("type", "text").member("text", chunk.chunk.text).end_object().end_array();
+    w.key("bulkhead").begin_object();
+    w.member("similarity", chunk.similarity)
+        .member("chunk", static_cast<std::uint64_t>(chunk.chunk.ordinal))
+        .member("page", static_cast<std::uint64_t>(chunk.chunk.page))
+        .member("section", chunk.chunk.heading);
+    w.end_object().end_object();
+  }
+  w.end_array().member("has_more", false).key("next_page").null();
+  w.key("bulkhead").begin_object().member("relevance", found.relevance).end_object();
+  w.end_object();
+  return w.take();
+}
+
+}  // namespace bulkhead::gateway

@@ -1,0 +1,29 @@
+// Vector stores, their files and search results in OpenAI's shapes.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "gateway/call.h"
+#include "rag/retriever.h"
+#include "storage/store.h"
+
+namespace bulkhead::gateway {
+
+struct AttachmentCounts {
+  std::uint64_t in_progress = 0, completed = 0, failed = 0;
+};
+
+// Of the files that the caller may read: a count of withheld ones would tell that they are there.
+base::Result<AttachmentCounts> count_attachments(const Call& call, storage::TenantStore& store,
+                                                 const base::VectorStoreId& id);
+// The attachments of one store that the caller may read, all pages.
+base::Result<std::vector<storage::AttachmentRecord>> readable_attachments(
+    const Call& call, storage::TenantStore& store, const base::VectorStoreId& id, bool ascending);
+
+std::string vector_store_json(const storage::VectorStoreRecord& record, const AttachmentCounts& counts);
+std::string attachment_json(const storage::AttachmentRecord& attachment);
+std::string_view attachment_status_name(storage::AttachmentStatus status);
+std::string search_json(std::string_view query, const rag::Retrieval& found);
+
+}  // namespace bulkhead::gateway
