@@ -1,0 +1,55 @@
+// Certificates of destruction, after NIST SP 800-88r2 (appendix: what a certificate states).
+#include "tenancy/certificate.h"
+
+#include "base/bytes.h"
+#include "base/json.h"
+
+namespace bulkhead::tenancy {
+
+using base::Error;
+using base::Result;
+
+namespace {
+constexpr std::string_view kSignaturePrefix = ",\"signature\":\"";
+}
+
+DestructionCertificate make_certificate(const CertificateFacts& facts, const crypto::SigningKey& signer) {
+  base::json::Writer w;
+  w.begin_object()
+      .member("type", "bulkhead.certificate_of_destruction/1")
+      .member("standard", "NIST SP 800-88r2")
+      .member("tenant", facts.tenant)
+      .member("destroyed_at", base::rfc3339(facts.time))
+      .member("method", "cryptographic erase: the only wrapped copy of the tenant's key was destroyed; "
+                        "the files that it encrypted were then removed")
+      .member("key_id", facts.key_id);
+  w.key("removed_files").begin_array();
+  for (const std::string& name : facts.erased.removed) w.value(name);
+  w.end_array().member("removed_bytes", facts.erased.bytes);
+  w.member("verification", facts.key_gone ? "the registry was read back: no wrapped key is left"
+                                          : "the key could not be read back")
+      .member("key", signer.verify_key().base64url());
+  std::string body = w.take();
+  crypto::SignatureBytes signature = signer.sign(base::as_bytes(body));
+  body += kSignaturePrefix;
+  body += base::base64url_encode(signature);
+  body += "\"}";
+  return {std::move(body)};
+}
+
+Result<void> verify_certificate(std::string_view json, const crypto::VerifyKey& key) {
+  while (!json.empty() && (json.back() == '\n' || json.back() == '\r')) json.remove_suffix(1);
+  std::size_t at = json.rfind(kSignaturePrefix);
+  bool shaped = at != std::string_view::npos && json.ends_with("\"}");
+  if (shaped) {
+    std::string_view text = json.substr(at + kSignaturePrefix.size());
+    text.remove_suffix(2);
+    auto signature = base::base64url_decode(text);
+    if (signature && key.verify(base::as_bytes(json.substr(0, at)), *signature)) return Result<void>();
+  }
+  return Error(crypto::CryptoError::BadSignature,
+               "The certificate's signature does not fit this key: it was altered, or another "
+               "deployment signed it.");
+}
+
+}  // namespace bulkhead::tenancy

@@ -1,0 +1,172 @@
+#include "tenancy/tenant.h"
+
+#include <cmath>
+
+namespace bulkhead::tenancy {
+
+namespace json = base::json;
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kSystemPromptBytesMax = 16 << 10;
+
+Error bad(std::string_view key, std::string_view expected) {
+  return Error(TenancyError::BadPolicy, "'" + std::string(key) + "' must be " + std::string(expected) + ".")
+      .with_parameter(std::string(key));
+}
+
+// One member into one field; absent members keep what stands there.
+template <typename Number>
+Result<void> read_count(const json::Value& object, std::string_view key, Number& out, std::int64_t most) {
+  json::Value value = object[key];
+  if (!value.exists()) return Result<void>();
+  auto number = value.as_int();
+  if (!number || *number < 1 || *number > most) {
+    return bad(key, "a whole number from 1 to " + std::to_string(most));
+  }
+  out = static_cast<Number>(*number);
+  return Result<void>();
+}
+
+Result<void> read_flag(const json::Value& object, std::string_view key, bool& out) {
+  json::Value value = object[key];
+  if (!value.exists()) return Result<void>();
+  auto flag = value.as_bool();
+  if (!flag) return bad(key, "true or false");
+  out = *flag;
+  return Result<void>();
+}
+
+Result<void> read_text(const json::Value& object, std::string_view key, std::string& out) {
+  json::Value value = object[key];
+  if (!value.exists()) return Result<void>();
+  auto text = value.as_string();
+  if (!text || text->size() > kSystemPromptBytesMax) return bad(key, "a string of at most 16 KiB");
+  out = std::string(*text);
+  return Result<void>();
+}
+
+Result<void> refuse_unknown(const json::Value& object, std::initializer_list<std::string_view> known) {
+  auto unknown = json::first_unknown_key(object, known);
+  if (!unknown) return Result<void>();
+  std::string list;
+  for (std::string_view key : known) list += (list.empty() ? "" : ", ") + std::string(key);
+  return Error(TenancyError::BadPolicy, "There is no policy member '" + *unknown + "'; allowed: " + list)
+      .with_parameter(*unknown);
+}
+
+Result<void> read_limits(const json::Value& object, TenantLimits& out) {
+  if (!object.exists()) return Result<void>();
+  if (!object.is_object()) return bad("limits", "an object");
+  BULKHEAD_CHECK_OK(refuse_unknown(
+      object, {"requests_per_minute", "tokens_per_minute", "concurrent_requests",
+               "user_requests_per_minute", "user_tokens_per_minute", "user_concurrent_requests",
+               "storage_bytes_max"}));
+  constexpr std::int64_t kRateMax = 2'000'000'000;
+  BULKHEAD_CHECK_OK(read_count(object, "requests_per_minute", out.requests_per_minute, kRateMax));
+  BULKHEAD_CHECK_OK(read_count(object, "tokens_per_minute", out.tokens_per_minute, kRateMax));
+  BULKHEAD_CHECK_OK(read_count(object, "concurrent_requests", out.concurrent_requests, 100'000));
+  BULKHEAD_CHECK_OK(read_count(object, "user_requests_per_minute", out.user_requests_per_minute, kRateMax));
+  BULKHEAD_CHECK_OK(read_count(object, "user_tokens_per_minute", out.user_tokens_per_minute, kRateMax));
+  BULKHEAD_CHECK_OK(read_count(object, "user_concurrent_requests", out.user_concurrent_requests, 100'000));
+  return read_count(object, "storage_bytes_max", out.storage_bytes_max, INT64_MAX);
+}
+
+}  // namespace
+
+base::ErrorName error_name(TenancyError code) {
+  switch (code) {
+    case TenancyError::UnknownTenant: return {"tenancy", "unknown_tenant"};
+    case TenancyError::TenantExists: return {"tenancy", "tenant_exists"};
+    case TenancyError::TenantSuspended: return {"tenancy", "tenant_suspended"};
+    case TenancyError::TenantDestroyed: return {"tenancy", "tenant_destroyed"};
+    case TenancyError::BadName: return {"tenancy", "bad_name"};
+    case TenancyError::BadPolicy: return {"tenancy", "bad_policy"};
+    case TenancyError::NotATenantPrincipal: return {"tenancy", "not_a_tenant_principal"};
+    case TenancyError::Registry: return {"tenancy", "registry"};
+    case TenancyError::KeyUnavailable: return {"tenancy", "key_unavailable"};
+    case TenancyError::Busy: return {"tenancy", "busy"};
+  }
+  return {"tenancy", "unknown"};
+}
+
+std::string_view state_name(TenantState state) {
+  switch (state) {
+    case TenantState::Active: return "active";
+    case TenantState::Suspended: return "suspended";
+    case TenantState::Destroyed: return "destroyed";
+  }
+  return "unknown";
+}
+
+std::string_view mode_name(IsolationMode mode) {
+  switch (mode) {
+    case IsolationMode::Hybrid: return "hybrid";
+    case IsolationMode::Silo: return "silo";
+    case IsolationMode::Pooled: return "pooled";
+  }
+  return "unknown";
+}
+
+std::string_view retrieval_name(RetrievalMode mode) {
+  switch (mode) {
+    case RetrievalMode::Off: return "off";
+    case RetrievalMode::WhenRelevant: return "when_relevant";
+    case RetrievalMode::Required: return "required";
+  }
+  return "unknown";
+}
+
+Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
+  TenantPolicy policy;
+  if (!object.is_object()) return bad("policy", "an object");
+  BULKHEAD_CHECK_OK(refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats",
+                                            "kept_chat_days", "allow_logprobs", "system_prompt",
+                                            "chat_model", "limits"}));
+  if (json::Value value = object["retrieval"]; value.exists()) {
+    auto name = value.as_string().value_or("");
+    if (name == "off") policy.retrieval = RetrievalMode::Off;
+    else if (name == "when_relevant") policy.retrieval = RetrievalMode::WhenRelevant;
+    else if (name == "required") policy.retrieval = RetrievalMode::Required;
+    else return bad("retrieval", "off, when_relevant or required");
+  }
+  if (json::Value value = object["relevance_threshold"]; value.exists()) {
+    auto number = value.as_double();
+    if (!number || !(*number >= 0 && *number <= 1)) return bad("relevance_threshold", "a number from 0 to 1");
+    policy.relevance_threshold = *number;
+  }
+  BULKHEAD_CHECK_OK(read_flag(object, "keep_chats", policy.keep_chats));
+  BULKHEAD_CHECK_OK(read_count(object, "kept_chat_days", policy.kept_chat_days, 3'650));
+  BULKHEAD_CHECK_OK(read_flag(object, "allow_logprobs", policy.allow_logprobs));
+  BULKHEAD_CHECK_OK(read_text(object, "system_prompt", policy.system_prompt));
+  BULKHEAD_CHECK_OK(read_text(object, "chat_model", policy.chat_model));
+  BULKHEAD_CHECK_OK(read_limits(object["limits"], policy.limits));
+  return policy;
+}
+
+std::string TenantPolicy::to_json() const {
+  json::Writer w;
+  w.begin_object()
+      .member("retrieval", retrieval_name(retrieval))
+      .member("relevance_threshold", relevance_threshold)
+      .member("keep_chats", keep_chats)
+      .member("kept_chat_days", static_cast<std::int64_t>(kept_chat_days))
+      .member("allow_logprobs", allow_logprobs)
+      .member("system_prompt", system_prompt)
+      .member("chat_model", chat_model);
+  w.key("limits").begin_object();
+  w.member("requests_per_minute", static_cast<std::int64_t>(limits.requests_per_minute))
+      .member("tokens_per_minute", static_cast<std::int64_t>(limits.tokens_per_minute))
+      .member("concurrent_requests", static_cast<std::int64_t>(limits.concurrent_requests))
+      .member("user_requests_per_minute", static_cast<std::int64_t>(limits.user_requests_per_minute))
+      .member("user_tokens_per_minute", static_cast<std::int64_t>(limits.user_tokens_per_minute))
+      .member("user_concurrent_requests", static_cast<std::int64_t>(limits.user_concurrent_requests))
+      .member("storage_bytes_max", static_cast<std::int64_t>(limits.storage_bytes_max))
+      .end_object();
+  w.end_object();
+  return w.take();
+}
+
+}  // namespace bulkhead::tenancy
