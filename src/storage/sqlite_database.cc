@@ -86,6 +86,8 @@ base::Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(const Options
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle, options.path));
   if (opened != SQLITE_OK) return database->error(opened);
 
+  // SQLCipher would write to standard error by itself; what it has to say comes back as an error.
+  BULKHEAD_CHECK_OK(database->execute("PRAGMA cipher_log_level=NONE"));
   {
     const base::Secret form = raw_key_form(raw_key);
     const int keyed = sqlite3_key_v2(handle, "main", form.reveal().data(),

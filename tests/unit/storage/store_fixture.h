@@ -146,25 +146,21 @@ inline std::vector<ChunkKey> keys_of(TenantStore& store, const tenancy::TenantSc
   return keys;
 }
 
-#define ASSERT_OK(expression)                                    \
-  do {                                                           \
-    const auto& ok_result = (expression);                        \
-    ASSERT_TRUE(ok_result.ok()) << ok_result.error().describe(); \
-  } while (false)
+template <typename T>
+::testing::AssertionResult is_ok(const base::Result<T>& result) {
+  if (result) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << result.error().describe();
+}
 
-#define EXPECT_OK(expression)                                    \
-  do {                                                           \
-    const auto& ok_result = (expression);                        \
-    EXPECT_TRUE(ok_result.ok()) << ok_result.error().describe(); \
-  } while (false)
+template <typename T, typename Code>
+::testing::AssertionResult fails_with(Code code, const base::Result<T>& result) {
+  if (result) return ::testing::AssertionFailure() << "it worked";
+  if (result.error().is(code)) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << result.error().describe();
+}
 
-#define EXPECT_FAILS(code, expression)                                                      \
-  do {                                                                                      \
-    const auto& failed_result = (expression);                                               \
-    EXPECT_FALSE(failed_result.ok());                                                       \
-    if (!failed_result.ok()) {                                                              \
-      EXPECT_TRUE(failed_result.error().is(code)) << failed_result.error().describe();      \
-    }                                                                                       \
-  } while (false)
+#define ASSERT_OK(...) ASSERT_TRUE(is_ok(__VA_ARGS__))
+#define EXPECT_OK(...) EXPECT_TRUE(is_ok(__VA_ARGS__))
+#define EXPECT_FAILS(code, ...) EXPECT_TRUE(fails_with(code, __VA_ARGS__))
 
 }  // namespace bulkhead::storage
