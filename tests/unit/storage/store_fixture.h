@@ -159,8 +159,8 @@ template <typename T, typename Code>
   return ::testing::AssertionFailure() << result.error().describe();
 }
 
-#define ASSERT_OK(...) ASSERT_TRUE(is_ok(__VA_ARGS__))
-#define EXPECT_OK(...) EXPECT_TRUE(is_ok(__VA_ARGS__))
-#define EXPECT_FAILS(code, ...) EXPECT_TRUE(fails_with(code, __VA_ARGS__))
+#define ASSERT_OK(...) ASSERT_TRUE(::bulkhead::storage::is_ok(__VA_ARGS__))
+#define EXPECT_OK(...) EXPECT_TRUE(::bulkhead::storage::is_ok(__VA_ARGS__))
+#define EXPECT_FAILS(code, ...) EXPECT_TRUE(::bulkhead::storage::fails_with(code, __VA_ARGS__))
 
 }  // namespace bulkhead::storage
