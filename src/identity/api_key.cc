@@ -1,0 +1,69 @@
+#include "identity/api_key.h"
+
+#include <array>
+
+#include "crypto/random.h"
+
+namespace bulkhead::identity {
+
+namespace {
+
+constexpr std::string_view kPrefix = "bhk_";
+constexpr std::string_view kOperatorPart = "-operator-";
+constexpr unsigned kSecretBits = 160;
+constexpr unsigned kIdBits = 80;
+constexpr std::size_t kTagBytes = 10;
+constexpr std::size_t kTextBytesMax = 256;
+constexpr std::size_t kParts = 5;  // bhk, tenant, id, secret, tag
+
+std::string tag_of(const base::Secret& key, std::string_view head) {
+  crypto::Digest digest = crypto::hmac_sha256(key.reveal(), base::as_bytes(head));
+  return base::hex_encode(base::ByteView(digest).first(kTagBytes));
+}
+
+std::optional<std::array<std::string_view, kParts>> split(std::string_view text) {
+  std::array<std::string_view, kParts> parts;
+  for (std::size_t i = 0; i < kParts; ++i) {
+    std::size_t at = text.find('_');
+    bool last = i + 1 == kParts;
+    if ((at == std::string_view::npos) != last) return std::nullopt;
+    parts[i] = text.substr(0, at);
+    if (!last) text.remove_prefix(at + 1);
+  }
+  return parts;
+}
+
+}  // namespace
+
+// Ids inside a key text have no underscore: "key_" is the prefix of the id outside of it.
+ApiKeyFormat::NewKey ApiKeyFormat::make(const std::optional<base::TenantId>& tenant) const {
+  std::string id = crypto::random_id(kIdBits);
+  std::string head = std::string(kPrefix) + (tenant ? tenant->str() : std::string(kOperatorPart)) + "_" +
+                     id + "_" + crypto::random_id(kSecretBits);
+  std::string text = head + "_" + tag_of(tag_key_, head);
+  NewKey key{base::ApiKeyId::make(id), base::Secret::copy_of(text)};
+  base::wipe(head);
+  base::wipe(text);
+  return key;
+}
+
+std::optional<ParsedApiKey> ApiKeyFormat::parse(std::string_view text) const {
+  if (text.size() > kTextBytesMax || !text.starts_with(kPrefix)) return std::nullopt;
+  auto parts = split(text);
+  if (!parts) return std::nullopt;
+  std::string_view head = text.substr(0, text.rfind('_'));
+  std::string expected = tag_of(tag_key_, head);
+  if (!base::equal_constant_time(base::as_bytes(expected), base::as_bytes((*parts)[4]))) return std::nullopt;
+  auto id = base::ApiKeyId::parse("key_" + std::string((*parts)[2]));
+  if (!id) return std::nullopt;
+  if ((*parts)[1] == kOperatorPart) return ParsedApiKey{std::nullopt, std::move(*id)};
+  auto tenant = base::TenantId::parse((*parts)[1]);
+  if (!tenant) return std::nullopt;
+  return ParsedApiKey{std::move(*tenant), std::move(*id)};
+}
+
+crypto::Digest api_key_hash(const base::Secret& hash_key, std::string_view key_text) {
+  return crypto::hmac_sha256(hash_key.reveal(), base::as_bytes(key_text));
+}
+
+}  // namespace bulkhead::identity

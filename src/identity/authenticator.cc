@@ -1,0 +1,188 @@
+#include "identity/authenticator.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "identity/key_set.h"
+#include "identity/principal_cache.h"
+#include "identity/principal_factory.h"
+#include "identity/token.h"
+#include "identity/token_verifier.h"
+
+namespace bulkhead::identity {
+
+using base::Error;
+using base::Result;
+using base::Task;
+
+namespace {
+
+using KeySets = std::vector<std::shared_ptr<KeySet>>;
+constexpr std::string_view kApiKeyPrefix = "bhk_";
+
+std::shared_ptr<const KeySets> make_key_sets(std::vector<IssuerConfig> issuers, const base::Clock& clock) {
+  auto sets = std::make_shared<KeySets>();
+  for (IssuerConfig& issuer : issuers) sets->push_back(std::make_shared<KeySet>(std::move(issuer), clock));
+  return sets;
+}
+
+// "Bearer <token>" (RFC 6750 section 2.1); the scheme's case does not matter.
+Result<std::string_view> bearer_token(std::string_view authorization) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (authorization.empty()) {
+    return Error(IdentityError::Missing, "Send a credential: \"Authorization: Bearer <token or API key>\".");
+  }
+  bool bearer = authorization.size() > kScheme.size() &&
+                std::equal(kScheme.begin(), kScheme.end(), authorization.begin(), [](char want, char have) {
+                  return want == (have >= 'A' && have <= 'Z' ? have + 32 : have);
+                });
+  if (!bearer) {
+    return Error(IdentityError::NotBearer, "Only \"Authorization: Bearer <token or API key>\" is accepted.");
+  }
+  return authorization.substr(kScheme.size());
+}
+
+Error api_key_unknown() {
+  return Error(IdentityError::ApiKeyUnknown, "The API key is not valid. Check it, or make a new one.");
+}
+
+}  // namespace
+
+struct Authenticator::Impl {
+  AuthenticatorOptions options;
+  ApiKeyFormat key_format;
+  ApiKeyDirectory& directory;
+  const TenantStatus& tenants;
+  base::BlockingPool& pool;
+  const base::Clock& clock;
+  PrincipalCache cache;
+  std::atomic<std::uint64_t> hits{0}, misses{0};
+  mutable std::mutex mutex;
+  std::shared_ptr<const KeySets> key_sets;
+
+  Impl(AuthenticatorOptions o, ApiKeyFormat f, ApiKeyDirectory& d, const TenantStatus& t,
+       base::BlockingPool& p, const base::Clock& c)
+      : options(std::move(o)),
+        key_format(std::move(f)),
+        directory(d),
+        tenants(t),
+        pool(p),
+        clock(c),
+        cache(options.cache_entries_max),
+        key_sets(make_key_sets(std::move(options.issuers), c)) {}
+
+  Result<void> check_tenant(const Principal& principal) const {
+    if (!principal.tenant()) return Result<void>();
+    switch (tenants.state_of(principal.tenant()->str())) {
+      case TenantStatus::State::Active: return Result<void>();
+      case TenantStatus::State::Suspended:
+        return Error(IdentityError::TenantSuspended, "This tenant is suspended. Ask your operator.");
+      case TenantStatus::State::Unknown: break;
+    }
+    return Error(IdentityError::TenantUnknown, "The credential is of no tenant of this deployment.");
+  }
+
+  std::shared_ptr<KeySet> issuer_of(const UnverifiedToken& token) const {
+    auto name = token.unverified_claims()["iss"].as_string();
+    std::shared_ptr<const KeySets> sets;
+    {
+      std::lock_guard lock(mutex);
+      sets = key_sets;
+    }
+    for (const auto& set : *sets) {
+      if (name == set->config().issuer) return set;
+    }
+    return nullptr;
+  }
+
+  Task<Result<std::shared_ptr<const Principal>>> from_token(std::string text) {
+    BULKHEAD_CO_TRY(token, UnverifiedToken::parse(text, options.token_bytes_max));
+    std::shared_ptr<KeySet> issuer = issuer_of(token);
+    if (!issuer) co_return Error(IdentityError::IssuerUnknown, "The token's issuer is not trusted here.");
+    BULKHEAD_CO_CHECK_OK(check_header(token, issuer->config()));
+    auto key = co_await issuer->key(token.key_id(), token.algorithm());
+    if (!key) co_return key.take_error();
+    if (!key->verify(token.algorithm(), base::as_bytes(token.signing_input()), token.signature())) {
+      co_return Error(IdentityError::SignatureInvalid, "The token's signature is not valid.");
+    }
+    co_return principal_from_verified(token, issuer->config(), clock);
+  }
+
+  Task<Result<std::shared_ptr<const Principal>>> from_api_key(std::string text) {
+    auto parsed = key_format.parse(text);
+    if (!parsed) co_return api_key_unknown();
+    auto entry = co_await pool.run([this, &parsed, &text] { return directory.find(*parsed, text); });
+    base::wipe(text);
+    if (!entry) co_return entry.take_error();
+    const ApiKeyRecord& record = entry->record;
+    bool matches = base::equal_constant_time(record.keyed_hash, entry->expected);
+    bool expired = record.expires != 0 && clock.unix_seconds() >= record.expires;
+    if (!matches || record.revoked || expired) co_return api_key_unknown();
+    PrincipalFacts facts;
+    facts.tenant = parsed->tenant;
+    facts.is_operator = !parsed->tenant;
+    facts.user = record.user;
+    facts.roles = facts.is_operator ? std::vector<std::string>{"operator"} : record.roles;
+    facts.groups = record.groups;
+    facts.credential = CredentialKind::ApiKey;
+    facts.credential_id = record.id.str();
+    facts.expires = record.expires;
+    co_return PrincipalFactory::make(std::move(facts));
+  }
+};
+
+Authenticator::Authenticator(AuthenticatorOptions options, ApiKeyFormat key_format,
+                             ApiKeyDirectory& directory, const TenantStatus& tenants,
+                             base::BlockingPool& pool, const base::Clock& clock)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(key_format), directory, tenants, pool,
+                                   clock)) {}
+Authenticator::~Authenticator() = default;
+
+Task<Result<std::shared_ptr<const Principal>>> Authenticator::authenticate(std::string authorization) {
+  auto text = bearer_token(authorization);
+  if (!text) co_return text.take_error();
+  std::uint64_t generation = impl_->cache.generation();
+  bool api_key = text->starts_with(kApiKeyPrefix);
+  std::string credential(*text);
+  auto principal = api_key ? co_await impl_->from_api_key(credential) : co_await impl_->from_token(credential);
+  base::wipe(credential);
+  if (!principal) co_return principal.take_error();
+  BULKHEAD_CO_CHECK_OK(impl_->check_tenant(**principal));
+  impl_->cache.put(crypto::sha256(authorization), *principal, generation);
+  co_return std::move(*principal);
+}
+
+std::shared_ptr<const Principal> Authenticator::cached(std::string_view authorization) {
+  auto principal = impl_->cache.find(crypto::sha256(authorization), impl_->clock.unix_seconds());
+  // A suspended tenant's credential takes the slow way, which says why it is refused.
+  if (!principal || !impl_->check_tenant(*principal)) {
+    impl_->misses.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  impl_->hits.fetch_add(1, std::memory_order_relaxed);
+  return principal;
+}
+
+void Authenticator::forget_tenant(const base::TenantId& tenant) { impl_->cache.forget_tenant(tenant); }
+void Authenticator::forget_credential(std::string_view id) { impl_->cache.forget_credential(id); }
+
+void Authenticator::replace_issuers(std::vector<IssuerConfig> issuers) {
+  auto fresh = make_key_sets(std::move(issuers), impl_->clock);
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->key_sets = std::move(fresh);
+  }
+  impl_->cache.clear();
+}
+
+Authenticator::Stats Authenticator::stats() const {
+  Stats stats{impl_->hits.load(), impl_->misses.load(), impl_->cache.size(), 0, 0};
+  std::lock_guard lock(impl_->mutex);
+  for (const auto& set : *impl_->key_sets) {
+    stats.jwks_fetches += set->stats().fetches;
+    stats.jwks_failures += set->stats().failures;
+  }
+  return stats;
+}
+
+}  // namespace bulkhead::identity

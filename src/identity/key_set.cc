@@ -1,0 +1,254 @@
+#include "identity/key_set.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "http/client.h"
+
+namespace bulkhead::identity {
+
+namespace json = base::json;
+using base::Error;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr std::size_t kDocumentBytesMax = 256 << 10;
+constexpr std::size_t kKeysMax = 64;
+constexpr std::string_view kDiscoveryPath = "/.well-known/openid-configuration";
+
+struct Key {
+  std::string id;
+  std::optional<crypto::JwsAlgorithm> algorithm;  // when the JWK names one
+  crypto::PublicKey key;
+};
+
+struct Keys {
+  std::vector<Key> list;
+  base::MonotonicTime fetched{};
+};
+
+Error unavailable(const std::string& issuer, std::string detail) {
+  return Error(IdentityError::IssuerUnavailable,
+               "The identity provider's keys can't be had just now. Try again shortly.",
+               issuer + ": " + std::move(detail));
+}
+
+std::string_view text(const json::Value& object, std::string_view name) {
+  return object[name].as_string().value_or("");
+}
+
+bool for_signatures(const json::Value& jwk) {
+  if (json::Value use = jwk["use"]; use.exists() && use.as_string() != "sig") return false;
+  json::Value operations = jwk["key_ops"];
+  if (!operations.exists()) return true;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (operations.at(i).as_string() == "verify") return true;
+  }
+  return false;
+}
+
+Result<crypto::PublicKey> public_key(const json::Value& jwk) {
+  std::string_view type = text(jwk, "kty");
+  if (type == "RSA") return crypto::PublicKey::from_rsa(text(jwk, "n"), text(jwk, "e"));
+  if (type == "EC") return crypto::PublicKey::from_ec(text(jwk, "crv"), text(jwk, "x"), text(jwk, "y"));
+  if (type == "OKP") return crypto::PublicKey::from_okp(text(jwk, "crv"), text(jwk, "x"));
+  return Error(crypto::CryptoError::Unsupported, "Unsupported key type.");
+}
+
+// Keys that aren't for verifying signatures with an accepted algorithm are passed over: sets of real
+// providers hold encryption keys too.
+Result<std::vector<Key>> parse_jwks(std::string_view body) {
+  auto document = json::Document::parse(body);
+  if (!document) return Error(IdentityError::IssuerUnavailable, "", "JWKS: " + document.error().describe());
+  json::Value list = document->root()["keys"];
+  if (!list.is_array() || list.size() > kKeysMax) {
+    return Error(IdentityError::IssuerUnavailable, "", "JWKS: `keys` is not a list of at most 64 keys");
+  }
+  std::vector<Key> keys;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    json::Value jwk = list.at(i);
+    if (!for_signatures(jwk)) continue;
+    auto algorithm = crypto::parse_jws_algorithm(text(jwk, "alg"));
+    if (jwk["alg"].exists() && !algorithm) continue;
+    auto key = public_key(jwk);
+    if (!key) continue;
+    keys.push_back({std::string(text(jwk, "kid")), algorithm, std::move(*key)});
+  }
+  return keys;
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "127.0.0.1" || host == "::1" || host == "localhost";
+}
+
+}  // namespace
+
+struct KeySet::Impl {
+  IssuerConfig config;
+  const base::Clock& clock;
+
+  mutable std::mutex mutex;
+  std::shared_ptr<const Keys> keys;
+  std::shared_ptr<base::Event> fetching;  // set while a fetch runs
+  std::optional<base::MonotonicTime> last_attempt;
+  Stats stats;
+
+  Impl(IssuerConfig c, const base::Clock& k) : config(std::move(c)), clock(k) {}
+
+  // GET without redirects; only https, or http to loopback where the configuration allows it.
+  Task<Result<std::string>> get(std::string address) {
+    auto url = http::Url::parse(address);
+    if (!url) co_return unavailable(config.issuer, "not a usable address: " + address);
+    if (!url->tls && !(config.allow_http && is_loopback(url->host))) {
+      co_return unavailable(config.issuer, "refusing plain http to " + url->host);
+    }
+    http::ClientOptions options;
+    options.answer_time_max = std::chrono::seconds(10);
+    options.stall_time_max = std::chrono::seconds(10);
+    options.idle_connections_max = 0;
+    if (url->tls) {
+      auto tls = http::TlsContext::client(config.ca_file);
+      if (!tls) co_return unavailable(config.issuer, tls.error().describe());
+      options.tls = std::move(*tls);
+    }
+    http::Request request;
+    request.path = request.target = url->path.empty() ? "/" : url->path;
+    std::string host = url->host.find(':') == std::string::npos ? url->host : "[" + url->host + "]";
+    request.headers.set("host", host + ":" + std::to_string(url->port));
+    request.headers.set("accept", "application/json");
+    http::Url authority = *url;
+    authority.path.clear();
+    http::Client client(std::move(authority), std::move(options));
+    auto answer = co_await client.request(std::move(request), kDocumentBytesMax, base::CancelToken());
+    if (!answer) co_return unavailable(config.issuer, answer.error().describe());
+    if (answer->status != 200) {
+      co_return unavailable(config.issuer, address + " answered " + std::to_string(answer->status));
+    }
+    co_return std::move(answer->body);
+  }
+
+  Task<Result<std::string>> jwks_address() {
+    if (!config.jwks_uri.empty()) co_return config.jwks_uri;
+    std::string issuer = config.issuer;
+    if (issuer.ends_with('/')) issuer.pop_back();
+    auto body = co_await get(issuer + std::string(kDiscoveryPath));
+    if (!body) co_return body.take_error();
+    auto document = json::Document::parse(*body);
+    if (!document) co_return unavailable(config.issuer, "discovery: " + document.error().describe());
+    if (text(document->root(), "issuer") != config.issuer) {
+      co_return unavailable(config.issuer, "discovery names another issuer");
+    }
+    co_return std::string(text(document->root(), "jwks_uri"));
+  }
+
+  Task<Result<std::vector<Key>>> fetch() {
+    auto address = co_await jwks_address();
+    if (!address) co_return address.take_error();
+    auto body = co_await get(std::move(*address));
+    if (!body) co_return body.take_error();
+    auto parsed = parse_jwks(*body);
+    if (!parsed) co_return unavailable(config.issuer, parsed.error().detail());
+    co_return std::move(*parsed);
+  }
+
+  // Fetches, or waits for the fetch that runs.
+  Task<void> renew() {
+    std::shared_ptr<base::Event> running;
+    bool mine = false;
+    {
+      std::lock_guard lock(mutex);
+      if (!fetching) {
+        fetching = std::make_shared<base::Event>();
+        last_attempt = clock.monotonic();
+        ++stats.fetches;
+        mine = true;
+      }
+      running = fetching;
+    }
+    if (!mine) {
+      co_await *running;
+      co_return;
+    }
+    auto fetched = co_await fetch();
+    {
+      std::lock_guard lock(mutex);
+      if (fetched) {
+        auto fresh = std::make_shared<Keys>();
+        fresh->list = std::move(*fetched);
+        fresh->fetched = clock.monotonic();
+        keys = std::move(fresh);
+      } else {
+        ++stats.failures;
+        base::log::warning("jwks_fetch_failed", {{"detail", std::string_view(fetched.error().detail())}});
+      }
+      fetching.reset();
+    }
+    running->set();
+  }
+
+  std::shared_ptr<const Keys> current() const {
+    std::lock_guard lock(mutex);
+    return keys;
+  }
+
+  bool may_try_again() const {
+    std::lock_guard lock(mutex);
+    return !last_attempt || clock.monotonic() - *last_attempt >= config.unknown_kid_interval_min;
+  }
+
+  bool older_than(const std::shared_ptr<const Keys>& set, std::chrono::seconds age) const {
+    return !set || clock.monotonic() - set->fetched >= age;
+  }
+
+  static const Key* find(const Keys& set, const std::string& id, crypto::JwsAlgorithm algorithm) {
+    const Key* found = nullptr;
+    for (const Key& key : set.list) {
+      if (!key.key.fits(algorithm) || (key.algorithm && *key.algorithm != algorithm)) continue;
+      if (!id.empty() && key.id != id) continue;
+      if (found) return nullptr;  // ambiguous: not guessed
+      found = &key;
+    }
+    return found;
+  }
+};
+
+KeySet::KeySet(IssuerConfig config, const base::Clock& clock)
+    : impl_(std::make_shared<Impl>(std::move(config), clock)) {}
+KeySet::~KeySet() = default;
+
+const IssuerConfig& KeySet::config() const { return impl_->config; }
+
+KeySet::Stats KeySet::stats() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->stats;
+}
+
+Task<Result<crypto::PublicKey>> KeySet::key(std::string key_id, crypto::JwsAlgorithm algorithm) {
+  std::shared_ptr<Impl> impl = impl_;
+  std::shared_ptr<const Keys> set = impl->current();
+  if (impl->older_than(set, impl->config.jwks_refresh) && (!set || impl->may_try_again())) {
+    co_await impl->renew();
+    set = impl->current();
+  }
+  if (impl->older_than(set, impl->config.jwks_stale_max)) {
+    co_return unavailable(impl->config.issuer, "no key set that is fresh enough");
+  }
+  const Key* found = Impl::find(*set, key_id, algorithm);
+  if (!found && impl->may_try_again()) {
+    co_await impl->renew();
+    set = impl->current();
+    found = Impl::find(*set, key_id, algorithm);
+  }
+  if (!found) {
+    co_return Error(IdentityError::KeyUnknown, "The token is signed with a key that its issuer does not list.");
+  }
+  co_return found->key;
+}
+
+}  // namespace bulkhead::identity

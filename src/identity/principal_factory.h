@@ -1,0 +1,41 @@
+// The one maker of Principals. Included by identity's own sources alone (scripts/check enforces it);
+// everything else must bring a credential to the Authenticator.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "identity/principal.h"
+
+namespace bulkhead::identity {
+
+struct PrincipalFacts {
+  std::optional<base::TenantId> tenant;
+  bool is_operator = false;
+  std::string user;
+  std::vector<std::string> roles, groups;
+  CredentialKind credential = CredentialKind::Jwt;
+  std::string credential_id, issuer;
+  std::int64_t expires = 0;
+};
+
+class PrincipalFactory {
+ public:
+  static std::shared_ptr<const Principal> make(PrincipalFacts facts) {
+    std::shared_ptr<Principal> principal(new Principal);
+    principal->tenant_ = std::move(facts.tenant);
+    principal->operator_ = facts.is_operator;
+    principal->user_ = std::move(facts.user);
+    principal->roles_ = std::move(facts.roles);
+    principal->groups_ = std::move(facts.groups);
+    principal->credential_ = facts.credential;
+    principal->credential_id_ = std::move(facts.credential_id);
+    principal->issuer_ = std::move(facts.issuer);
+    principal->expires_ = facts.expires;
+    return principal;
+  }
+};
+
+}  // namespace bulkhead::identity
