@@ -110,6 +110,28 @@ TEST_F(Manager, CloseCutsHandlesAndEraseLeavesNothing) {
   EXPECT_TRUE(again->removed.empty());
 }
 
+TEST_F(Manager, DestroyingATenantLeavesNoFileAndNoKey) {
+  const auto scope = platform.scope("a");
+  const auto store = platform.store("a");
+  ASSERT_OK(store->put_file(scope, sample_file("f1"), "content"));
+  const auto copy = folder.path() / "stolen.db";
+  std::filesystem::copy_file(platform.database_path("a"), copy);
+  const auto signer = crypto::SigningKey::generate();
+  const auto certificate =
+      must(platform.directory->destroy(tenant_id("a"), *platform.manager, signer));
+  EXPECT_NE(certificate.json.find("tenants/a/store.db"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(platform.data_dir() / "tenants/a"));
+  EXPECT_FAILS(StorageError::TenantGone, store->get_file(scope, file_id("f1")));
+  EXPECT_FAILS(StorageError::TenantGone, platform.manager->open(scope));
+  for (const auto& stored : must(platform.platform->load_all())) {
+    EXPECT_EQ(stored.wrapped_key.box.empty(), stored.tenant.id == tenant_id("a"));
+  }
+  EXPECT_FAILS(IdentityError::ApiKeyUnknown,
+               platform.manager->find({.tenant = tenant_id("a"), .id = key_id("k")}, "text"));
+  EXPECT_FAILS(StorageError::WrongKey,
+               open_tenant_database(copy, base::Secret(32), SqliteDatabase::Mode::ReadWrite));
+}
+
 TEST_F(Manager, EraseDoesNotFollowLinksOutOfTheTenantsFolder) {
   (void)platform.store("a");
   const auto outside = folder.path() / "outside";
