@@ -35,12 +35,14 @@ std::optional<Bytes> base64_decode(std::string_view text);
 
 // Overwrites memory in a way that the compiler may not remove.
 void wipe(void* data, std::size_t bytes);
+// The unused capacity too: it may still hold what stood there before the container shrank.
 inline void wipe(std::string& text) {
   text.resize(text.capacity());
   wipe(text.data(), text.size());
   text.clear();
 }
 inline void wipe(Bytes& bytes) {
+  bytes.resize(bytes.capacity());
   wipe(bytes.data(), bytes.size());
   bytes.clear();
 }

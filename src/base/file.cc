@@ -12,6 +12,8 @@ namespace bulkhead::base {
 
 namespace {
 
+constexpr std::size_t kPieceBytes = 64 << 10;
+
 Error io_error(const std::filesystem::path& path, const char* what) {
   int code = errno;
   FileError kind = code == ENOENT                     ? FileError::NotFound
@@ -27,33 +29,30 @@ class Descriptor {
     if (fd_ >= 0) ::close(fd_);
   }
   Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
 
  private:
   int fd_;
 };
 
-// Reads to the end in pieces, never more than one byte over the bound.
-template <typename Append>
-Result<void> read_all(int fd, const std::filesystem::path& path, std::size_t bytes_max,
-                      Append append) {
-  std::vector<char> piece(64 << 10);
-  std::size_t total = 0;
-  while (true) {
-    ssize_t got = ::read(fd, piece.data(), std::min(piece.size(), bytes_max + 1 - total));
+Error too_large(const std::filesystem::path& path, std::size_t bytes_max) {
+  return Error(FileError::TooLarge,
+               "The file is larger than " + std::to_string(bytes_max) + " bytes.", path.string());
+}
+
+// Reads until `room` is full or the file ends; the number of bytes read.
+Result<std::size_t> read_up_to(int fd, const std::filesystem::path& path, void* out,
+                               std::size_t room) {
+  std::size_t used = 0;
+  while (used < room) {
+    ssize_t got = ::read(fd, static_cast<char*>(out) + used, room - used);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return io_error(path, "Reading the file");
     if (got == 0) break;
-    total += static_cast<std::size_t>(got);
-    if (total > bytes_max) {
-      wipe(piece.data(), piece.size());
-      return Error(FileError::TooLarge,
-                   "The file is larger than " + std::to_string(bytes_max) + " bytes.", path.string());
-    }
-    append(std::string_view(piece.data(), static_cast<std::size_t>(got)));
+    used += static_cast<std::size_t>(got);
   }
-  wipe(piece.data(), piece.size());
-  return Result<void>();
+  return used;
 }
 
 Result<void> write_all(int fd, std::string_view content, const std::filesystem::path& path) {
@@ -89,13 +88,17 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t byt
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return io_error(path, "Opening the file");
   std::string content;
-  BULKHEAD_CHECK_OK(read_all(fd.get(), path, bytes_max,
-                             [&content](std::string_view piece) { content += piece; }));
-  return content;
+  std::vector<char> piece(kPieceBytes);
+  while (true) {
+    BULKHEAD_TRY(got, read_up_to(fd.get(), path, piece.data(), piece.size()));
+    if (got > bytes_max - content.size()) return too_large(path, bytes_max);
+    content.append(piece.data(), got);
+    if (got < piece.size()) return content;
+  }
 }
 
 Result<Secret> read_secret_file(const std::filesystem::path& path, std::size_t bytes_max) {
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));  // a FIFO must not hang us
   if (fd.get() < 0) {
     if (errno == ELOOP) {
       return Error(FileError::TooOpen, "The secret file is a symbolic link; name the file itself.",
@@ -110,20 +113,22 @@ Result<Secret> read_secret_file(const std::filesystem::path& path, std::size_t b
   }
   if ((info.st_mode & 077) != 0) {
     return Error(FileError::TooOpen,
-                 "Others may read the secret file " + path.string() + "; run chmod 600 on it.",
+                 "Others than its owner may read the secret file; run chmod 600 on it.",
                  path.string());
   }
   if (info.st_uid != ::geteuid() && info.st_uid != 0) {
     return Error(FileError::TooOpen,
-                 "The secret file " + path.string() + " belongs to another user; chown it.",
+                 "The secret file belongs to another user; chown it.",
                  path.string());
   }
-  Secret buffer(bytes_max + 1);
-  std::size_t used = 0;
-  BULKHEAD_CHECK_OK(read_all(fd.get(), path, bytes_max, [&](std::string_view piece) {
-    std::memcpy(buffer.writable() + used, piece.data(), piece.size());
-    used += piece.size();
-  }));
+  auto size = static_cast<std::size_t>(info.st_size);
+  if (size > bytes_max) return too_large(path, bytes_max);
+  // Straight into locked memory, and no more of it than the file needs.
+  Secret buffer(size + 1);
+  BULKHEAD_TRY(used, read_up_to(fd.get(), path, buffer.writable(), buffer.size()));
+  if (used > size) {
+    return Error(FileError::Io, "The secret file grew while it was read; try again.", path.string());
+  }
   if (used > 0 && buffer.reveal()[used - 1] == '\n') --used;
   return Secret::copy_of(buffer.reveal().first(used));
 }
@@ -159,12 +164,11 @@ Result<void> make_private_directory(const std::filesystem::path& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return io_error(path, "Examining the folder");
   if (!S_ISDIR(info.st_mode)) {
-    return Error(FileError::Io, "There is a file where a folder is needed: " + path.string(),
-                 path.string());
+    return Error(FileError::Io, "There is a file where a folder is needed.", path.string());
   }
   if ((info.st_mode & 022) != 0) {
     return Error(FileError::TooOpen,
-                 "Others may write to the folder " + path.string() + "; run chmod go-w on it.",
+                 "Others may write to the folder; run chmod go-w on it.",
                  path.string());
   }
   return Result<void>();

@@ -3,12 +3,14 @@
 // Reading is strict (RFC 8259 and I-JSON, RFC 7493): UTF-8 only, no duplicate member names, no
 // trailing bytes, bounded size and depth. Parsed by simdjson; a Document owns everything its
 // Values point into, so Values must not outlive it. Document wipes its text when destroyed.
-// Writing appends to one string, escapes all that must be escaped and never throws.
+// Writing appends to one string, escapes all that must be escaped, puts U+FFFD where text is not
+// UTF-8, and never throws.
 //
 // Thread safety: a Document is immutable after parse; a Writer belongs to one thread.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_set>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/json.h"
@@ -27,8 +27,19 @@ struct Node {
 
 namespace {
 
-// Linear search beats hashing for the objects of real requests; larger ones use a set.
+// Comparing all pairs beats sorting for the objects of real requests. Larger ones are sorted, not
+// hashed: a sender who knows the hash function could make every name collide.
 constexpr std::size_t kLinearKeysMax = 16;
+
+// simdjson's own count stops at 24 bits.
+template <typename Container>
+std::size_t count_of(const Container& container) {
+  std::size_t count = container.size();
+  if (count < 0xFFFFFF) return count;
+  count = 0;
+  for (auto child = container.begin(); child != container.end(); ++child) ++count;
+  return count;
+}
 
 struct Builder {
   const Limits& limits;
@@ -69,10 +80,11 @@ struct Builder {
       }
       return;
     }
-    std::unordered_set<std::string_view> seen;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!seen.insert(nodes[first + i].key).second) return duplicate(nodes[first + i].key);
-    }
+    std::vector<std::string_view> keys(count);
+    for (std::size_t i = 0; i < count; ++i) keys[i] = nodes[first + i].key;
+    std::sort(keys.begin(), keys.end());
+    auto twice = std::adjacent_find(keys.begin(), keys.end());
+    if (twice != keys.end()) duplicate(*twice);
   }
 
   void read(std::size_t at, simdjson::dom::element element, std::size_t depth) {
@@ -109,8 +121,7 @@ struct Builder {
   }
 
   void read_array(std::size_t at, simdjson::dom::array array, std::size_t depth) {
-    std::size_t count = 0;
-    for (auto child = array.begin(); child != array.end(); ++child) ++count;
+    std::size_t count = count_of(array);
     std::uint32_t first = 0;
     if (!reserve_children(count, first)) return;
     nodes[at].type = Type::Array;
@@ -121,8 +132,7 @@ struct Builder {
   }
 
   void read_object(std::size_t at, simdjson::dom::object object, std::size_t depth) {
-    std::size_t count = 0;
-    for (auto child = object.begin(); child != object.end(); ++child) ++count;
+    std::size_t count = count_of(object);
     std::uint32_t first = 0;
     if (!reserve_children(count, first)) return;
     nodes[at].type = Type::Object;
@@ -141,9 +151,23 @@ struct Builder {
 // large upload doesn't pin memory for good.
 constexpr std::size_t kSharedParserBytes = 256 << 10;
 
-// simdjson keeps a document's strings and tape until the next parse; a prompt must not stay there.
-void wipe_parser(simdjson::dom::parser& parser, std::size_t input_bytes) {
-  if (parser.doc.string_buf) wipe(parser.doc.string_buf.get(), 5 * input_bytes / 3 + 64);
+// Words of simdjson's tape that a parsed document takes: its first word points behind the last.
+std::size_t tape_words(const simdjson::dom::document& doc) {
+  return static_cast<std::size_t>(doc.tape[0] & 0x00FF'FFFF'FFFF'FFFF);
+}
+
+// simdjson keeps a document's strings and numbers until the next parse; a prompt must not stay
+// there. The bounds are simdjson's own for an input of that many bytes (document::allocate).
+void wipe_parser(simdjson::dom::document& doc, std::size_t input_bytes, std::size_t words) {
+  if (doc.capacity() < input_bytes) return;  // refused before anything was written
+  wipe(doc.string_buf.get(), 5 * input_bytes / 3 + simdjson::SIMDJSON_PADDING);
+  wipe(doc.tape.get(), words * sizeof(std::uint64_t));
+}
+
+JsonError kind_of(simdjson::error_code code) {
+  if (code == simdjson::DEPTH_ERROR) return JsonError::TooDeep;
+  if (code == simdjson::CAPACITY || code == simdjson::MEMALLOC) return JsonError::TooLarge;
+  return JsonError::Malformed;
 }
 
 }  // namespace
@@ -151,7 +175,10 @@ void wipe_parser(simdjson::dom::parser& parser, std::size_t input_bytes) {
 struct Document::Impl {
   std::vector<Node> nodes;
   std::string strings;
-  ~Impl() { wipe(strings); }
+  ~Impl() {
+    wipe(strings);
+    wipe(nodes.data(), nodes.size() * sizeof(Node));  // numbers
+  }
 };
 
 ErrorName error_name(JsonError code) {
@@ -195,24 +222,25 @@ Result<Document> Document::parse(std::string_view text, const Limits& limits) {
 
   simdjson::padded_string padded(text);
   auto impl = std::make_unique<Impl>();
-  auto cleanup = [&] {
+  auto cleanup = [&](std::size_t words) {
     wipe(padded.data(), padded.size());
-    wipe_parser(parser, text.size());
+    wipe_parser(parser.doc, text.size(), words);
   };
   simdjson::dom::element root;
   // Depth is bounded by simdjson too (1024 by default), before our own walk.
   if (auto code = parser.parse(padded).get(root); code != simdjson::SUCCESS) {
-    cleanup();
-    return Error(JsonError::Malformed,
-                 std::string("Not valid JSON: ") + simdjson::error_message(code));
+    cleanup(text.size() + 3);
+    return Error(kind_of(code), std::string("Not valid JSON: ") + simdjson::error_message(code));
   }
   // Unescaped strings are never longer than the text they stand in.
   impl->strings.reserve(text.size());
-  impl->nodes.reserve(std::min<std::size_t>(text.size() / 8 + 8, limits.nodes_max));
+  // Every node takes at least one word of the tape, so this is the one allocation of nodes.
+  std::size_t words = tape_words(parser.doc);
+  impl->nodes.reserve(std::min(words, limits.nodes_max));
   impl->nodes.resize(1);
   Builder builder{limits, impl->nodes, impl->strings, {}};
   builder.read(0, root, 1);
-  cleanup();
+  cleanup(words);
   if (builder.failure) return std::move(*builder.failure);
   for (Node& node : impl->nodes) node.nodes = impl->nodes.data();
   return Document(std::move(impl));

@@ -10,15 +10,40 @@ namespace {
 // Characters that a JSON string may not hold as they are.
 constexpr bool needs_escape(unsigned char c) { return c < 0x20 || c == '"' || c == '\\' || c == 0x7F; }
 
+// Length of the well-formed UTF-8 sequence that `text` begins with (Unicode 15, table 3-7), or 0.
+std::size_t sequence_bytes(std::string_view text) {
+  auto byte = [text](std::size_t i) { return static_cast<unsigned char>(i < text.size() ? text[i] : 0); };
+  auto tail = [byte](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  unsigned char lead = byte(0);
+  if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    if (lead == 0xE0 && byte(1) < 0xA0) return 0;  // overlong
+    if (lead == 0xED && byte(1) > 0x9F) return 0;  // surrogate
+    return tail(1) && tail(2) ? 3 : 0;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    if (lead == 0xF0 && byte(1) < 0x90) return 0;  // overlong
+    if (lead == 0xF4 && byte(1) > 0x8F) return 0;  // beyond U+10FFFF
+    return tail(1) && tail(2) && tail(3) ? 4 : 0;
+  }
+  return 0;
+}
+
 void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   std::size_t plain = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     auto c = static_cast<unsigned char>(text[i]);
-    if (!needs_escape(c)) continue;
+    std::size_t sequence = c < 0x80 ? 0 : sequence_bytes(text.substr(i));
+    if (sequence > 0) i += sequence - 1;
+    if (sequence > 0 || (c < 0x80 && !needs_escape(c))) continue;
     out.append(text.data() + plain, i - plain);
     plain = i + 1;
+    if (c >= 0x80) {
+      out += "\xEF\xBF\xBD";  // U+FFFD: an answer that isn't UTF-8 would be refused whole
+      continue;
+    }
     switch (c) {
       case '"': out += "\\\""; break;
       case '\\': out += "\\\\"; break;

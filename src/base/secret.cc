@@ -73,8 +73,11 @@ class LockedArena {
     void* block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) fail("mmap");
     if (mlock(block, size) != 0) fail("mlock");
-    madvise(block, size, MADV_DONTDUMP);
-    madvise(block, size, MADV_WIPEONFORK);
+    if (madvise(block, size, MADV_DONTDUMP) != 0) fail("madvise(MADV_DONTDUMP)");
+    // Kernels before 4.14 know only the second; a child then has no such pages at all.
+    if (madvise(block, size, MADV_WIPEONFORK) != 0 && madvise(block, size, MADV_DONTFORK) != 0) {
+      fail("madvise(MADV_WIPEONFORK)");
+    }
     free_.emplace(static_cast<std::uint8_t*>(block), size);
   }
 

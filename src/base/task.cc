@@ -18,7 +18,11 @@ struct Detached {
 };
 
 Detached run_detached(Task<void> task, std::function<void()> done) {
-  co_await std::move(task);
+  {
+    // The task's frame, and all it holds, is gone before `done` tells that it has finished.
+    Task<void> running = std::move(task);
+    co_await std::move(running);
+  }
   if (done) done();
 }
 
@@ -147,6 +151,7 @@ void CancelToken::cancel(std::string_view reason) const {
     state->running = entry.get();
     lock.unlock();
     entry->callback();
+    entry->callback = nullptr;  // unlocked: what it captured may deregister as it is destroyed
     lock.lock();
     state->running = nullptr;
     state->idle.notify_all();
@@ -206,21 +211,19 @@ BlockingPool::~BlockingPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+// Notifying happens under the lock here and below: once it is released, the work may already have
+// run and its effect may be the end of this object.
 bool BlockingPool::post(std::function<void()> work) {
-  {
-    std::lock_guard lock(mutex_);
-    if (queue_.size() >= queue_max_) return false;
-    queue_.push_back(std::move(work));
-  }
+  std::lock_guard lock(mutex_);
+  if (queue_.size() >= queue_max_) return false;
+  queue_.push_back(std::move(work));
   ready_.notify_one();
   return true;
 }
 
 void BlockingPool::enqueue(std::function<void()> work) {
-  {
-    std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(work));
-  }
+  std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(work));
   ready_.notify_one();
 }
 
@@ -250,10 +253,8 @@ void BlockingPool::thread_main() {
 // --- ManualExecutor -----------------------------------------------------------------------------
 
 void ManualExecutor::post(std::function<void()> work) {
-  {
-    std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(work));
-  }
+  std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(work));
   ready_.notify_one();
 }
 

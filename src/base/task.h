@@ -55,7 +55,7 @@ template <typename T>
 struct Promise final : PromiseBase {
   std::optional<T> value;
   Task<T> get_return_object() noexcept;
-  template <typename U>
+  template <typename U = T>
   void return_value(U&& result) {
     value.emplace(std::forward<U>(result));
   }

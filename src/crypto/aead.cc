@@ -1,10 +1,9 @@
 #include "crypto/aead.h"
 
-#include <sodium.h>
-
 #include <cstdlib>
 
 #include "crypto/random.h"
+#include "crypto/sodium.h"
 
 namespace bulkhead::crypto {
 
@@ -19,11 +18,6 @@ constexpr std::size_t kTagBytes = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 static_assert(kAeadOverheadBytes == 1 + kNonceBytes + kTagBytes);
 static_assert(kAeadKeyBytes == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
 
-void ready() {
-  static const bool started = sodium_init() >= 0;
-  if (!started) std::abort();
-}
-
 Error broken() {
   return Error(CryptoError::SealBroken, "Stored data could not be opened with this tenant's key.",
                "seal broken: wrong key, wrong identity or altered bytes");
@@ -32,7 +26,7 @@ Error broken() {
 // Opens `box` into `out`, which has room for box.size() - overhead bytes.
 bool open_into(const base::Secret& key, base::ByteView box, base::ByteView associated,
                std::uint8_t* out) {
-  ready();
+  start_sodium();
   if (key.size() != kAeadKeyBytes) return false;
   if (box.size() < kAeadOverheadBytes || box[0] != kVersion) return false;
   base::ByteView nonce = box.subspan(1, kNonceBytes);
@@ -57,7 +51,7 @@ base::ErrorName error_name(CryptoError code) {
 }
 
 base::Bytes seal(const base::Secret& key, base::ByteView plaintext, base::ByteView associated) {
-  ready();
+  start_sodium();
   if (key.size() != kAeadKeyBytes) std::abort();
   base::Bytes box(kAeadOverheadBytes + plaintext.size());
   box[0] = kVersion;

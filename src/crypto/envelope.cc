@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <shared_mutex>
 
 #include "base/file.h"
@@ -20,6 +21,7 @@ namespace {
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kKeyFileBytesMax = 4096;
 constexpr std::size_t kVersionsMax = 16;
+constexpr std::size_t kLineBytesMax = 12 + 2 * kKeyBytes + 1;  // "v4294967295 " and the key
 
 constexpr Purpose kPurposes[] = {Purpose::Database, Purpose::RecordSeal, Purpose::AuditHash,
                                  Purpose::ApiKeyHash};
@@ -89,7 +91,11 @@ struct PlatformKeys::Impl {
         return bad_file("a version number is malformed");
       }
       auto key = base::hex_decode(line.substr(space + 1));
-      if (!key || key->size() != kKeyBytes) return bad_file("a key is not 64 hex digits");
+      if (!key) return bad_file("a key is not 64 hex digits");
+      if (key->size() != kKeyBytes) {
+        base::wipe(*key);
+        return bad_file("a key is not 64 hex digits");
+      }
       bool inserted = versions.emplace(version, Secret::copy_of(*key)).second;
       base::wipe(*key);
       if (!inserted) return bad_file("a version stands there twice");
@@ -101,6 +107,7 @@ struct PlatformKeys::Impl {
 
   Result<void> write() const {
     std::string content;
+    content.reserve(versions.size() * kLineBytesMax);  // growing would leave copies behind
     for (const auto& [version, key] : versions) content += key_line(version, key).reveal_text();
     auto written = base::write_file_atomically(file, content);
     base::wipe(content);
@@ -165,6 +172,13 @@ Result<std::uint32_t> PlatformKeys::add_version() {
     return Error(CryptoError::Unsupported,
                  "The platform key comes from the environment and can't be rotated from here. Use "
                  "data.platform_key_file.");
+  }
+  // A file that load() would refuse must never be written.
+  if (impl_->versions.size() >= kVersionsMax ||
+      impl_->versions.rbegin()->first == std::numeric_limits<std::uint32_t>::max()) {
+    return Error(CryptoError::Unsupported,
+                 "The platform key has too many versions. Finish the rotation under way first.",
+                 "at most " + std::to_string(kVersionsMax) + " versions");
   }
   std::uint32_t version = impl_->versions.rbegin()->first + 1;
   impl_->versions.emplace(version, random_secret(kKeyBytes));

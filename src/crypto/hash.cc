@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -81,6 +82,7 @@ Digest hmac(base::ByteView key, Feed feed) {
   update(context, inside);
   base::wipe(inner.data(), inner.size());
   base::wipe(outer.data(), outer.size());
+  base::wipe(inside.data(), inside.size());
   return finish(context);
 }
 
@@ -122,7 +124,7 @@ Digest hmac_sha256_parts(base::ByteView key, std::initializer_list<base::ByteVie
 
 base::Secret hkdf_sha256(base::ByteView key, base::ByteView salt, std::string_view info,
                          std::size_t bytes) {
-  if (bytes > 255 * 32) std::abort();
+  if (bytes > 255 * std::tuple_size_v<Digest>) std::abort();
   Digest extracted = hmac_sha256(salt, key);
   base::Secret out(bytes);
   Digest previous{};

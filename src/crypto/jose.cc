@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
@@ -10,6 +11,12 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "crypto/signature.h"
+#include "crypto/sodium.h"
 
 namespace bulkhead::crypto {
 
@@ -34,6 +41,16 @@ using Number = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
 using ParamBuilder = std::unique_ptr<OSSL_PARAM_BLD, Deleter<OSSL_PARAM_BLD_free>>;
 using Params = std::unique_ptr<OSSL_PARAM, Deleter<OSSL_PARAM_free>>;
 using EcSignature = std::unique_ptr<ECDSA_SIG, Deleter<ECDSA_SIG_free>>;
+
+// OpenSSL keeps a queue of errors for each thread, which the TLS code asks too: a refused signature
+// must not be taken for a broken connection. Drops what was added while this lives.
+class ErrorMark {
+ public:
+  ErrorMark() { ERR_set_mark(); }
+  ~ErrorMark() { ERR_pop_to_mark(); }
+  ErrorMark(const ErrorMark&) = delete;
+  ErrorMark& operator=(const ErrorMark&) = delete;
+};
 
 enum class Kind { Rsa, P256, P384, Ed25519 };
 
@@ -143,12 +160,57 @@ std::string_view jws_algorithm_name(JwsAlgorithm algorithm) { return traits_of(a
 struct PublicKey::Impl {
   Key key;
   Kind kind;
+  std::optional<VerifyKey> ed25519;  // instead of `key`: libsodium takes half of OpenSSL's time
+
+  // A context for each algorithm of this kind, made ready once and copied for each signature: what
+  // makes EVP_DigestVerifyInit slow in OpenSSL 3 is finding the digest and the scheme by name.
+  struct Prepared {
+    JwsAlgorithm algorithm;
+    DigestContext context;
+  };
+  std::vector<Prepared> prepared;
+
+  bool prepare() {
+    for (const AlgorithmTraits& traits : kAlgorithms) {
+      if (traits.kind != kind || !key) continue;
+      DigestContext context(EVP_MD_CTX_new());
+      EVP_PKEY_CTX* key_context = nullptr;
+      if (!context ||
+          EVP_DigestVerifyInit_ex(context.get(), &key_context, traits.digest, nullptr, nullptr,
+                                  key.get(), nullptr) != 1 ||
+          !set_padding(key_context, traits)) {
+        return false;
+      }
+      prepared.push_back({traits.algorithm, std::move(context)});
+    }
+    return true;
+  }
+
+  static Result<std::shared_ptr<const Impl>> make(Key key, Kind kind) {
+    auto impl = std::make_shared<Impl>();
+    impl->key = std::move(key);
+    impl->kind = kind;
+    if (!impl->prepare()) return bad_key("OpenSSL can't verify with the key");
+    return std::shared_ptr<const Impl>(std::move(impl));
+  }
+
+  bool verify(JwsAlgorithm algorithm, ByteView message, ByteView signature) const {
+    for (const Prepared& ready : prepared) {
+      if (ready.algorithm != algorithm) continue;
+      DigestContext context(EVP_MD_CTX_new());
+      return context && EVP_MD_CTX_copy_ex(context.get(), ready.context.get()) == 1 &&
+             EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
+                              message.size()) == 1;
+    }
+    return false;
+  }
 };
 
 PublicKey::PublicKey(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 PublicKey::~PublicKey() = default;
 
 Result<PublicKey> PublicKey::from_rsa(std::string_view n, std::string_view e) {
+  ErrorMark mark;
   auto modulus = base::base64url_decode(n);
   auto exponent = base::base64url_decode(e);
   if (!modulus || !exponent || modulus->empty() || exponent->empty() || exponent->size() > 8) {
@@ -167,10 +229,12 @@ Result<PublicKey> PublicKey::from_rsa(std::string_view n, std::string_view e) {
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, number_n.get());
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, number_e.get());
   BULKHEAD_TRY(key, key_from_params("RSA", builder.get()));
-  return PublicKey(std::make_shared<Impl>(Impl{std::move(key), Kind::Rsa}));
+  BULKHEAD_TRY(impl, Impl::make(std::move(key), Kind::Rsa));
+  return PublicKey(std::move(impl));
 }
 
 Result<PublicKey> PublicKey::from_ec(std::string_view crv, std::string_view x, std::string_view y) {
+  ErrorMark mark;
   Kind kind;
   const char* group;
   if (crv == "P-256") {
@@ -196,7 +260,8 @@ Result<PublicKey> PublicKey::from_ec(std::string_view crv, std::string_view x, s
   OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
   OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
   BULKHEAD_TRY(key, key_from_params("EC", builder.get()));
-  return PublicKey(std::make_shared<Impl>(Impl{std::move(key), kind}));
+  BULKHEAD_TRY(impl, Impl::make(std::move(key), kind));
+  return PublicKey(std::move(impl));
 }
 
 Result<PublicKey> PublicKey::from_okp(std::string_view crv, std::string_view x) {
@@ -206,9 +271,14 @@ Result<PublicKey> PublicKey::from_okp(std::string_view crv, std::string_view x) 
   }
   auto bytes = base::base64url_decode(x);
   if (!bytes || bytes->size() != kEd25519Bytes) return bad_key("OKP: x must be 32 bytes");
-  Key key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes->data(), bytes->size()));
-  if (!key) return bad_key("OKP: OpenSSL refused the key");
-  return PublicKey(std::make_shared<Impl>(Impl{std::move(key), Kind::Ed25519}));
+  start_sodium();
+  // Off the curve, not canonical or of small order (with which one signature fits many messages).
+  if (crypto_core_ed25519_is_valid_point(bytes->data()) != 1) return bad_key("OKP: x is no usable point");
+  auto impl = std::make_shared<Impl>();
+  impl->kind = Kind::Ed25519;
+  BULKHEAD_TRY(key, VerifyKey::parse(x));
+  impl->ed25519 = key;
+  return PublicKey(std::move(impl));
 }
 
 bool PublicKey::fits(JwsAlgorithm algorithm) const { return traits_of(algorithm).kind == impl_->kind; }
@@ -216,6 +286,8 @@ bool PublicKey::fits(JwsAlgorithm algorithm) const { return traits_of(algorithm)
 bool PublicKey::verify(JwsAlgorithm algorithm, ByteView message, ByteView signature) const {
   const AlgorithmTraits& traits = traits_of(algorithm);
   if (traits.kind != impl_->kind) return false;
+  if (impl_->ed25519) return impl_->ed25519->verify(message, signature);
+  ErrorMark mark;
   Bytes der;
   if (is_ec(traits.kind)) {
     if (signature.size() != coordinate_bytes(traits.kind) * 2) return false;
@@ -223,15 +295,7 @@ bool PublicKey::verify(JwsAlgorithm algorithm, ByteView message, ByteView signat
     if (der.empty()) return false;
     signature = der;
   }
-  DigestContext context(EVP_MD_CTX_new());
-  EVP_PKEY_CTX* key_context = nullptr;
-  if (!context || EVP_DigestVerifyInit_ex(context.get(), &key_context, traits.digest, nullptr,
-                                          nullptr, impl_->key.get(), nullptr) != 1) {
-    return false;
-  }
-  if (!set_padding(key_context, traits)) return false;
-  return EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
-                          message.size()) == 1;
+  return impl_->verify(algorithm, message, signature);
 }
 
 struct TokenSigningKey::Impl {
@@ -289,7 +353,7 @@ std::string TokenSigningKey::public_jwk(std::string_view kid) const {
     BN_bn2binpad(raw, bytes.data(), static_cast<int>(bytes.size()));
     return base::base64url_encode(bytes);
   };
-  // Every member is an identifier or base64url: nothing here needs JSON escaping.
+  // All but `kid` is an identifier or base64url and needs no escaping.
   std::string members;
   if (traits.kind == Kind::Rsa) {
     members = "\"kty\":\"RSA\",\"n\":\"" + number(OSSL_PKEY_PARAM_RSA_N, 0) + "\",\"e\":\"" +
@@ -306,8 +370,8 @@ std::string TokenSigningKey::public_jwk(std::string_view kid) const {
     if (EVP_PKEY_get_raw_public_key(impl_->key.get(), bytes.data(), &size) != 1) std::abort();
     members = "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" + base::base64url_encode(bytes) + "\"";
   }
-  return "{" + members + ",\"use\":\"sig\",\"alg\":\"" + std::string(traits.name) + "\",\"kid\":\"" +
-         std::string(kid) + "\"}";
+  return "{" + members + ",\"use\":\"sig\",\"alg\":\"" + std::string(traits.name) + "\",\"kid\":" +
+         base::json::quote(kid) + "}";
 }
 
 }  // namespace bulkhead::crypto

@@ -1,12 +1,11 @@
 #include "crypto/signature.h"
 
-#include <sodium.h>
-
 #include <cstring>
 
 #include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "crypto/sodium.h"
 
 namespace bulkhead::crypto {
 
@@ -29,6 +28,7 @@ Result<VerifyKey> VerifyKey::parse(std::string_view base64url) {
 }
 
 bool VerifyKey::verify(base::ByteView message, base::ByteView signature) const {
+  start_sodium();
   if (signature.size() != crypto_sign_BYTES) return false;
   return crypto_sign_verify_detached(signature.data(), message.data(), message.size(),
                                      bytes_.data()) == 0;
@@ -50,6 +50,7 @@ Result<SigningKey> SigningKey::from_seed(const base::Secret& seed32) {
   if (seed32.size() != kSeedBytes) {
     return Error(CryptoError::BadKey, "Not a signing key: expected a seed of 32 bytes.");
   }
+  start_sodium();
   base::Secret secret(crypto_sign_SECRETKEYBYTES);
   std::uint8_t public_bytes[crypto_sign_PUBLICKEYBYTES];
   crypto_sign_seed_keypair(public_bytes, secret.writable(), seed32.reveal().data());
@@ -57,6 +58,7 @@ Result<SigningKey> SigningKey::from_seed(const base::Secret& seed32) {
 }
 
 SignatureBytes SigningKey::sign(base::ByteView message) const {
+  start_sodium();
   SignatureBytes signature;
   crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(),
                        secret_.reveal().data());
