@@ -1,0 +1,165 @@
+// bulkhead-engine: the inference worker. Started by `bulkhead serve`; docs/engine-protocol.md.
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/scrub.h"
+#include "base/secret.h"
+#include "http/server.h"
+#include "inference/embedder.h"
+#include "inference/model.h"
+#include "inference/routes.h"
+#include "inference/sandbox.h"
+#include "inference/scheduler.h"
+
+namespace bulkhead::inference {
+namespace {
+
+constexpr std::size_t kBodyBytesMax = 64u << 20;
+constexpr std::size_t kKeyHexBytes = 64;
+
+struct Options {
+  int listen_fd = -1, control_fd = -1;
+  std::string chat, chat_sha256, embedding, embedding_sha256;
+  SchedulerOptions scheduler;
+  int threads = 0, batch_threads = 0, gpu_layers = 0;
+  bool no_burn = false;
+};
+
+[[noreturn]] void die(const base::Error& error) {
+  base::log::error("engine_start_failed", {{"message", std::string_view(error.message())},
+                                           {"detail", std::string_view(error.detail())}});
+  std::exit(1);
+}
+
+// The signing key: 64 hex digits and a newline through the control pipe.
+base::Secret read_key(int fd) {
+  char text[kKeyHexBytes];
+  std::size_t have = 0;
+  while (have < sizeof text) {
+    ssize_t got = ::read(fd, text + have, sizeof text - have);
+    if (got <= 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  ::close(fd);
+  auto bytes = base::hex_decode(std::string_view(text, have));
+  base::wipe(text, sizeof text);
+  if (!bytes || bytes->size() != kKeyHexBytes / 2) {
+    die(base::Error(InferenceError::Failed, "No signing key came through --control-fd. The engine worker is "
+                                            "started by `bulkhead serve`."));
+  }
+  base::Secret key = base::Secret::copy_of(*bytes);
+  base::wipe(*bytes);
+  return key;
+}
+
+ModelFile model_file(const std::string& text, const std::string& sha256) {
+  std::size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    die(base::Error(InferenceError::BadRequest, "A model is given as ID=PATH, not \"" + text + "\"."));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1), sha256};
+}
+
+void quiet_log(ggml_log_level level, const char* text, void*) {
+  if (level == GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
+}
+
+template <typename T>
+std::unique_ptr<T> or_die(base::Result<std::unique_ptr<T>> result) {
+  if (!result) die(result.error());
+  return std::move(*result);
+}
+
+void wait_for_signal(const sigset_t& signals) {
+  int signal = 0;
+  while (sigwait(&signals, &signal) != 0) {
+  }
+}
+
+int serve(Options options) {
+  const base::Clock& clock = base::Clock::system();
+  http::MessageVerifier verifier(read_key(options.control_fd), "gateway", clock);
+  llama_log_set(quiet_log, nullptr);
+  llama_backend_init();
+
+  int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  options.scheduler.threads = options.threads > 0 ? options.threads : cores;
+  options.scheduler.batch_threads = options.batch_threads > 0 ? options.batch_threads : cores;
+  options.scheduler.burn = !options.no_burn;
+
+  Engine engine;
+  std::unique_ptr<Model> chat, embedding;
+  std::unique_ptr<Scheduler> scheduler;
+  std::unique_ptr<Embedder> embedder;
+  if (!options.chat.empty()) {
+    chat = or_die(Model::load(model_file(options.chat, options.chat_sha256), ModelKind::Chat, options.gpu_layers));
+    scheduler = or_die(Scheduler::start(*chat, options.scheduler));
+    engine.chat = chat.get();
+    engine.scheduler = scheduler.get();
+  }
+  if (!options.embedding.empty()) {
+    embedding = or_die(Model::load(model_file(options.embedding, options.embedding_sha256),
+                                   ModelKind::Embedding, options.gpu_layers));
+    embedder = or_die(Embedder::start(*embedding, options.scheduler.batch_threads, !options.no_burn));
+    engine.embedding = embedding.get();
+    engine.embedder = embedder.get();
+  }
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  Routes routes(engine, verifier, clock);
+  http::ReactorPool reactors(1);
+  http::Server::Options server;
+  server.address.inherited_fd = options.listen_fd;
+  server.limits.parser.body_bytes_max = kBodyBytesMax;
+  server.limits.idle_time_max = std::chrono::hours(1);
+  server.handler = [&routes](http::Exchange& exchange) { return routes.handle(exchange); };
+  auto started = http::Server::start(reactors, std::move(server));
+  if (!started) die(started.error());
+  if (auto sandboxed = enter_sandbox(); !sandboxed) die(sandboxed.error());
+  base::log::info("ready", {{"chat", std::string_view(chat ? chat->id() : "")},
+                            {"embedding", std::string_view(embedding ? embedding->id() : "")}});
+  wait_for_signal(signals);
+  routes.stop_accepting();
+  scheduler.reset();  // cancels and burns what runs, which ends its requests
+  static_cast<void>((*started)->drain(std::chrono::seconds(2)));
+  embedder.reset();
+  return 0;
+}
+
+}  // namespace
+}  // namespace bulkhead::inference
+
+int main(int argc, char** argv) {
+  using namespace bulkhead;
+  inference::tie_to_parent();
+  base::log::set_component("engine");
+  inference::Options options;
+  CLI::App app{"bulkhead-engine: the inference worker. It is started by `bulkhead serve`, which hands it a "
+               "listening socket and a signing key; there is nothing to run by hand."};
+  app.add_option("--listen-fd", options.listen_fd, "Descriptor of the listening Unix socket")->required();
+  app.add_option("--control-fd", options.control_fd, "Descriptor of the pipe that carries the signing key")->required();
+  app.add_option("--chat-model", options.chat, "ID=PATH of the chat model (GGUF)");
+  app.add_option("--chat-model-sha256", options.chat_sha256, "Its SHA-256; checked when given");
+  app.add_option("--embed-model", options.embedding, "ID=PATH of the embedding model (GGUF)");
+  app.add_option("--embed-model-sha256", options.embedding_sha256, "Its SHA-256; checked when given");
+  app.add_option("--context", options.scheduler.context, "Tokens of one sequence")->check(CLI::Range(64, 1 << 20));
+  app.add_option("--slots", options.scheduler.slots, "Sequences decoded side by side")->check(CLI::Range(1, 256));
+  app.add_option("--threads", options.threads, "Threads for generation; 0: one a core");
+  app.add_option("--batch-threads", options.batch_threads, "Threads for prompts; 0: one a core");
+  app.add_option("--gpu-layers", options.gpu_layers, "Layers to offload to a GPU");
+  app.add_flag("--no-burn", options.no_burn, "Control experiment: erase nothing (development only)");
+  CLI11_PARSE(app, argc, argv);
+  if (options.no_burn) base::set_heap_scrubbing(false);
+  return inference::serve(std::move(options));
+}

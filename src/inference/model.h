@@ -1,0 +1,66 @@
+// A GGUF model: loading (pinned by hash), tokenising, the chat template.
+//
+// Control tokens belong to the template alone: the template is rendered around unguessable
+// placeholders, its own text is tokenised with special tokens on, what stands in the placeholders'
+// stead with special tokens off (AISVS 2.1.7). So "<|im_start|>" in a message or document is plain
+// characters.
+// Thread safety: immutable after load.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "inference/error.h"
+#include "llama.h"
+
+namespace bulkhead::inference {
+
+using Tokens = std::vector<llama_token>;
+
+struct ChatMessage {
+  std::string role, content;
+};
+
+enum class ModelKind { Chat, Embedding };
+
+struct ModelFile {
+  std::string id;
+  std::filesystem::path path;
+  std::string sha256;  // empty: not checked
+};
+
+class Model {
+ public:
+  static base::Result<std::unique_ptr<Model>> load(const ModelFile& file, ModelKind kind, int gpu_layers);
+  ~Model();
+
+  llama_model* handle() const { return model_; }
+  const llama_vocab* vocab() const { return vocab_; }
+  const std::string& id() const { return id_; }
+  const std::string& sha256() const { return sha256_; }
+  std::int64_t trained_context() const;
+
+  // Text as content: no special tokens, none recognised.
+  Tokens tokenize_content(std::string_view text) const;
+  // For embedding models: content between the model's own begin and end tokens.
+  Tokens tokenize_for_embedding(std::string_view text) const;
+  base::Result<Tokens> tokenize_chat(const std::vector<ChatMessage>& messages) const;
+  // Bytes of one token; may be part of a character.
+  std::string piece(llama_token token) const;
+  bool ends_generation(llama_token token) const;
+
+ private:
+  Model() = default;
+  Tokens tokenize(std::string_view text, bool add_special, bool parse_special) const;
+
+  llama_model* model_ = nullptr;
+  const llama_vocab* vocab_ = nullptr;
+  std::string id_, sha256_, template_;
+};
+
+}  // namespace bulkhead::inference
