@@ -1,0 +1,50 @@
+# Bulkhead. The two commands: `make demo` and `make test`. `make help` lists the others.
+SHELL := /bin/bash
+PY := build/venv/bin/python
+export MODEL DEMO_PORT WALKTHROUGH
+
+.PHONY: help setup build demo test check bench fuzz test-asan test-tsan unit clean
+help:
+	@echo "make demo       set up, build, load three tenants, walk through, keep serving"
+	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
+	@echo "make test       set up, build, run every test"
+	@echo "make check      layering and unit tests, for the inner loop"
+	@echo "make test-asan  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make test-tsan  unit tests under ThreadSanitizer"
+	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
+	@echo "make bench      every figure of the README beside its peer's"
+
+setup:
+	@bash scripts/setup.sh test
+build:
+	@bash scripts/build.sh release
+demo:
+	@bash scripts/setup.sh demo
+	@bash scripts/build.sh release
+	@$(PY) demo/run.py
+test:
+	@bash scripts/setup.sh test
+	@bash scripts/build.sh release
+	@python3 scripts/check/layering.py
+	@bash scripts/unit.sh release
+	@$(PY) -m pytest -q tests/acceptance
+unit:
+	@bash scripts/unit.sh release
+check: build
+	@python3 scripts/check/layering.py
+	@bash scripts/unit.sh release
+test-asan: setup
+	@bash scripts/build.sh asan
+	@bash scripts/unit.sh asan
+test-tsan: setup
+	@bash scripts/build.sh tsan
+	@bash scripts/unit.sh tsan
+fuzz: setup
+	@bash scripts/build.sh fuzz
+	@bash scripts/fuzz.sh
+bench:
+	@bash scripts/setup.sh test
+	@bash scripts/build.sh release
+	@bash bench/run.sh
+clean:
+	rm -rf build/release build/asan build/tsan build/fuzz build/demo build/bulkhead build/bulkhead-engine build/bulkhead-extract
