@@ -1,0 +1,163 @@
+// The operator's routes. None of them opens a tenant's scope: an operator runs the platform and reads
+// no content (invariant I10).
+#include "audit/verify.h"
+#include "gateway/audit_query.h"
+#include "gateway/dto.h"
+#include "gateway/handlers.h"
+#include "gateway/tenant_dto.h"
+
+namespace bulkhead::gateway {
+
+namespace json = base::json;
+using base::Error;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr std::size_t kReasonBytesMax = 256;
+
+Result<base::TenantId> named_tenant(Call& call) {
+  auto id = base::TenantId::parse(call.captures[0]);
+  if (!id) return not_found("tenant");
+  call.record.target = id->str();
+  return *id;
+}
+
+Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
+  // What this release can keep; the others are refused rather than given a weaker wall.
+  if (text == "hybrid") return tenancy::IsolationMode::Hybrid;
+  if (text == "silo" || text == "pooled") {
+    return api_error(ApiError::UnsupportedParameter,
+                     "Mode '" + text + "' is not available in this release; use hybrid.", "mode");
+  }
+  return api_error(ApiError::BadParameter, "'mode' must be hybrid.", "mode");
+}
+
+Result<tenancy::TenantPolicy> policy_or_default(Call& call, const json::Value& value) {
+  if (!value.exists()) return call.services.config.tenant_defaults;
+  return tenancy::TenantPolicy::from_json(value);
+}
+
+// A change of a tenant's state, blocking work on the pool.
+template <typename Change>
+HandlerResult change_tenant(Call& call, Change change) {
+  auto id = named_tenant(call);
+  if (!id) co_return id.take_error();
+  auto changed = co_await call.services.pool.run([&] { return change(call.services.tenants, *id); });
+  if (!changed) co_return changed.take_error();
+  co_return Reply::json(200, tenant_json(*changed));
+}
+
+}  // namespace
+
+HandlerResult admin_create_tenant(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  ObjectReader reader(document.root());
+  auto name = reader.text("id", 63, true);
+  auto display_name = reader.text("display_name", 256);
+  auto mode_text = reader.text("mode", 16);
+  json::Value policy_value = reader.value("policy");
+  BULKHEAD_CO_CHECK_OK(reader.finish());
+  auto id = base::TenantId::parse(*name);
+  if (!id) {
+    co_return api_error(ApiError::BadParameter,
+                        "'id' must be 1 to 63 lower-case letters, digits and hyphens.", "id");
+  }
+  BULKHEAD_CO_TRY(mode, parse_mode(mode_text.value_or("hybrid")));
+  BULKHEAD_CO_TRY(policy, policy_or_default(call, policy_value));
+  call.record.target = id->str();
+  auto made = co_await call.services.pool.run([&] {
+    return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy);
+  });
+  if (!made) co_return made.take_error();
+  co_return Reply::json(200, tenant_json(*made));
+}
+
+HandlerResult admin_list_tenants(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  std::vector<std::string> items, ids;
+  for (const tenancy::Tenant& tenant : call.services.tenants.list()) {
+    items.push_back(tenant_json(tenant));
+    ids.push_back(tenant.id.str());
+  }
+  co_return Reply::json(200, list_body(items, ids, false));
+}
+
+HandlerResult admin_get_tenant(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  BULKHEAD_CO_TRY(id, named_tenant(call));
+  auto tenant = call.services.tenants.find(id);
+  if (!tenant) co_return not_found("tenant");
+  co_return Reply::json(200, tenant_json(*tenant));
+}
+
+HandlerResult admin_set_policy(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  BULKHEAD_CO_TRY(policy, tenancy::TenantPolicy::from_json(document.root()));
+  co_return co_await change_tenant(call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
+    return tenants.set_policy(id, policy);
+  });
+}
+
+HandlerResult admin_suspend_tenant(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  BULKHEAD_CO_TRY(document, read_optional_json_object(call.request()));
+  ObjectReader reader(document.root());
+  auto reason = reader.text("reason", kReasonBytesMax);
+  BULKHEAD_CO_CHECK_OK(reader.finish());
+  co_return co_await change_tenant(call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
+    return tenants.suspend(id, reason.value_or(""));
+  });
+}
+
+HandlerResult admin_resume_tenant(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  co_return co_await change_tenant(call, [](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
+    return tenants.resume(id);
+  });
+}
+
+HandlerResult admin_destroy_tenant(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  BULKHEAD_CO_TRY(id, named_tenant(call));
+  Services& services = call.services;
+  auto certificate = co_await services.pool.run(
+      [&] { return services.tenants.destroy(id, services.stores, services.signer); });
+  if (!certificate) co_return certificate.take_error();
+  co_return Reply::json(200, std::move(certificate->json));
+}
+
+HandlerResult admin_rotate_keys(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  Services& services = call.services;
+  auto rotated = co_await services.pool.run([&]() -> Result<std::string> {
+    BULKHEAD_TRY(version, services.platform_keys->add_version());
+    // Old and new stand in the key file until everything is wrapped anew: a crash in between loses
+    // nothing, and the next rotation cleans up.
+    BULKHEAD_CHECK_OK(services.platform.rewrap(*services.platform_keys));
+    BULKHEAD_TRY(tenants, services.tenants.rewrap_keys());
+    BULKHEAD_CHECK_OK(services.platform_keys->retire_older());
+    json::Writer w;
+    w.begin_object().member("object", "bulkhead.key_rotation");
+    w.member("version", static_cast<std::int64_t>(version));
+    w.member("tenant_keys_rewrapped", static_cast<std::uint64_t>(tenants)).end_object();
+    return w.take();
+  });
+  if (!rotated) co_return rotated.take_error();
+  co_return Reply::json(200, std::move(*rotated));
+}
+
+HandlerResult admin_query_audit(Call& call) {
+  BULKHEAD_CO_TRY(query, read_audit_query(call.request()));
+  query.all_tenants = true;
+  query.redact_tenant_detail = true;
+  auto lines = co_await call.services.pool.run(
+      [&] { return audit::query(call.services.config.audit.dir, query); });
+  if (!lines) co_return lines.take_error();
+  co_return Reply::json(200, list_body(*lines, {}, lines->size() == query.limit));
+}
+
+}  // namespace bulkhead::gateway

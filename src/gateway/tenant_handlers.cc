@@ -1,0 +1,139 @@
+// A tenant's own affairs: policy, API keys, audit, burn receipts.
+#include "audit/verify.h"
+#include "crypto/random.h"
+#include "gateway/audit_query.h"
+#include "gateway/dto.h"
+#include "gateway/file_access.h"
+#include "gateway/handlers.h"
+#include "gateway/store_call.h"
+#include "gateway/tenant_dto.h"
+
+namespace bulkhead::gateway {
+
+namespace json = base::json;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kNameBytesMax = 128;
+constexpr std::size_t kUserBytesMax = 255;
+constexpr std::int64_t kExpiryMax = 10LL * 365 * 86'400;
+
+std::string key_json(const identity::ApiKeyRecord& key, std::string_view text) {
+  json::Writer w;
+  w.begin_object().member("id", key.id.str()).member("object", "bulkhead.api_key").member("name", key.name);
+  w.member("user", key.user);
+  for (const auto& [name, list] : {std::pair{"roles", &key.roles}, std::pair{"groups", &key.groups}}) {
+    w.key(name).begin_array();
+    for (const std::string& item : *list) w.value(item);
+    w.end_array();
+  }
+  w.member("created_at", key.created);
+  if (key.expires != 0) w.member("expires_at", key.expires);
+  w.member("revoked", key.revoked);
+  if (!text.empty()) w.member("key", text);
+  w.end_object();
+  return w.take();
+}
+
+// Nobody can give away more than they have (LiteLLM CVE-2026-47101).
+Result<void> check_roles(const Call& call, const std::vector<std::string>& roles) {
+  access::PermissionSet own = call.services.roles.permissions_of(call.principal->roles());
+  for (const std::string& role : roles) {
+    const access::PermissionSet* set = call.services.roles.find(role);
+    if (!set || role == "operator") {
+      return api_error(ApiError::BadParameter, "There is no role '" + role.substr(0, 64) + "'.", "roles");
+    }
+    if ((*set & ~own).any()) {
+      return api_error(ApiError::Forbidden,
+                       "You can't give a key more rights than you have (role '" + role + "').", "roles");
+    }
+  }
+  return Result<void>();
+}
+
+}  // namespace
+
+HandlerResult get_own_tenant(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  co_return Reply::json(200, tenant_json(call.scope().record()));
+}
+
+HandlerResult create_api_key(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  ObjectReader reader(document.root());
+  auto name = reader.text("name", kNameBytesMax);
+  auto user = reader.text("user", kUserBytesMax, true);
+  auto roles = reader.texts("roles", 16, kNameBytesMax);
+  auto groups = reader.texts("groups", 64, kNameBytesMax);
+  auto lifetime = reader.integer("expires_in_seconds", 60, kExpiryMax);
+  BULKHEAD_CO_CHECK_OK(reader.finish());
+  if (roles.empty()) co_return api_error(ApiError::MissingParameter, "'roles' is needed.", "roles");
+  if (user->empty()) co_return api_error(ApiError::BadParameter, "'user' must not be empty.", "user");
+  BULKHEAD_CO_CHECK_OK(check_roles(call, roles));
+
+  identity::ApiKeyFormat::NewKey made = call.services.key_format.make(call.scope().tenant());
+  identity::ApiKeyRecord record{.id = made.id};
+  record.name = name.value_or("");
+  record.user = *user;
+  record.roles = std::move(roles);
+  record.groups = std::move(groups);
+  record.created = call.services.clock.unix_seconds();
+  record.expires = lifetime ? record.created + *lifetime : 0;
+  record.keyed_hash =
+      identity::api_key_hash(call.scope().key(crypto::Purpose::ApiKeyHash), made.text.reveal_text());
+  call.record.target = record.id.str();
+  auto stored = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return store.put_api_key(scope, record);
+  });
+  if (!stored) co_return stored.take_error();
+  co_return Reply::json(200, key_json(record, made.text.reveal_text()));
+}
+
+HandlerResult list_api_keys(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  auto keys = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return store.list_api_keys(scope);
+  });
+  if (!keys) co_return keys.take_error();
+  std::vector<std::string> items, ids;
+  for (const identity::ApiKeyRecord& key : *keys) {
+    items.push_back(key_json(key, ""));
+    ids.push_back(key.id.str());
+  }
+  co_return Reply::json(200, list_body(items, ids, false));
+}
+
+HandlerResult revoke_api_key(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  auto id = base::ApiKeyId::parse(call.captures[0]);
+  if (!id) co_return not_found("API key");
+  call.record.target = id->str();
+  auto revoked = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return store.revoke_api_key(scope, *id);
+  });
+  if (!revoked && revoked.error().is(storage::StorageError::NotFound)) co_return not_found("API key");
+  if (!revoked) co_return revoked.take_error();
+  // From here on no request gets through with it, cached or not.
+  call.services.authenticator.forget_credential(id->str());
+  co_return Reply::json(200, deleted_body(id->str(), "bulkhead.api_key.deleted"));
+}
+
+HandlerResult query_own_audit(Call& call) {
+  BULKHEAD_CO_TRY(query, read_audit_query(call.request()));
+  query.tenant = call.scope().tenant().str();
+  auto lines = co_await call.services.pool.run(
+      [&] { return audit::query(call.services.config.audit.dir, query); });
+  if (!lines) co_return lines.take_error();
+  co_return Reply::json(200, list_body(*lines, {}, lines->size() == query.limit));
+}
+
+HandlerResult get_receipt(Call& call) {
+  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  auto receipt = call.services.receipts.find(call.scope(), call.captures[0]);
+  if (!receipt) co_return not_found("burn receipt");
+  co_return Reply::json(200, std::move(*receipt));
+}
+
+}  // namespace bulkhead::gateway
