@@ -164,6 +164,12 @@ void wipe_parser(simdjson::dom::document& doc, std::size_t input_bytes, std::siz
   wipe(doc.tape.get(), words * sizeof(std::uint64_t));
 }
 
+// simdjson's first stage copies the last block of the text to its stack frame.
+[[gnu::noinline]] void wipe_stack_below() {
+  unsigned char frames[4096];
+  wipe(frames, sizeof frames);
+}
+
 JsonError kind_of(simdjson::error_code code) {
   if (code == simdjson::DEPTH_ERROR) return JsonError::TooDeep;
   if (code == simdjson::CAPACITY || code == simdjson::MEMALLOC) return JsonError::TooLarge;
@@ -223,6 +229,7 @@ Result<Document> Document::parse(std::string_view text, const Limits& limits) {
   simdjson::padded_string padded(text);
   auto impl = std::make_unique<Impl>();
   auto cleanup = [&](std::size_t words) {
+    wipe_stack_below();
     wipe(padded.data(), padded.size());
     wipe_parser(parser.doc, text.size(), words);
   };
