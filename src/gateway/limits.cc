@@ -93,6 +93,9 @@ struct Limiter::Admission::State {
   }
 };
 
+Limiter::Admission::Admission() = default;
+Limiter::Admission::Admission(Admission&&) noexcept = default;
+Limiter::Admission& Limiter::Admission::operator=(Admission&&) noexcept = default;
 Limiter::Admission::~Admission() = default;
 
 Limiter::Limiter(const base::Clock& clock, std::size_t users_max)

@@ -26,9 +26,9 @@ class Limiter {
   // A running request. Gives its concurrency back when destroyed.
   class Admission {
    public:
-    Admission() = default;
-    Admission(Admission&&) noexcept = default;
-    Admission& operator=(Admission&&) noexcept = default;
+    Admission();
+    Admission(Admission&&) noexcept;
+    Admission& operator=(Admission&&) noexcept;
     ~Admission();
     // Charges `tokens` instead of what was estimated.
     void settle(std::int64_t tokens);

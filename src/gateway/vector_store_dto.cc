@@ -45,11 +45,7 @@ Result<AttachmentCounts> count_attachments(const Call& call, storage::TenantStor
   AttachmentCounts counts;
   for (const storage::AttachmentRecord& attachment : attachments) {
     switch (attachment.status) {
-      case storage::AttachmentStatus::InProgress:
-        ++counts.in_progress;
-        // Cut short by a restart, or running: start() knows which.
-        call.services.ingestor.resume(call.scope(), attachment);
-        break;
+      case storage::AttachmentStatus::InProgress: ++counts.in_progress; break;
       case storage::AttachmentStatus::Completed: ++counts.completed; break;
       case storage::AttachmentStatus::Failed: ++counts.failed; break;
     }

@@ -1,0 +1,22 @@
+// The commands of `bulkhead`. Each adds itself to the command line; main.cc lists them. A command's
+// action returns the process's exit status: 0 done, 1 failed or findings, 2 wrong usage.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace bulkhead::apps {
+
+// What the chosen command will do; run after parsing.
+using Action = std::function<int()>;
+
+void add_serve(CLI::App& app, Action& action);
+void add_init(CLI::App& app, Action& action);
+void add_config(CLI::App& app, Action& action);
+void add_dev_idp(CLI::App& app, Action& action);
+void add_tenant(CLI::App& app, Action& action);
+void add_keys(CLI::App& app, Action& action);
+void add_audit(CLI::App& app, Action& action);
+void add_receipt(CLI::App& app, Action& action);
+
+}  // namespace bulkhead::apps

@@ -1,0 +1,41 @@
+// bulkhead serve.
+#include <signal.h>
+
+#include "apps/commands.h"
+#include "apps/deployment.h"
+#include "apps/support.h"
+#include "base/log.h"
+
+namespace bulkhead::apps {
+
+namespace {
+
+int serve(const std::string& file) {
+  auto config = gateway::load_config(file);
+  if (!config) return fail(config.error());
+  // Blocked before any thread starts, so that this thread alone takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  base::log::set_component("gateway");
+  auto deployment = Deployment::start(std::move(*config), file);
+  if (!deployment) return fail(deployment.error());
+  int signal = 0;
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) (*deployment)->reload();
+  (*deployment)->drain();
+  return 0;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Action& action) {
+  auto config = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("serve", "Run the gateway, its engine worker and its extractor");
+  command->add_option("--config", *config, "Configuration file")->required();
+  command->footer("SIGTERM drains and stops. SIGHUP reloads certificate and issuers.");
+  command->callback([config, &action] { action = [config] { return serve(*config); }; });
+}
+
+}  // namespace bulkhead::apps

@@ -1,0 +1,41 @@
+// What several commands need: printing errors, loading the configuration, talking to the running
+// gateway's admin API.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "crypto/envelope.h"
+#include "crypto/signature.h"
+#include "gateway/config.h"
+#include "http/client.h"
+
+namespace bulkhead::apps {
+
+// Prints "bulkhead: message" to standard error; 1.
+int fail(const base::Error& error);
+
+base::Result<std::shared_ptr<crypto::PlatformKeys>> load_platform_keys(const gateway::Config& config);
+
+// Where `serve` and `dev-idp` say that they are up: <data.dir>/run/<name>.json.
+std::filesystem::path run_file(const gateway::Config& config, const std::string& name);
+
+// An audit verify key from a file of one base64url line.
+base::Result<crypto::VerifyKey> read_verify_key(const std::filesystem::path& file);
+
+// The running gateway's API with a key from a 0600 file or BULKHEAD_API_KEY.
+class AdminClient {
+ public:
+  static base::Result<AdminClient> open(const gateway::Config& config, const std::string& key_file);
+  // The answer's body when the status is 2xx; otherwise the gateway's own error message.
+  base::Result<std::string> call(http::Method method, std::string path, std::string body);
+
+ private:
+  http::Url url_;
+  std::shared_ptr<http::TlsContext> tls_;
+  base::Secret key_;
+};
+
+}  // namespace bulkhead::apps
