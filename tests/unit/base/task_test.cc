@@ -339,10 +339,10 @@ TEST(BlockingPoolTest, WorkEndsBeforeTheCoroutineGoesOn) {
 
 TEST(BlockingPoolTest, AFullQueueRefusesPostsAndTheDestructorFinishesWhatIsQueued) {
   std::atomic<int> ran{0};
+  std::latch busy(1);
+  std::latch release(1);
   {
     BlockingPool pool(1, 2);
-    std::latch busy(1);
-    std::latch release(1);
     ASSERT_TRUE(pool.post([&] {
       busy.count_down();
       release.wait();
