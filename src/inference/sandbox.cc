@@ -39,6 +39,10 @@ constexpr int kAllowed[] = {
     SCMP_SYS(restart_syscall), SCMP_SYS(membarrier), SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 
+// arch_prctl(2): ARCH_GET_XCOMP_PERM and ARCH_REQ_XCOMP_PERM.
+constexpr std::uint64_t kGetXcompPermission = 0x1022;
+constexpr std::uint64_t kRequestXcompPermission = 0x1023;
+
 // Only an attacker asks for these.
 constexpr int kDeadly[] = {
     SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(socket),
@@ -72,10 +76,17 @@ Result<void> enter_sandbox() {
   }
   // Threads yes, processes no. clone3 hides its flags from filters: glibc falls back to clone.
   if (status == 0) {
-    status = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    scmp_arg_cmp thread = {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD};
+    status = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &thread);
   }
   if (status == 0) status = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+  // ggml asks for the AMX tile registers when it first multiplies on a CPU that has them.
+  for (std::uint64_t request : {kGetXcompPermission, kRequestXcompPermission}) {
+    scmp_arg_cmp wanted = {0, SCMP_CMP_EQ, request, 0};
+    if (status == 0) {
+      status = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(arch_prctl), 1, &wanted);
+    }
+  }
   if (status == 0) status = seccomp_load(filter);
   seccomp_release(filter);
   if (status != 0) return failed(status);
