@@ -1,0 +1,120 @@
+#include "extract/document.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bulkhead::extract {
+
+using base::Error;
+using base::Result;
+
+namespace {
+
+// Length of the well-formed UTF-8 character at the front, 0 when there is none (RFC 3629).
+std::size_t character_bytes(std::string_view text) {
+  auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC2 ? 2 : 0;
+  if (length == 0 || lead > 0xF4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
+  bool surrogate = lead == 0xED && byte(1) > 0x9F;
+  bool beyond = lead == 0xF4 && byte(1) > 0x8F;
+  return overlong || surrogate || beyond ? 0 : length;
+}
+
+constexpr std::array<std::string_view, 8> kInvisible = {"\u200B", "\u200C", "\u200D", "\u2060",
+                                                        "\uFEFF", "\u00AD", "\u202E", "\u202D"};
+
+bool is_invisible(std::string_view character) {
+  return std::find(kInvisible.begin(), kInvisible.end(), character) != kInvisible.end();
+}
+
+}  // namespace
+
+base::ErrorName error_name(ExtractionError code) {
+  switch (code) {
+    case ExtractionError::Unsupported: return {"extract", "unsupported_file"};
+    case ExtractionError::Invalid: return {"extract", "invalid_file"};
+    case ExtractionError::Encrypted: return {"extract", "encrypted_file"};
+    case ExtractionError::TooLarge: return {"extract", "too_large"};
+  }
+  return {"extract", "unknown"};
+}
+
+std::string_view block_kind_name(BlockKind kind) {
+  switch (kind) {
+    case BlockKind::Heading: return "heading";
+    case BlockKind::Paragraph: return "paragraph";
+    case BlockKind::ListItem: return "list_item";
+    case BlockKind::TableRow: return "table_row";
+    case BlockKind::Code: return "code";
+  }
+  return "paragraph";
+}
+
+std::string clean_text(std::string_view text, bool keep_lines) {
+  std::string out;
+  out.reserve(text.size());
+  bool space = false;
+  bool line = false;
+  auto flush = [&] {
+    if (line) {
+      out += '\n';
+    } else if (space && !out.empty() && out.back() != '\n') {
+      out += ' ';
+    }
+    space = line = false;
+  };
+  while (!text.empty()) {
+    std::size_t length = character_bytes(text);
+    std::string_view character = length > 0 ? text.substr(0, length) : std::string_view("\uFFFD");
+    text.remove_prefix(std::max<std::size_t>(1, length));
+    auto first = static_cast<unsigned char>(character[0]);
+    if (character == "\n" && keep_lines) {
+      line = !out.empty();
+    } else if (first <= 0x20 || first == 0x7F || character == "\u00A0") {
+      bool is_space = first == ' ' || first == '\t' || first == '\n' || first == '\r' || first == '\f' || first >= 0x80;
+      space = space || is_space;
+    } else if (character.size() == 2 && first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0) {
+      continue;  // C1 controls
+    } else if (!is_invisible(character)) {
+      flush();
+      out += character;
+    }
+  }
+  return out;
+}
+
+void DocumentBuilder::add(BlockKind kind, std::string_view text, int level, std::uint32_t page) {
+  if (full_) return;
+  std::string clean = clean_text(text, kind == BlockKind::Code);
+  if (clean.empty()) return;
+  if (bytes_ + clean.size() > limits_.text_bytes_max || document_.blocks.size() >= limits_.blocks_max) {
+    full_ = true;
+    return;
+  }
+  bytes_ += clean.size();
+  document_.blocks.push_back({kind, level, std::move(clean), page});
+}
+
+void DocumentBuilder::set_title(std::string_view text) {
+  if (document_.title.empty()) document_.title = clean_text(text, false).substr(0, 300);
+}
+
+Result<Document> DocumentBuilder::take() {
+  if (full_) {
+    return Error(ExtractionError::TooLarge, "The document holds more text than is taken. Split it.");
+  }
+  if (document_.title.empty()) {
+    auto heading = std::find_if(document_.blocks.begin(), document_.blocks.end(),
+                                [](const Block& block) { return block.kind == BlockKind::Heading; });
+    if (heading != document_.blocks.end()) document_.title = heading->text;
+  }
+  return std::move(document_);
+}
+
+}  // namespace bulkhead::extract

@@ -1,0 +1,71 @@
+// What an extracted document is made of, and the errors of extraction. The worker's own side of
+// docs/extract-protocol.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bulkhead::extract {
+
+enum class ExtractionError { Unsupported, Invalid, Encrypted, TooLarge };
+base::ErrorName error_name(ExtractionError code);
+
+enum class BlockKind { Heading, Paragraph, ListItem, TableRow, Code };
+std::string_view block_kind_name(BlockKind kind);
+
+struct Block {
+  BlockKind kind = BlockKind::Paragraph;
+  int level = 0;
+  std::string text;
+  std::uint32_t page = 0;
+};
+
+struct Document {
+  std::string type, title;
+  std::vector<Block> blocks;
+};
+
+struct Limits {
+  std::size_t text_bytes_max = 16u << 20;
+  std::size_t blocks_max = 200'000;
+};
+
+// Collects blocks: trims, folds white space, drops control characters and empty ones, keeps within
+// the limits.
+class DocumentBuilder {
+ public:
+  DocumentBuilder(std::string type, const Limits& limits) : limits_(limits) { document_.type = std::move(type); }
+  void add(BlockKind kind, std::string_view text, int level = 0, std::uint32_t page = 0);
+  void set_title(std::string_view text);
+  bool full() const { return full_; }
+  // TooLarge when the limits were met; the title falls back to the first heading.
+  base::Result<Document> take();
+
+ private:
+  Limits limits_;
+  Document document_;
+  std::size_t bytes_ = 0;
+  bool full_ = false;
+};
+
+// White space folded to single spaces (newlines too unless `keep_lines`), control characters and
+// invisible ones removed, invalid UTF-8 replaced by U+FFFD.
+std::string clean_text(std::string_view text, bool keep_lines);
+
+// Each takes the whole document's bytes and never throws.
+base::Result<Document> extract_text(std::string_view bytes, const Limits& limits);
+base::Result<Document> extract_markdown(std::string_view bytes, const Limits& limits);
+base::Result<Document> extract_html(std::string_view bytes, const Limits& limits);
+base::Result<Document> extract_docx(std::string_view bytes, const Limits& limits);
+base::Result<Document> extract_pdf(std::string_view bytes, const Limits& limits);
+// Loads what poppler needs from files; before the sandbox.
+void prepare_pdf();
+
+// By content first, the name's extension second.
+base::Result<Document> extract_any(std::string_view name, std::string_view bytes, const Limits& limits);
+
+}  // namespace bulkhead::extract

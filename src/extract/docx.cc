@@ -1,0 +1,197 @@
+// DOCX: a zip of XML parts (ECMA-376), read from memory with bounds. XML entities other than the five
+// built-in ones are not expanded (pugixml has no DTD support), so entity bombs are plain text.
+#include <zip.h>
+
+#include <map>
+#include <memory>
+#include <pugixml.hpp>
+
+#include "extract/document.h"
+
+namespace bulkhead::extract {
+
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kEntriesMax = 5'000;
+constexpr std::size_t kPartBytesMax = 64u << 20;
+constexpr std::uint64_t kRatioMax = 400;  // unpacked to packed: beyond lies a bomb
+constexpr int kDepthMax = 200;
+
+Error invalid(std::string what) { return Error(ExtractionError::Invalid, std::move(what)); }
+
+struct ZipClose {
+  void operator()(zip_t* archive) const { zip_discard(archive); }
+};
+using Archive = std::unique_ptr<zip_t, ZipClose>;
+
+Result<Archive> open_archive(std::string_view bytes) {
+  zip_error_t error;
+  zip_error_init(&error);
+  zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);
+  zip_t* archive = source ? zip_open_from_source(source, ZIP_RDONLY, &error) : nullptr;
+  zip_error_fini(&error);
+  if (!archive) {
+    if (source) zip_source_free(source);
+    return invalid("The document's container is damaged.");
+  }
+  Archive owner(archive);
+  if (zip_get_num_entries(archive, 0) > static_cast<zip_int64_t>(kEntriesMax)) {
+    return invalid("The document's container holds too many parts.");
+  }
+  return owner;
+}
+
+Result<std::string> read_part(zip_t* archive, const char* name) {
+  zip_stat_t info;
+  if (zip_stat(archive, name, 0, &info) != 0) return invalid(std::string("The document has no part ") + name + ".");
+  if (info.encryption_method != ZIP_EM_NONE) {
+    return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
+  }
+  bool bomb = info.size > kPartBytesMax || (info.comp_size > 0 && info.size / info.comp_size > kRatioMax);
+  if (bomb) return Error(ExtractionError::TooLarge, "A part of the document unpacks to more than is taken.");
+  zip_file_t* file = zip_fopen(archive, name, 0);
+  if (!file) return invalid("A part of the document can't be unpacked.");
+  std::string content(info.size, '\0');
+  zip_int64_t got = zip_fread(file, content.data(), content.size());
+  zip_fclose(file);
+  if (got != static_cast<zip_int64_t>(content.size())) return invalid("A part of the document is cut short.");
+  return content;
+}
+
+bool load(pugi::xml_document& xml, const std::string& text) {
+  return static_cast<bool>(xml.load_buffer(text.data(), text.size(), pugi::parse_default & ~pugi::parse_doctype));
+}
+
+// Style id → heading level, from styles.xml: "heading 2", or an outline level.
+std::map<std::string, int> heading_styles(zip_t* archive) {
+  std::map<std::string, int> levels;
+  auto part = read_part(archive, "word/styles.xml");
+  pugi::xml_document xml;
+  if (!part || !load(xml, *part)) return levels;
+  for (pugi::xml_node style : xml.document_element().children("w:style")) {
+    std::string name = style.child("w:name").attribute("w:val").value();
+    std::string id = style.attribute("w:styleId").value();
+    pugi::xml_attribute outline = style.child("w:pPr").child("w:outlineLvl").attribute("w:val");
+    if (name.starts_with("heading ") || name.starts_with("Heading ")) {
+      levels[id] = std::max(1, std::atoi(name.c_str() + 8));
+    } else if (name == "Title" || name == "title") {
+      levels[id] = 1;
+    } else if (outline) {
+      levels[id] = outline.as_int() + 1;
+    }
+  }
+  return levels;
+}
+
+class Reader {
+ public:
+  Reader(std::map<std::string, int> levels, const Limits& limits)
+      : levels_(std::move(levels)), builder_("docx", limits) {}
+
+  void read_body(pugi::xml_node body, int depth) {
+    if (depth > kDepthMax) return;
+    for (pugi::xml_node node : body.children()) {
+      std::string_view name = node.name();
+      if (name == "w:p") read_paragraph(node);
+      else if (name == "w:tbl") read_table(node, depth + 1);
+      else if (name == "w:sdt") read_body(node.child("w:sdtContent"), depth + 1);
+      else if (name == "w:ins") read_body(node, depth + 1);
+    }
+  }
+
+  void add_notes(pugi::xml_node notes) {
+    for (pugi::xml_node note : notes.children("w:footnote")) {
+      if (note.attribute("w:type")) continue;  // separators
+      read_body(note, 0);
+    }
+  }
+
+  Result<Document> take() { return builder_.take(); }
+
+ private:
+  // Runs of text; what a tracked change deleted is not part of the document.
+  void collect(pugi::xml_node node, std::string& out, int depth) const {
+    if (depth > kDepthMax) return;
+    for (pugi::xml_node child : node.children()) {
+      std::string_view name = child.name();
+      if (name == "w:t") out += child.text().get();
+      else if (name == "w:tab" || name == "w:br" || name == "w:cr") out += ' ';
+      else if (name == "w:noBreakHyphen") out += '-';
+      else if (name == "w:del" || name == "w:moveFrom" || name == "w:delText" || name == "w:instrText" ||
+               name == "mc:Fallback" || name == "w:pPr" || name == "w:rPr") continue;
+      else collect(child, out, depth + 1);
+    }
+  }
+
+  void read_paragraph(pugi::xml_node paragraph) {
+    std::string text;
+    collect(paragraph, text, 0);
+    pugi::xml_node properties = paragraph.child("w:pPr");
+    auto level = levels_.find(properties.child("w:pStyle").attribute("w:val").value());
+    if (level != levels_.end()) {
+      builder_.add(BlockKind::Heading, text, level->second);
+    } else {
+      std::string_view style = properties.child("w:pStyle").attribute("w:val").value();
+      bool item = properties.child("w:numPr") || style.starts_with("List");
+      builder_.add(item ? BlockKind::ListItem : BlockKind::Paragraph, text);
+    }
+  }
+
+  void read_table(pugi::xml_node table, int depth) {
+    if (depth > kDepthMax) return;
+    std::vector<std::string> header;
+    bool first = true;
+    for (pugi::xml_node row : table.children("w:tr")) {
+      std::vector<std::string> cells;
+      for (pugi::xml_node cell : row.children("w:tc")) {
+        std::string text;
+        for (pugi::xml_node paragraph : cell.children("w:p")) {
+          if (!text.empty()) text += ' ';
+          collect(paragraph, text, 0);
+        }
+        cells.push_back(clean_text(text, false));
+      }
+      if (first && cells.size() > 1) {
+        header = std::move(cells);
+      } else {
+        builder_.add(BlockKind::TableRow, row_text(header, cells));
+      }
+      first = false;
+    }
+  }
+
+  static std::string row_text(const std::vector<std::string>& header, const std::vector<std::string>& cells) {
+    std::string row;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (!row.empty()) row += "; ";
+      if (i < header.size() && !header[i].empty()) row += header[i] + ": ";
+      row += cells[i];
+    }
+    return row;
+  }
+
+  std::map<std::string, int> levels_;
+  DocumentBuilder builder_;
+};
+
+}  // namespace
+
+Result<Document> extract_docx(std::string_view bytes, const Limits& limits) {
+  BULKHEAD_TRY(archive, open_archive(bytes));
+  BULKHEAD_TRY(part, read_part(archive.get(), "word/document.xml"));
+  pugi::xml_document xml;
+  if (!load(xml, part)) return invalid("The document's text is damaged.");
+  pugi::xml_node body = xml.document_element().child("w:body");
+  if (!body) return invalid("The document has no text.");
+  Reader reader(heading_styles(archive.get()), limits);
+  reader.read_body(body, 0);
+  pugi::xml_document notes_xml;
+  auto notes = read_part(archive.get(), "word/footnotes.xml");
+  if (notes && load(notes_xml, *notes)) reader.add_notes(notes_xml.document_element());
+  return reader.take();
+}
+
+}  // namespace bulkhead::extract

@@ -1,0 +1,103 @@
+// bulkhead-extract: reads one document from standard input, writes its text to standard output, ends.
+// Started by `bulkhead serve` for each document; docs/extract-protocol.md.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+#include "base/json.h"
+#include "base/scrub.h"
+#include "extract/document.h"
+#include "extract/sandbox.h"
+
+namespace bulkhead::extract {
+namespace {
+
+namespace json = base::json;
+
+constexpr std::size_t kHeaderBytesMax = 4096;
+constexpr std::size_t kContentBytesMax = 1u << 30;
+
+bool read_exactly(char* out, std::size_t bytes) {
+  while (bytes > 0) {
+    ssize_t got = ::read(STDIN_FILENO, out, bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    out += got;
+    bytes -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+bool write_all(std::string_view text) {
+  while (!text.empty()) {
+    ssize_t put = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return true;
+}
+
+std::string read_header_line() {
+  std::string line;
+  char c = 0;
+  while (line.size() < kHeaderBytesMax && read_exactly(&c, 1) && c != '\n') line += c;
+  return line;
+}
+
+std::string document_json(const Document& document) {
+  json::Writer w;
+  w.begin_object().member("type", document.type).member("title", document.title).key("blocks").begin_array();
+  for (const Block& block : document.blocks) {
+    w.begin_object().member("kind", block_kind_name(block.kind)).member("level", block.level);
+    w.member("text", block.text).member("page", static_cast<std::uint64_t>(block.page)).end_object();
+  }
+  w.end_array().end_object();
+  return w.take();
+}
+
+std::string error_json(const base::Error& error) {
+  json::Writer w;
+  w.begin_object().key("error").begin_object();
+  w.member("code", error.name().code).member("message", error.message()).end_object().end_object();
+  return w.take();
+}
+
+int run() {
+  auto header = json::Document::parse(read_header_line());
+  auto bytes = header ? header->root()["bytes"].as_int() : std::nullopt;
+  auto memory = header ? header->root()["memory_bytes_max"].as_int() : std::nullopt;
+  if (!bytes || *bytes < 0 || static_cast<std::size_t>(*bytes) > kContentBytesMax || !memory || *memory <= 0) {
+    std::fputs("bulkhead-extract is started by `bulkhead serve`; there is nothing to run by hand.\n", stderr);
+    return 2;
+  }
+  Limits limits;
+  limits.text_bytes_max = static_cast<std::size_t>(
+      header->root()["text_bytes_max"].as_int().value_or(static_cast<std::int64_t>(limits.text_bytes_max)));
+  std::string name(header->root()["name"].as_string().value_or(""));
+  std::string content(static_cast<std::size_t>(*bytes), '\0');
+  if (!read_exactly(content.data(), content.size())) return 2;
+  prepare_pdf();
+  if (auto sandboxed = enter_sandbox(static_cast<std::size_t>(*memory)); !sandboxed) {
+    write_all(error_json(sandboxed.error()));
+    return 1;
+  }
+  auto document = extract_any(name, content, limits);
+  bool written = write_all(document ? document_json(*document) : error_json(document.error()));
+  return written ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace bulkhead::extract
+
+int main() {
+  bulkhead::base::harden_process();
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  int status = bulkhead::extract::run();
+  // No destructors of libraries inside the sandbox: the process's end frees and forgets everything.
+  _exit(status);
+}
