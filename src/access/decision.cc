@@ -34,7 +34,8 @@ Decision decide(const RoleTable& roles, const identity::Principal& principal, Pe
 Decision decide_document(const RoleTable& roles, const identity::Principal& principal,
                          std::string_view owner, const DocumentAccess& document) {
   if (principal.is_operator() || !principal.tenant()) return {false, "no_tenant"};
-  if (principal.user() == owner) return {true, "owner"};
+  // A nameless key owns nothing, not even what a nameless key uploaded.
+  if (!owner.empty() && principal.user() == owner) return {true, "owner"};
   if (decide(roles, principal, Permission::FilesReadAll).allowed) return {true, "reads_all"};
   if (document.shared_with_tenant) return {true, "shared_with_tenant"};
   if (contains(document.users, principal.user())) return {true, "listed_user"};

@@ -63,7 +63,7 @@ PermissionSet member() {
 }
 
 PermissionSet service() {
-  return set_of({ModelsRead, ChatCreate, EmbeddingsCreate, FilesRead, StoresRead, ReceiptsRead});
+  return set_of({ModelsRead, ChatCreate, EmbeddingsCreate, FilesRead, StoresRead});
 }
 
 PermissionSet auditor() { return set_of({AuditRead, TenantRead}); }

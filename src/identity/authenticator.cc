@@ -89,10 +89,13 @@ struct Authenticator::Impl {
       std::lock_guard lock(mutex);
       sets = key_sets;
     }
+    std::shared_ptr<KeySet> found;
     for (const auto& set : *sets) {
-      if (name == set->config().issuer) return set;
+      if (name != set->config().issuer) continue;
+      if (found) return nullptr;  // configured twice: whose rules hold is not guessed
+      found = set;
     }
-    return nullptr;
+    return found;
   }
 
   Task<Result<std::shared_ptr<const Principal>>> from_token(std::string text) {
@@ -142,19 +145,24 @@ Task<Result<std::shared_ptr<const Principal>>> Authenticator::authenticate(std::
   auto text = bearer_token(authorization);
   if (!text) co_return text.take_error();
   std::uint64_t generation = impl_->cache.generation();
+  const crypto::Digest digest = crypto::sha256(authorization);
+  if (auto known = impl_->cache.find(digest, impl_->clock.unix_seconds())) {
+    BULKHEAD_CO_CHECK_OK(impl_->check_tenant(*known));
+    co_return std::move(known);
+  }
   bool api_key = text->starts_with(kApiKeyPrefix);
   std::string credential(*text);
   auto principal = api_key ? co_await impl_->from_api_key(credential) : co_await impl_->from_token(credential);
   base::wipe(credential);
   if (!principal) co_return principal.take_error();
   BULKHEAD_CO_CHECK_OK(impl_->check_tenant(**principal));
-  impl_->cache.put(crypto::sha256(authorization), *principal, generation);
+  impl_->cache.put(digest, *principal, generation);
   co_return std::move(*principal);
 }
 
 std::shared_ptr<const Principal> Authenticator::cached(std::string_view authorization) {
   auto principal = impl_->cache.find(crypto::sha256(authorization), impl_->clock.unix_seconds());
-  // A suspended tenant's credential takes the slow way, which says why it is refused.
+  // A suspended tenant's credential goes to `authenticate`, which says why it is refused.
   if (!principal || !impl_->check_tenant(*principal)) {
     impl_->misses.fetch_add(1, std::memory_order_relaxed);
     return nullptr;

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "crypto/jose.h"
 #include "crypto/random.h"
 #include "identity/error.h"
@@ -17,7 +18,7 @@ using base::Task;
 
 namespace {
 
-constexpr std::size_t kKeysKept = 3;
+constexpr std::size_t kKeysMax = 16;
 constexpr std::size_t kFormBytesMax = 16 << 10;
 
 http::Response oauth_error(int status, std::string_view code) {
@@ -28,7 +29,24 @@ http::Response oauth_error(int status, std::string_view code) {
   return response;
 }
 
-// application/x-www-form-urlencoded, as far as the token endpoint needs it.
+// One name or value of application/x-www-form-urlencoded; "" when it is malformed.
+std::string form_decoded(std::string_view text) {
+  std::string value;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+') {
+      value += ' ';
+    } else if (text[i] == '%') {
+      auto byte = base::hex_decode(text.substr(i + 1, 2));
+      if (!byte || byte->size() != 1) return "";
+      value += static_cast<char>((*byte)[0]);
+      i += 2;
+    } else {
+      value += text[i];
+    }
+  }
+  return value;
+}
+
 std::string form_value(std::string_view body, std::string_view name) {
   while (!body.empty()) {
     std::size_t amp = body.find('&');
@@ -36,24 +54,13 @@ std::string form_value(std::string_view body, std::string_view name) {
     body = amp == std::string_view::npos ? std::string_view() : body.substr(amp + 1);
     std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || pair.substr(0, equals) != name) continue;
-    std::string value;
-    for (std::size_t i = equals + 1; i < pair.size(); ++i) {
-      if (pair[i] == '+') {
-        value += ' ';
-      } else if (pair[i] == '%' && i + 2 < pair.size()) {
-        auto byte = base::hex_decode(pair.substr(i + 1, 2));
-        if (!byte) return "";
-        value += static_cast<char>((*byte)[0]);
-        i += 2;
-      } else {
-        value += pair[i];
-      }
-    }
-    return value;
+    return form_decoded(pair.substr(equals + 1));
   }
   return "";
 }
 
+// A client authenticates by HTTP Basic, both parts form-encoded first, or in the body (RFC 6749
+// section 2.3.1).
 struct ClientCredentials {
   std::string id, secret;
 };
@@ -63,10 +70,10 @@ ClientCredentials read_credentials(const http::Request& request) {
   auto header = request.headers.single("authorization");
   if (header && header->starts_with(kBasic)) {
     auto bytes = base::base64_decode(header->substr(kBasic.size()));
-    std::string text = bytes ? std::string(base::as_text(*bytes)) : "";
+    std::string_view text = bytes ? base::as_text(*bytes) : std::string_view();
     std::size_t colon = text.find(':');
-    if (colon == std::string::npos) return {};
-    return {text.substr(0, colon), text.substr(colon + 1)};
+    if (colon == std::string_view::npos) return {};
+    return {form_decoded(text.substr(0, colon)), form_decoded(text.substr(colon + 1))};
   }
   return {form_value(request.body, "client_id"), form_value(request.body, "client_secret")};
 }
@@ -89,9 +96,10 @@ struct DevIdp::Impl {
   struct Key {
     std::string id;
     crypto::TokenSigningKey key;
+    std::int64_t listed_until = INT64_MAX;  // for a replaced key: when its last token has expired
   };
   std::mutex mutex;
-  std::deque<Key> keys;  // newest first; older ones stay listed for tokens that they signed
+  std::deque<Key> keys;  // newest first
 
   Impl(DevIdpOptions o, const base::Clock& c, crypto::JwsAlgorithm a)
       : options(std::move(o)), clock(c), algorithm(a) {}
@@ -99,9 +107,18 @@ struct DevIdp::Impl {
   Result<void> add_key() {
     BULKHEAD_TRY(key, crypto::TokenSigningKey::generate(algorithm));
     std::lock_guard lock(mutex);
+    drop_expired();
+    if (keys.size() >= kKeysMax) {
+      return Error(IdentityError::IssuerUnavailable,
+                   "Too many keys with unexpired tokens. Wait until the oldest tokens have expired.");
+    }
+    if (!keys.empty()) keys.front().listed_until = clock.unix_seconds() + options.token_lifetime.count();
     keys.push_front({"dev-" + crypto::random_id(40), std::move(key)});
-    if (keys.size() > kKeysKept) keys.pop_back();
     return Result<void>();
+  }
+
+  void drop_expired() {
+    while (!keys.empty() && clock.unix_seconds() >= keys.back().listed_until) keys.pop_back();
   }
 
   http::Response discovery() const {
@@ -121,6 +138,7 @@ struct DevIdp::Impl {
 
   http::Response jwks() {
     std::lock_guard lock(mutex);
+    drop_expired();
     json::Writer w;
     w.begin_object().key("keys").begin_array();
     for (const Key& key : keys) w.raw(key.key.public_jwk(key.id));
@@ -169,7 +187,7 @@ struct DevIdp::Impl {
       return oauth_error(400, "unsupported_grant_type");
     }
     const DevClient* client = authenticate(read_credentials(request));
-    if (!client) return oauth_error(401, "invalid_client");
+    if (!client) return unauthenticated();
     json::Writer w;
     w.begin_object()
         .member("access_token", sign_token(*client))
@@ -181,6 +199,12 @@ struct DevIdp::Impl {
     return response;
   }
 
+  static http::Response unauthenticated() {
+    http::Response response = oauth_error(401, "invalid_client");
+    response.headers.set("www-authenticate", "Basic realm=\"bulkhead dev-idp\"");
+    return response;
+  }
+
   http::Response rotate(const http::Request& request) {
     auto given = request.headers.single("authorization").value_or("");
     std::string expected = "Bearer " + options.rotation_secret;
@@ -188,7 +212,7 @@ struct DevIdp::Impl {
         !base::equal_constant_time(base::as_bytes(given), base::as_bytes(expected))) {
       return oauth_error(401, "invalid_client");
     }
-    if (!add_key()) return oauth_error(500, "server_error");
+    if (!add_key()) return oauth_error(503, "temporarily_unavailable");
     return http::Response::json(200, "{\"rotated\":true}");
   }
 
@@ -218,6 +242,12 @@ Result<std::unique_ptr<DevIdp>> DevIdp::start(http::ReactorPool& reactors, DevId
     return Error(IdentityError::AlgorithmRefused, "dev_idp.algorithm must be one of RS256, RS384, RS512, "
                                                   "PS256, ES256, ES384, EdDSA.");
   }
+  bool loopback = options.address.host == "127.0.0.1" || options.address.host == "::1" ||
+                  !options.address.unix_path.empty();
+  if (!options.tls && !loopback) {
+    return Error(http::HttpError::Bind, "The development issuer serves plain HTTP on loopback only. Give it "
+                                        "a certificate, or the address 127.0.0.1.");
+  }
   auto impl = std::make_unique<Impl>(std::move(options), clock, *algorithm);
   BULKHEAD_CHECK_OK(impl->add_key());
   Impl* raw = impl.get();
@@ -240,7 +270,9 @@ std::string DevIdp::issuer() const { return impl_->issuer; }
 std::string DevIdp::token_url() const { return impl_->issuer + "/token"; }
 
 void DevIdp::rotate_keys() {
-  if (auto added = impl_->add_key(); !added) return;
+  if (auto added = impl_->add_key(); !added) {
+    base::log::warning("dev_idp_keys_not_rotated", {{"detail", std::string_view(added.error().message())}});
+  }
 }
 
 }  // namespace bulkhead::identity

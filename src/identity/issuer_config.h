@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,5 +30,9 @@ struct IssuerConfig {
   std::string ca_file;                          // for https to the issuer; empty: system roots
   bool allow_http = false;                      // loopback issuers in development mode only
 };
+
+// An `iss` that two entries share, which makes a configuration invalid: which of their rules a token
+// has to meet would be a matter of order. The Authenticator refuses such an issuer's tokens.
+std::optional<std::string> duplicate_issuer(const std::vector<IssuerConfig>& issuers);
 
 }  // namespace bulkhead::identity

@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::size_t kDocumentBytesMax = 256 << 10;
 constexpr std::size_t kKeysMax = 64;
+// Between tries while there is no usable set: everything of this issuer is refused meanwhile, and
+// strangers' tokens must not become a stream of requests to it.
+constexpr std::chrono::seconds kRetryIntervalMin{1};
 constexpr std::string_view kDiscoveryPath = "/.well-known/openid-configuration";
 
 struct Key {
@@ -157,49 +160,57 @@ struct KeySet::Impl {
     co_return std::move(*parsed);
   }
 
-  // Fetches, or waits for the fetch that runs.
-  Task<void> renew() {
+  // Ends a fetch even when its coroutine is dropped half-way, so that nobody waits for it for ever.
+  struct Fetching {
+    Impl& impl;
+    std::shared_ptr<base::Event> event;
+    ~Fetching() {
+      {
+        std::lock_guard lock(impl.mutex);
+        impl.fetching.reset();
+      }
+      event->set();
+    }
+  };
+
+  // Fetches, or waits for the fetch that runs; does nothing when the last one began less than
+  // `interval_min` ago.
+  static Task<void> renew(std::shared_ptr<Impl> self, std::chrono::seconds interval_min) {
     std::shared_ptr<base::Event> running;
     bool mine = false;
     {
-      std::lock_guard lock(mutex);
-      if (!fetching) {
-        fetching = std::make_shared<base::Event>();
-        last_attempt = clock.monotonic();
-        ++stats.fetches;
+      std::lock_guard lock(self->mutex);
+      if (!self->fetching) {
+        auto now = self->clock.monotonic();
+        if (self->last_attempt && now - *self->last_attempt < interval_min) co_return;
+        self->fetching = std::make_shared<base::Event>();
+        self->last_attempt = now;
+        ++self->stats.fetches;
         mine = true;
       }
-      running = fetching;
+      running = self->fetching;
     }
     if (!mine) {
       co_await *running;
       co_return;
     }
-    auto fetched = co_await fetch();
-    {
-      std::lock_guard lock(mutex);
-      if (fetched) {
-        auto fresh = std::make_shared<Keys>();
-        fresh->list = std::move(*fetched);
-        fresh->fetched = clock.monotonic();
-        keys = std::move(fresh);
-      } else {
-        ++stats.failures;
-        base::log::warning("jwks_fetch_failed", {{"detail", std::string_view(fetched.error().detail())}});
-      }
-      fetching.reset();
+    Fetching ends{*self, running};
+    auto fetched = co_await self->fetch();
+    std::lock_guard lock(self->mutex);
+    if (fetched) {
+      auto fresh = std::make_shared<Keys>();
+      fresh->list = std::move(*fetched);
+      fresh->fetched = self->clock.monotonic();
+      self->keys = std::move(fresh);
+    } else {
+      ++self->stats.failures;
+      base::log::warning("jwks_fetch_failed", {{"detail", std::string_view(fetched.error().detail())}});
     }
-    running->set();
   }
 
   std::shared_ptr<const Keys> current() const {
     std::lock_guard lock(mutex);
     return keys;
-  }
-
-  bool may_try_again() const {
-    std::lock_guard lock(mutex);
-    return !last_attempt || clock.monotonic() - *last_attempt >= config.unknown_kid_interval_min;
   }
 
   bool older_than(const std::shared_ptr<const Keys>& set, std::chrono::seconds age) const {
@@ -231,17 +242,22 @@ KeySet::Stats KeySet::stats() const {
 
 Task<Result<crypto::PublicKey>> KeySet::key(std::string key_id, crypto::JwsAlgorithm algorithm) {
   std::shared_ptr<Impl> impl = impl_;
+  const IssuerConfig& config = impl->config;
   std::shared_ptr<const Keys> set = impl->current();
-  if (impl->older_than(set, impl->config.jwks_refresh) && (!set || impl->may_try_again())) {
-    co_await impl->renew();
+  if (impl->older_than(set, config.jwks_stale_max)) {
+    co_await Impl::renew(impl, kRetryIntervalMin);
     set = impl->current();
-  }
-  if (impl->older_than(set, impl->config.jwks_stale_max)) {
-    co_return unavailable(impl->config.issuer, "no key set that is fresh enough");
+    if (impl->older_than(set, config.jwks_stale_max)) {
+      co_return unavailable(config.issuer, "no key set that is fresh enough");
+    }
+  } else if (base::Executor* executor = base::Executor::current();
+             executor && impl->older_than(set, config.jwks_refresh)) {
+    // Nobody waits for a renewal while the old set may still be used.
+    base::spawn(*executor, Impl::renew(impl, config.unknown_kid_interval_min));
   }
   const Key* found = Impl::find(*set, key_id, algorithm);
-  if (!found && impl->may_try_again()) {
-    co_await impl->renew();
+  if (!found) {
+    co_await Impl::renew(impl, config.unknown_kid_interval_min);
     set = impl->current();
     found = Impl::find(*set, key_id, algorithm);
   }

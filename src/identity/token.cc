@@ -29,7 +29,9 @@ Result<json::Document> parse_part(std::string_view part, const char* what) {
   return document;
 }
 
-std::string normal_type(std::string_view type) {
+}  // namespace
+
+std::string normal_token_type(std::string_view type) {
   std::string lower(type);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
@@ -37,8 +39,6 @@ std::string normal_type(std::string_view type) {
   if (lower.starts_with(kApplication)) lower.erase(0, kApplication.size());
   return lower;
 }
-
-}  // namespace
 
 Result<UnverifiedToken> UnverifiedToken::parse(std::string_view compact, std::size_t bytes_max) {
   if (compact.size() > bytes_max) return malformed("longer than " + std::to_string(bytes_max));
@@ -72,7 +72,7 @@ Result<UnverifiedToken> UnverifiedToken::parse(std::string_view compact, std::si
 
   UnverifiedToken token(std::move(claims));
   token.algorithm_ = *algorithm;
-  token.type_ = normal_type(header["typ"].as_string().value_or(""));
+  token.type_ = normal_token_type(header["typ"].as_string().value_or(""));
   token.key_id_ = std::string(key_id);
   token.signing_input_ = std::string(compact.substr(0, second));
   token.signature_ = std::move(*signature);

@@ -14,6 +14,10 @@
 
 namespace bulkhead::identity {
 
+// A `typ` as it is compared (RFC 7515 section 4.1.9, RFC 9068 section 4): lower case, without a
+// leading "application/".
+std::string normal_token_type(std::string_view type);
+
 class UnverifiedToken {
  public:
   // A compact JWS: three parts, strict base64url, header and claims strict JSON objects. Header

@@ -132,7 +132,7 @@ bool intersects(const std::vector<std::string>& left, const std::vector<std::str
 // The tenant that the token speaks for, within what the issuer may say.
 Result<std::optional<base::TenantId>> read_tenant(const json::Value& claims, const IssuerConfig& issuer) {
   json::Value claim = at_path(claims, issuer.tenant_claim);
-  if (!claim.exists() || claim.is_null()) return std::optional<base::TenantId>();
+  if (!claim.exists()) return std::optional<base::TenantId>();
   auto name = claim.as_string();
   auto tenant = name ? base::TenantId::parse(*name) : std::nullopt;
   if (!tenant) return invalid(issuer.tenant_claim + " is not a tenant's name");
@@ -152,9 +152,8 @@ Result<void> check_header(const UnverifiedToken& token, const IssuerConfig& issu
                  std::string(crypto::jws_algorithm_name(token.algorithm())));
   }
   if (token.type().empty() && !issuer.require_type) return Result<void>();
-  for (std::string type : issuer.token_types) {
-    std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (type == token.type()) return Result<void>();
+  for (const std::string& type : issuer.token_types) {
+    if (normal_token_type(type) == token.type()) return Result<void>();
   }
   return Error(IdentityError::HeaderRefused, "The token is of a type that is not accepted here.",
                "typ \"" + token.type() + "\"");
@@ -169,11 +168,13 @@ Result<std::shared_ptr<const Principal>> principal_from_verified(const Unverifie
   if (claims["iss"].as_string() != issuer.issuer) return invalid("iss differs from the issuer");
   BULKHEAD_CHECK_OK(check_times(claims, issuer, now, facts.expires));
   BULKHEAD_CHECK_OK(check_audience(claims, issuer));
+  if (!claims["sub"].exists()) return missing("sub");
   auto subject = claims["sub"].as_string();
-  if (!subject || subject->empty()) return missing("sub");
+  if (!subject || subject->empty()) return invalid("sub is not a name");
   if (subject->size() > kSubjectBytesMax || has_control(*subject)) return invalid("sub");
+  if (claims["jti"].exists() && !claims["jti"].is_string()) return invalid("jti is not a string");
   auto token_id = claims["jti"].as_string().value_or("");
-  if (token_id.size() > kSubjectBytesMax) return invalid("jti");
+  if (token_id.size() > kSubjectBytesMax || has_control(token_id)) return invalid("jti");
   BULKHEAD_TRY(tenant, read_tenant(claims, issuer));
   BULKHEAD_TRY(roles, read_list(at_path(claims, issuer.roles_claim), issuer.roles_claim));
   BULKHEAD_TRY(groups, read_list(at_path(claims, issuer.groups_claim), issuer.groups_claim));

@@ -21,13 +21,18 @@ DestructionCertificate make_certificate(const CertificateFacts& facts, const cry
       .member("tenant", facts.tenant)
       .member("destroyed_at", base::rfc3339(facts.time))
       .member("method", "cryptographic erase: the only wrapped copy of the tenant's key was destroyed; "
-                        "the files that it encrypted were then removed")
-      .member("key_id", facts.key_id);
+                        "the files that it encrypted were then removed");
+  if (facts.key_id.empty()) {
+    w.key("key_id").null().member("note", "an earlier, interrupted run destroyed the key; this one removed "
+                                          "the files");
+  } else {
+    w.member("key_id", facts.key_id);
+  }
   w.key("removed_files").begin_array();
   for (const std::string& name : facts.erased.removed) w.value(name);
   w.end_array().member("removed_bytes", facts.erased.bytes);
-  w.member("verification", facts.key_gone ? "the registry was read back: no wrapped key is left"
-                                          : "the key could not be read back")
+  w.member("verification", "the registry was read back: no wrapped key is left")
+      .member("signed_by", signer.verify_key().id())
       .member("key", signer.verify_key().base64url());
   std::string body = w.take();
   crypto::SignatureBytes signature = signer.sign(base::as_bytes(body));

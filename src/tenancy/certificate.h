@@ -12,9 +12,9 @@ namespace bulkhead::tenancy {
 struct CertificateFacts {
   std::string tenant;
   base::WallTime time;
-  std::string key_id;   // hash of the wrapped key that was destroyed
+  std::string key_id;   // hash of the wrapped key that was destroyed; "" when an earlier, interrupted
+                        // run had destroyed it already
   TenantEraser::Report erased;
-  bool key_gone = false;
 };
 
 DestructionCertificate make_certificate(const CertificateFacts& facts, const crypto::SigningKey& signer);

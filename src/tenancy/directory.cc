@@ -1,7 +1,6 @@
 #include "tenancy/directory.h"
 
 #include <algorithm>
-#include <list>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
@@ -49,58 +48,70 @@ struct TenantDirectory::Impl {
     // Every generation that scopes may still hold: a policy change or an LRU close starts a new one,
     // and a suspension must cut them all.
     std::vector<std::weak_ptr<TenantScope::Shared>> generations;
-    std::list<std::string>::iterator used;        // place in `recent`, valid while shared
   };
-  mutable std::shared_mutex mutex;  // guards tenants and recent
-  std::unordered_map<std::string, Entry> tenants;
-  std::list<std::string> recent;    // most recently opened first
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  mutable std::shared_mutex mutex;  // guards tenants
+  std::unordered_map<std::string, Entry, NameHash, std::equal_to<>> tenants;
   std::mutex change_mutex;          // one life-cycle change at a time
   std::vector<std::function<void(const TenantId&)>> listeners;
 
   Impl(std::shared_ptr<crypto::PlatformKeys> p, Registry& r, const base::Clock& c, std::size_t k)
       : platform(std::move(p)), registry(r), clock(c), open_keys_max(k) {}
 
+  // The entry of an active tenant. Called with the lock, shared at least.
+  Result<Entry*> active(const TenantId& id) {
+    auto found = tenants.find(id.str());
+    if (found == tenants.end()) return unknown();
+    switch (found->second.stored.tenant.state) {
+      case TenantState::Active: return &found->second;
+      case TenantState::Suspended: return suspended();
+      case TenantState::Destroyed: break;
+    }
+    return unknown();
+  }
+
+  std::shared_ptr<TenantScope::Shared> used_now(const Entry& entry) const {
+    entry.shared->last_used.store(clock.monotonic().time_since_epoch().count(), std::memory_order_relaxed);
+    return entry.shared;
+  }
+
   // The open state of an active tenant; unwraps its key when needed. Called without the lock.
   Result<std::shared_ptr<TenantScope::Shared>> open_shared(const TenantId& id) {
     {
       std::shared_lock lock(mutex);
-      auto entry = tenants.find(id.str());
-      if (entry == tenants.end() || entry->second.stored.tenant.state == TenantState::Destroyed) return unknown();
-      if (entry->second.stored.tenant.state == TenantState::Suspended) return suspended();
-      if (entry->second.shared) return entry->second.shared;
+      BULKHEAD_TRY(entry, active(id));
+      if (entry->shared) return used_now(*entry);
     }
     std::unique_lock lock(mutex);
-    auto entry = tenants.find(id.str());
-    if (entry == tenants.end() || entry->second.stored.tenant.state == TenantState::Destroyed) return unknown();
-    if (entry->second.stored.tenant.state == TenantState::Suspended) return suspended();
-    if (entry->second.shared) return entry->second.shared;
-    auto key = platform->unwrap(entry->second.stored.wrapped_key, key_context(id));
+    BULKHEAD_TRY(entry, active(id));
+    if (entry->shared) return used_now(*entry);
+    auto key = platform->unwrap(entry->stored.wrapped_key, key_context(id));
     if (!key) {
       return Error(TenancyError::KeyUnavailable, "This tenant's key is not available.",
                    id.str() + ": " + key.error().describe());
     }
-    entry->second.shared = std::make_shared<TenantScope::Shared>(
-        entry->second.stored.tenant, std::make_shared<crypto::TenantKeys>(std::move(*key), id.str()));
-    std::erase_if(entry->second.generations, [](const auto& old) { return old.expired(); });
-    entry->second.generations.push_back(entry->second.shared);
-    recent.push_front(id.str());
-    entry->second.used = recent.begin();
     close_coldest();
-    return entry->second.shared;
+    entry->shared = std::make_shared<TenantScope::Shared>(
+        entry->stored.tenant, std::make_shared<crypto::TenantKeys>(std::move(*key), id.str()));
+    std::erase_if(entry->generations, [](const auto& old) { return old.expired(); });
+    entry->generations.push_back(entry->shared);
+    return used_now(*entry);
   }
 
-  // Keys of tenants nobody has opened for longest are dropped; running scopes keep theirs alive.
+  // Makes room for one more open key: that of the tenant nobody has opened for longest is dropped.
+  // Running scopes keep theirs alive. A scan, since it stands beside the cost of an unwrap.
   void close_coldest() {
-    while (recent.size() > open_keys_max) {
-      tenants.at(recent.back()).shared.reset();
-      recent.pop_back();
+    std::size_t open = 0;
+    Entry* coldest = nullptr;
+    for (auto& [name, entry] : tenants) {
+      if (!entry.shared) continue;
+      ++open;
+      if (!coldest || entry.shared->last_used < coldest->shared->last_used) coldest = &entry;
     }
-  }
-
-  void close_entry(Entry& entry) {
-    if (!entry.shared) return;
-    entry.shared.reset();
-    recent.erase(entry.used);
+    if (coldest && open >= open_keys_max) coldest->shared.reset();
   }
 
   // Cuts all running scopes of the tenant, outside the lock.
@@ -135,8 +146,10 @@ struct TenantDirectory::Impl {
     {
       std::unique_lock lock(mutex);
       Entry& entry = tenants.at(id.str());
+      // An emptied vector keeps its buffer, and a destroyed key must not lie on in it.
+      if (copy->wrapped_key.box.empty()) base::wipe(entry.stored.wrapped_key.box);
       entry.stored = *copy;
-      close_entry(entry);
+      entry.shared.reset();
       if (!cut_reason.empty()) running.swap(entry.generations);
     }
     cut(running, cut_reason);
@@ -154,10 +167,9 @@ Result<void> TenantDirectory::load() {
   BULKHEAD_TRY(all, impl_->registry.load_all());
   std::unique_lock lock(impl_->mutex);
   impl_->tenants.clear();
-  impl_->recent.clear();
   for (StoredTenant& stored : all) {
     std::string name = stored.tenant.id.str();
-    impl_->tenants.emplace(name, Impl::Entry{std::move(stored), nullptr, {}, {}});
+    impl_->tenants.emplace(name, Impl::Entry{std::move(stored), nullptr, {}});
   }
   return Result<void>();
 }
@@ -173,7 +185,7 @@ Result<TenantScope> TenantDirectory::open(std::shared_ptr<const identity::Princi
 
 identity::TenantStatus::State TenantDirectory::state_of(std::string_view tenant) const {
   std::shared_lock lock(impl_->mutex);
-  auto entry = impl_->tenants.find(std::string(tenant));
+  auto entry = impl_->tenants.find(tenant);
   if (entry == impl_->tenants.end()) return State::Unknown;
   switch (entry->second.stored.tenant.state) {
     case TenantState::Active: return State::Active;
@@ -227,7 +239,7 @@ Result<Tenant> TenantDirectory::create(const TenantId& id, std::string display_n
   Tenant made = stored.tenant;
   {
     std::unique_lock lock(impl_->mutex);
-    impl_->tenants.emplace(id.str(), Impl::Entry{std::move(stored), nullptr, {}, {}});
+    impl_->tenants.emplace(id.str(), Impl::Entry{std::move(stored), nullptr, {}});
   }
   impl_->tell(id);
   return made;
@@ -265,7 +277,7 @@ Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, Tena
   // First the key, durably: from here on nothing can be read, whatever happens to the files. A crash
   // after this leaves a destroyed tenant whose files a second `destroy` removes.
   BULKHEAD_CHECK_OK(impl_->change(id, [&](StoredTenant& stored) -> Result<void> {
-    facts.key_id = key_id_of(stored.wrapped_key);
+    if (!stored.wrapped_key.box.empty()) facts.key_id = key_id_of(stored.wrapped_key);
     stored.tenant.state = TenantState::Destroyed;
     base::wipe(stored.wrapped_key.box);
     return Result<void>();
@@ -274,8 +286,11 @@ Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, Tena
   BULKHEAD_TRY(report, eraser.erase(id));
   facts.erased = std::move(report);
   BULKHEAD_TRY(all, impl_->registry.load_all());
-  for (const StoredTenant& stored : all) {
-    if (stored.tenant.id == id) facts.key_gone = stored.wrapped_key.box.empty();
+  auto kept = std::find_if(all.begin(), all.end(), [&](const StoredTenant& s) { return s.tenant.id == id; });
+  if (kept == all.end() || !kept->wrapped_key.box.empty()) {
+    // Nothing is certified that could not be seen.
+    return Error(TenancyError::Registry, "The tenant's key could not be shown to be gone. Try again.",
+                 id.str() + ": the registry still holds a wrapped key, or lost the tenant's mark");
   }
   return make_certificate(facts, signer);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "tenancy/scope.h"
@@ -15,6 +16,7 @@ struct TenantScope::Shared {
   std::shared_ptr<const crypto::TenantKeys> keys;
   base::CancelToken cut;
   std::atomic<bool> alive{true};
+  std::atomic<std::int64_t> last_used{0};  // monotonic; for dropping the coldest key
 };
 
 }  // namespace bulkhead::tenancy
