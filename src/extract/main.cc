@@ -97,6 +97,8 @@ int run() {
 int main() {
   bulkhead::base::harden_process();
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // A library's complaint on standard error must not end the process when that is a file.
+  signal(SIGXFSZ, SIG_IGN);
   int status = bulkhead::extract::run();
   // No destructors of libraries inside the sandbox: the process's end frees and forgets everything.
   _exit(status);

@@ -88,10 +88,24 @@ int add_text(MD_TEXTTYPE type, const MD_CHAR* text, MD_SIZE size, void* self) {
   return 0;
 }
 
+// A YAML block at the very front is about the document, not of it; its title is used.
+std::string_view without_front_matter(std::string_view bytes, DocumentBuilder& builder) {
+  if (!bytes.starts_with("---\n")) return bytes;
+  std::size_t end = bytes.find("\n---\n", 3);
+  if (end == std::string_view::npos) return bytes;
+  std::string_view front = bytes.substr(4, end - 3);
+  if (std::size_t at = front.find("title:"); at == 0 || (at != std::string_view::npos && front[at - 1] == '\n')) {
+    std::string_view title = front.substr(at + 6);
+    builder.set_title(title.substr(0, title.find('\n')));
+  }
+  return bytes.substr(end + 5);
+}
+
 }  // namespace
 
 Result<Document> extract_markdown(std::string_view bytes, const Limits& limits) {
   Reader reader(limits);
+  bytes = without_front_matter(bytes, reader.builder);
   MD_PARSER parser{};
   parser.flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_PERMISSIVEAUTOLINKS;
   parser.enter_block = enter_block;

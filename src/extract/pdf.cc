@@ -83,6 +83,39 @@ std::set<std::string> furniture(const std::vector<Line>& lines, std::uint32_t pa
   return repeated;
 }
 
+constexpr const char* kBaseFonts[] = {
+    "Helvetica", "Helvetica-Bold", "Helvetica-Oblique", "Helvetica-BoldOblique", "Times-Roman",
+    "Times-Bold", "Times-Italic", "Times-BoldItalic", "Courier", "Courier-Bold", "Courier-Oblique",
+    "Courier-BoldOblique", "Symbol", "ZapfDingbats", "Arial", "TimesNewRoman"};
+
+// A correct PDF (ISO 32000-1, 7.5) of one page with a word in each base font.
+std::string warm_up_document() {
+  std::string fonts, words = "BT 20 700 Td 14 TL ";
+  std::vector<std::string> objects(4);
+  for (const char* name : kBaseFonts) {
+    std::string id = "F" + std::to_string(objects.size());
+    fonts += "/" + id + " " + std::to_string(objects.size() + 1) + " 0 R ";
+    words += "/" + id + " 12 Tf (word) Tj T* ";
+    objects.push_back(std::string("<</Type/Font/Subtype/Type1/BaseFont/") + name + "/Encoding/WinAnsiEncoding>>");
+  }
+  words += "ET";
+  objects[0] = "<</Type/Catalog/Pages 2 0 R>>";
+  objects[1] = "<</Type/Pages/Kids[3 0 R]/Count 1>>";
+  objects[2] = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<<" + fonts + ">>>>>>";
+  objects[3] = "<</Length " + std::to_string(words.size()) + ">>stream\n" + words + "\nendstream";
+  std::string out = "%PDF-1.4\n";
+  std::string table = "xref\n0 " + std::to_string(objects.size() + 1) + "\n0000000000 65535 f \n";
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    std::string offset = std::to_string(out.size());
+    table += std::string(10 - offset.size(), '0') + offset + " 00000 n \n";
+    out += std::to_string(i + 1) + " 0 obj\n" + objects[i] + "\nendobj\n";
+  }
+  std::size_t table_at = out.size();
+  out += table + "trailer<</Size " + std::to_string(objects.size() + 1) + "/Root 1 0 R>>\nstartxref\n" +
+         std::to_string(table_at) + "\n%%EOF\n";
+  return out;
+}
+
 class Composer {
  public:
   Composer(const Limits& limits, double body) : builder_("pdf", limits), body_(body) {}
@@ -91,7 +124,9 @@ class Composer {
     bool heading = line.size > body_ * 1.08 && line.text.size() < 160;
     bool item = line.text.starts_with("\u2022") || line.text.starts_with("- ") || line.text.starts_with("\u2013 ");
     bool gap = line.page == page_ && line.top - last_top_ > line.size * 1.9;
-    bool new_paragraph = heading || was_heading_ || item || gap || line.size < last_size_ * 0.85;
+    bool same_heading = heading && was_heading_ && line.page == page_ && std::abs(line.size - last_size_) < 0.1 &&
+                        line.top - last_top_ < line.size * 1.6;
+    bool new_paragraph = (heading && !same_heading) || (was_heading_ && !heading) || item || gap || line.size < last_size_ * 0.85;
     if (new_paragraph) flush();
     if (text_.empty()) first_page_ = line.page;
     was_heading_ = heading;
@@ -142,7 +177,17 @@ class Composer {
 
 }  // namespace
 
-void prepare_pdf() { poppler::set_debug_error_function(&silence, nullptr); }
+void prepare_pdf() {
+  poppler::set_debug_error_function(&silence, nullptr);
+  // A page of our own in the fonts that a PDF may use without bringing them: poppler and fontconfig
+  // read their tables for it now, while files can still be opened.
+  std::string page = warm_up_document();
+  std::unique_ptr<poppler::document> document(
+      poppler::document::load_from_raw_data(page.data(), static_cast<int>(page.size())));
+  if (!document) return;
+  std::unique_ptr<poppler::page> first(document->create_page(0));
+  if (first) static_cast<void>(first->text_list(poppler::page::text_list_include_font).size());
+}
 
 Result<Document> extract_pdf(std::string_view bytes, const Limits& limits) {
   std::unique_ptr<poppler::document> document(
