@@ -254,13 +254,16 @@ Result<Tenant> TenantDirectory::set_policy(const TenantId& id, TenantPolicy poli
 }
 
 Result<Tenant> TenantDirectory::suspend(const TenantId& id, std::string reason) {
-  base::log::warning("tenant_suspended", {{"tenant", std::string_view(id.str())},
-                                          {"reason", std::string_view(reason)}});
-  return impl_->change(id, [](StoredTenant& stored) -> Result<void> {
+  auto changed = impl_->change(id, [](StoredTenant& stored) -> Result<void> {
     if (stored.tenant.state == TenantState::Destroyed) return unknown();
     stored.tenant.state = TenantState::Suspended;
     return Result<void>();
   }, "tenant_cut");
+  if (changed) {
+    base::log::warning("tenant_suspended", {{"tenant", std::string_view(id.str())},
+                                            {"reason", std::string_view(reason)}});
+  }
+  return changed;
 }
 
 Result<Tenant> TenantDirectory::resume(const TenantId& id) {
