@@ -64,7 +64,7 @@ struct EngineConfig {
 };
 
 struct RetrievalConfig {
-  double threshold = 0.42;                  // measured: tests/retrieval
+  double threshold = 0.36;                  // measured: tests/retrieval
   std::size_t results_max = 6;
   std::int64_t answer_tokens = 512;         // kept free when max_tokens isn't given
 };

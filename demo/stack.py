@@ -1,0 +1,289 @@
+"""Starts and stops a whole Bulkhead (development issuer, gateway, engine) in a folder of its own.
+
+Used by the demo and by the acceptance tests; nothing here is part of the product.
+"""
+import base64
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BULKHEAD = ROOT / "build" / "bulkhead"
+
+
+class StackError(Exception):
+    """What went wrong, in words for the person at the terminal."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def write_private(path, text):
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)
+
+
+class Answer:
+    """An HTTP answer: status, headers, body."""
+
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Stack:
+    def __init__(self, folder, chat_model, embed_model=None, port=0, burn=True, extra="", tenant_defaults="",
+                 slots=4, context=4096):
+        self.folder = Path(folder)
+        self.data_dir = self.folder / "data"
+        self.audit_dir = self.data_dir / "audit"
+        self.config = self.folder / "bulkhead.toml"
+        self.operator_key_file = self.folder / "operator.key"
+        self.port = port or free_port()
+        self.idp_port = free_port()
+        self.clients = []
+        self.processes = {}
+        self.logs = {}
+        self.options = dict(chat=chat_model, embed=embed_model or ROOT / "build/models/embed.gguf", burn=burn,
+                            extra=extra, tenant_defaults=tenant_defaults, slots=slots, context=context)
+
+    # --- life ---------------------------------------------------------------------------------------
+
+    def add_client(self, tenant, user, roles, groups=()):
+        client = {"client_id": f"{tenant}.{user}" if tenant else user, "client_secret": secrets.token_urlsafe(24),
+                  "subject": user, "tenant": tenant, "roles": list(roles), "groups": list(groups)}
+        self.clients.append(client)
+        return client
+
+    def write_config(self):
+        o = self.options
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(f'''# Written by demo/stack.py. docs/operator-guide.md explains every key.
+mode = "development"
+burn = {str(o["burn"]).lower()}
+[server]
+listen = "127.0.0.1:{self.port}"
+[data]
+dir = "data"
+platform_key_file = "platform.key"
+[[issuer]]
+issuer = "http://127.0.0.1:{self.idp_port}"
+audiences = ["bulkhead"]
+algorithms = ["ES256"]
+allow_http = true
+[engine]
+slots = {o["slots"]}
+context = {o["context"]}
+[engine.chat]
+id = "{Path(o["chat"]).stem}"
+path = "{o["chat"]}"
+[engine.embedding]
+id = "all-minilm-l6-v2"
+path = "{o["embed"]}"
+[dev_idp]
+port = {self.idp_port}
+clients_file = "clients.json"
+[tenant_defaults]
+{o["tenant_defaults"]}
+{o["extra"]}
+''')
+        write_private(self.folder / "clients.json", json.dumps(self.clients, indent=1))
+
+    def start(self):
+        self.write_config()
+        self.cli("init", "--operator-key-file", self.operator_key_file)
+        self.start_idp()
+        self.start_gateway()
+
+    def start_idp(self):
+        self.spawn("dev-idp", "dev-idp")
+        self.wait_for(lambda: (self.data_dir / "run/dev-idp.json").exists(), "dev-idp", 20)
+
+    def start_gateway(self, wait=True):
+        (self.data_dir / "run/serve.json").unlink(missing_ok=True)
+        self.spawn("gateway", "serve")
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, seconds=120):
+        self.wait_for(self.is_ready, "gateway", seconds)
+
+    def is_ready(self):
+        try:
+            return self.call("GET", "/readyz").status == 200
+        except OSError:
+            return False
+
+    def spawn(self, name, command):
+        log = open(self.folder / f"{name}.log", "ab")
+        self.logs[name] = self.folder / f"{name}.log"
+        self.processes[name] = subprocess.Popen([BULKHEAD, command, "--config", self.config], stdout=log, stderr=log,
+                                                preexec_fn=die_with_parent)
+
+    def wait_for(self, condition, name, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.processes[name].poll() is not None:
+                raise StackError(f"{name} ended with status {self.processes[name].returncode}:\n{self.log_tail(name)}")
+            if condition():
+                return
+            time.sleep(0.05)
+        raise StackError(f"{name} was not ready within {seconds} s:\n{self.log_tail(name)}")
+
+    def log_tail(self, name):
+        return "\n".join(self.logs[name].read_text(errors="replace").splitlines()[-15:])
+
+    def stop_process(self, name, sig=signal.SIGTERM, seconds=40):
+        process = self.processes.pop(name, None)
+        if process and process.poll() is None:
+            process.send_signal(sig)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        return process.returncode if process else None
+
+    def stop(self):
+        for name in ("gateway", "dev-idp"):
+            self.stop_process(name)
+
+    def pids(self):
+        state = json.loads((self.data_dir / "run/serve.json").read_text())
+        return {"gateway": self.processes["gateway"].pid, "engine": state["engine_pid"],
+                "dev-idp": self.processes["dev-idp"].pid}
+
+    # --- talking to it --------------------------------------------------------------------------------
+
+    @property
+    def base_url(self):
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def ca_file(self):
+        return self.data_dir / "tls" / "ca.pem"
+
+    @property
+    def token_url(self):
+        return f"http://127.0.0.1:{self.idp_port}/token"
+
+    @property
+    def operator_key(self):
+        return self.operator_key_file.read_text().strip()
+
+    def cli(self, *arguments, config=True, check=True):
+        command = [BULKHEAD, *map(str, arguments)] + (["--config", str(self.config)] if config else [])
+        done = subprocess.run(command, capture_output=True, text=True)
+        if check and done.returncode != 0:
+            raise StackError(f"bulkhead {' '.join(map(str, arguments))} failed:\n{done.stdout}{done.stderr}")
+        return done
+
+    def operator_cli(self, *arguments, check=True):
+        return self.cli(*arguments, "--key-file", self.operator_key_file, check=check)
+
+    def call(self, method, path, key=None, body=None, headers=None, raw=None, timeout=300):
+        """One request. `body` is sent as JSON, `raw` as it is. HTTP errors come back as answers."""
+        sent = dict(headers or {})
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        data = raw
+        if body is not None:
+            data = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        request = urllib.request.Request(self.base_url + path, data=data, headers=sent, method=method)
+        context = ssl.create_default_context(cafile=self.ca_file) if self.ca_file.exists() else None
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
+                                             urllib.request.HTTPSHandler(context=context))
+        try:
+            with opener.open(request, timeout=timeout) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+    def token(self, client):
+        basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
+        request = urllib.request.Request(self.token_url, data=b"grant_type=client_credentials",
+                                         headers={"Authorization": f"Basic {basic}"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=10) as answer:
+            return json.load(answer)["access_token"]
+
+    def chat(self, key, question, **options):
+        body = {"model": "default", "messages": [{"role": "user", "content": question}], "temperature": 0,
+                "max_tokens": 120, **options}
+        return self.call("POST", "/v1/chat/completions", key, body)
+
+    def upload(self, key, path, access=None, name=None):
+        boundary = secrets.token_hex(16)
+        parts = [("purpose", None, b"assistants"), ("file", name or Path(path).name, Path(path).read_bytes())]
+        if access is not None:
+            parts.append(("bulkhead_access", None, json.dumps(access).encode()))
+        data = b""
+        for field, filename, content in parts:
+            disposition = f'form-data; name="{field}"' + (f'; filename="{filename}"' if filename else "")
+            data += f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + content + b"\r\n"
+        data += f"--{boundary}--\r\n".encode()
+        return self.call("POST", "/v1/files", key, raw=data,
+                         headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+    # --- tenants --------------------------------------------------------------------------------------
+
+    def create_tenant(self, name, display_name=None, policy=None):
+        arguments = ["tenant", "create", name, "--display-name", display_name or name]
+        if policy is not None:
+            file = self.folder / f"{name}.policy.json"
+            file.write_text(json.dumps(policy))
+            arguments += ["--policy", file]
+        return self.operator_cli(*arguments)
+
+    def load_corpus(self, key, corpus, progress=lambda text: None):
+        """Uploads a tenant's documents with their access lists into one default vector store."""
+        manifest = json.loads((corpus / "manifest.json").read_text())
+        file_ids = {}
+        for document in manifest["documents"]:
+            access = document["access"] if document["access"] else {"shared": True}
+            answer = self.upload(key, corpus / document["file"], access)
+            if answer.status != 200:
+                raise StackError(f"{document['file']} was not taken: {answer.body.decode()}")
+            file_ids[document["file"]] = answer.json()["id"]
+        answer = self.call("POST", "/v1/vector_stores", key,
+                           {"name": f"{manifest['tenant']} documents", "file_ids": list(file_ids.values()),
+                            "bulkhead": {"default": True}})
+        if answer.status != 200:
+            raise StackError(f"the vector store could not be made: {answer.body.decode()}")
+        store = answer.json()["id"]
+        self.wait_indexed(key, store, progress)
+        return store, file_ids
+
+    def wait_indexed(self, key, store, progress=lambda text: None, seconds=300):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            counts = self.call("GET", f"/v1/vector_stores/{store}", key).json()["file_counts"]
+            progress(f"{counts['completed']} of {counts['total']}")
+            if counts["in_progress"] == 0:
+                if counts["failed"]:
+                    files = self.call("GET", f"/v1/vector_stores/{store}/files?limit=100", key).json()["data"]
+                    raise StackError(f"documents failed: {[f for f in files if f['status'] == 'failed']}")
+                return
+            time.sleep(0.2)
+        raise StackError("the documents were not indexed in time")
