@@ -1,0 +1,57 @@
+// What C++ can't keep a determined hand from (naming a friend class anew, including an internal
+// header) is looked for in the source.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace bulkhead::identity {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::set<std::string> files_naming(const fs::path& root, std::string_view word) {
+  std::set<std::string> found;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    auto extension = entry.path().extension();
+    if (extension != ".h" && extension != ".cc") continue;
+    std::stringstream text;
+    text << std::ifstream(entry.path()).rdbuf();
+    if (text.str().find(word) != std::string::npos) found.insert(fs::relative(entry.path(), root).string());
+  }
+  return found;
+}
+
+const fs::path kSource = fs::path(BULKHEAD_SOURCE_DIR) / "src";
+
+TEST(Walls, OnlyIdentityMakesPrincipals) {
+  EXPECT_EQ(files_naming(kSource, "PrincipalFactory"),
+            (std::set<std::string>{"identity/authenticator.cc", "identity/principal.h", "identity/principal_factory.h",
+                                   "identity/token_verifier.cc"}));
+  EXPECT_EQ(files_naming(kSource, "principal_factory.h\""),
+            (std::set<std::string>{"identity/authenticator.cc", "identity/token_verifier.cc"}));
+}
+
+TEST(Walls, OnlyTenancyMakesScopes) {
+  EXPECT_EQ(files_naming(kSource, "scope_shared.h\""),
+            (std::set<std::string>{"tenancy/directory.cc", "tenancy/scope.cc"}));
+  EXPECT_EQ(files_naming(kSource, "class TenantDirectory"),
+            (std::set<std::string>{"tenancy/directory.h", "tenancy/scope.h"}));
+}
+
+TEST(Walls, OnlyStoragesKeyReaderHasDatabaseAccess) {
+  EXPECT_EQ(files_naming(kSource, "DatabaseAccessForApiKeys"),
+            (std::set<std::string>{"storage/store_manager.cc", "tenancy/directory.h"}));
+}
+
+// Tests make theirs with real credentials too.
+TEST(Walls, NoTestForgesEither) {
+  const fs::path tests = fs::path(BULKHEAD_SOURCE_DIR) / "tests" / "unit";
+  EXPECT_EQ(files_naming(tests, "PrincipalFactory"), (std::set<std::string>{"identity/walls_test.cc"}));
+  EXPECT_FALSE(files_naming(tests, "test_principal.h").empty()) << "control: the search finds words";
+}
+
+}  // namespace
+}  // namespace bulkhead::identity
