@@ -76,12 +76,17 @@ TEST_F(KeySetTest, PlainHttpIsRefusedUnlessLoopbackIsAllowed) {
   EXPECT_TRUE(refused_as(IdentityError::IssuerUnavailable, key("first")));
   EXPECT_EQ(server.jwks_requests, 0);
   config.allow_http = true;
-  for (std::string uri : {"http://issuer.example/jwks", "http://192.0.2.1/jwks", "http://127.0.0.1.evil.example/jwks",
-                          "ftp://127.0.0.1/jwks", "unix:/tmp/socket", "file:///etc/passwd", "", "/jwks"}) {
+  // 0.0.0.0 would reach the server: what keeps it away is the rule, not the network.
+  for (std::string uri : {"http://0.0.0.0:" + std::to_string(server.port()) + "/jwks",
+                          std::string("http://issuer.example/jwks"), std::string("http://192.0.2.1/jwks"),
+                          std::string("http://127.0.0.1.evil.example/jwks"), std::string("ftp://127.0.0.1/jwks"),
+                          std::string("unix:/tmp/socket"), std::string("file:///etc/passwd"), std::string(),
+                          std::string("/jwks")}) {
     server.set_discovery(server.issuer, uri);
     start();
     EXPECT_TRUE(refused_as(IdentityError::IssuerUnavailable, key("first"))) << uri;
   }
+  EXPECT_EQ(server.jwks_requests, 0);
   server.set_discovery(server.issuer, server.issuer + "/jwks");
   start();
   EXPECT_TRUE(key("first").ok()) << "control";
