@@ -1,5 +1,7 @@
 // Which format a document is in.
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <string>
 
 #include "extract/document.h"
@@ -12,6 +14,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kSniffBytes = 2048;
+constexpr std::size_t kPdfMarkBytes = 1024;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -40,25 +43,52 @@ bool looks_binary(std::string_view bytes) {
   return static_cast<std::size_t>(odd) * 20 > head.size();
 }
 
-}  // namespace
-
-Result<Document> extract_any(std::string_view file_name, std::string_view bytes, const Limits& limits) {
-  std::string name = lower(file_name);
-  if (bytes.empty()) return Error(ExtractionError::Invalid, "The file is empty.");
-  if (bytes.substr(0, 1024).find("%PDF-") != std::string_view::npos) return extract_pdf(bytes, limits);
-  if (bytes.starts_with("PK\x03\x04")) {
-    if (ends_with_any(name, {".docx"})) return extract_docx(bytes, limits);
-    return Error(ExtractionError::Unsupported, "Only DOCX files of this kind are read; PDF, HTML, Markdown and text too.");
+// A password turns a DOCX into a compound file (MS-CFB) that holds this stream; names are UTF-16.
+Result<Document> refuse_compound_file(std::string_view bytes) {
+  std::string stream;
+  for (char c : std::string_view("EncryptedPackage")) stream += {c, '\0'};
+  if (bytes.find(stream) != std::string_view::npos) {
+    return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
   }
+  return Error(ExtractionError::Unsupported, "Files of old Office versions are not read. Save it as DOCX or PDF.");
+}
+
+Result<Document> extract_by_content(const std::string& name, std::string_view bytes, const Limits& limits) {
+  bool named_text = ends_with_any(name, {".txt", ".md", ".markdown", ".html", ".htm", ".xhtml"});
+  // Readers of PDF accept junk before its mark; a text that speaks of PDF is still a text.
+  std::size_t pdf_mark = bytes.substr(0, kPdfMarkBytes).find("%PDF-");
+  if (pdf_mark == 0 || (pdf_mark != std::string_view::npos && !named_text)) return extract_pdf(bytes, limits);
+  if (bytes.starts_with("PK\x03\x04")) return extract_docx(bytes, limits);
+  if (bytes.starts_with("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1")) return refuse_compound_file(bytes);
   if (ends_with_any(name, {".pdf", ".docx"})) {
     return Error(ExtractionError::Invalid, "The file's content does not fit its name, or it is damaged.");
   }
   if (looks_binary(bytes)) {
     return Error(ExtractionError::Unsupported, "The file is none of PDF, DOCX, HTML, Markdown or text.");
   }
-  if (ends_with_any(name, {".html", ".htm", ".xhtml"}) || looks_like_html(bytes)) return extract_html(bytes, limits);
-  if (ends_with_any(name, {".md", ".markdown"})) return extract_markdown(bytes, limits);
-  return extract_text(bytes, limits);
+  std::string text = to_utf8(bytes);
+  if (ends_with_any(name, {".html", ".htm", ".xhtml"})) return extract_html(text, limits);
+  if (ends_with_any(name, {".md", ".markdown"})) return extract_markdown(text, limits);
+  if (!named_text && looks_like_html(text)) return extract_html(text, limits);
+  return extract_text(text, limits);
+}
+
+}  // namespace
+
+Result<Document> extract_any(std::string_view file_name, std::string_view bytes, const Limits& limits) {
+  if (bytes.empty()) return Error(ExtractionError::Invalid, "The file is empty.");
+  // The libraries throw only when memory runs out, and then it is the document that is at fault.
+  try {
+    auto document = extract_by_content(lower(file_name), bytes, limits);
+    if (document && document->blocks.empty()) {
+      return Error(ExtractionError::Invalid, "The file holds no text.");
+    }
+    return document;
+  } catch (const std::bad_alloc&) {
+    return Error(ExtractionError::TooLarge, "The file needs more memory to read than is given. Split it.");
+  } catch (const std::exception& error) {
+    return Error(ExtractionError::Invalid, "The file is damaged.", error.what());
+  }
 }
 
 }  // namespace bulkhead::extract

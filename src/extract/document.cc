@@ -10,6 +10,8 @@ using base::Result;
 
 namespace {
 
+constexpr std::size_t kTitleBytesMax = 300;
+
 // Length of the well-formed UTF-8 character at the front, 0 when there is none (RFC 3629).
 std::size_t character_bytes(std::string_view text) {
   auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -26,10 +28,15 @@ std::size_t character_bytes(std::string_view text) {
   return overlong || surrogate || beyond ? 0 : length;
 }
 
-constexpr std::array<std::string_view, 8> kInvisible = {"\u200B", "\u200C", "\u200D", "\u2060",
-                                                        "\uFEFF", "\u00AD", "\u202E", "\u202D"};
+// Characters that a reader doesn't see but a model would: zero width ones and those that turn the
+// writing direction.
+constexpr std::array<std::string_view, 18> kInvisible = {
+    "\u200B", "\u200C", "\u200D", "\u200E", "\u200F", "\u2060", "\uFEFF", "\u00AD", "\u202A",
+    "\u202B", "\u202C", "\u202D", "\u202E", "\u2066", "\u2067", "\u2068", "\u2069", "\u061C"};
 
 bool is_invisible(std::string_view character) {
+  // U+E0000 to U+E007F, "tags": ASCII that no font draws, known for smuggled instructions.
+  if (character.starts_with("\xF3\xA0\x80") || character.starts_with("\xF3\xA0\x81")) return true;
   return std::find(kInvisible.begin(), kInvisible.end(), character) != kInvisible.end();
 }
 
@@ -54,6 +61,26 @@ std::string_view block_kind_name(BlockKind kind) {
     case BlockKind::Code: return "code";
   }
   return "paragraph";
+}
+
+void append_utf8(std::string& out, std::uint32_t c) {
+  if (c > 0x10FFFF || (c >= 0xD800 && c < 0xE000) || c == 0) c = 0xFFFD;
+  auto continued = [&out, c](int shift) { out += static_cast<char>(0x80 | ((c >> shift) & 63)); };
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xC0 | (c >> 6));
+    continued(0);
+  } else if (c < 0x10000) {
+    out += static_cast<char>(0xE0 | (c >> 12));
+    continued(6);
+    continued(0);
+  } else {
+    out += static_cast<char>(0xF0 | (c >> 18));
+    continued(12);
+    continued(6);
+    continued(0);
+  }
 }
 
 std::string clean_text(std::string_view text, bool keep_lines) {
@@ -89,6 +116,17 @@ std::string clean_text(std::string_view text, bool keep_lines) {
   return out;
 }
 
+std::string row_text(const std::vector<std::string>& header, const std::vector<std::string>& cells) {
+  std::string row;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (cells[i].empty()) continue;
+    if (!row.empty()) row += "; ";
+    if (i < header.size() && !header[i].empty()) row += header[i] + ": ";
+    row += cells[i];
+  }
+  return row;
+}
+
 void DocumentBuilder::add(BlockKind kind, std::string_view text, int level, std::uint32_t page) {
   if (full_) return;
   std::string clean = clean_text(text, kind == BlockKind::Code);
@@ -102,7 +140,12 @@ void DocumentBuilder::add(BlockKind kind, std::string_view text, int level, std:
 }
 
 void DocumentBuilder::set_title(std::string_view text) {
-  if (document_.title.empty()) document_.title = clean_text(text, false).substr(0, 300);
+  if (!document_.title.empty()) return;
+  document_.title = clean_text(text, false);
+  if (document_.title.size() <= kTitleBytesMax) return;
+  std::size_t end = kTitleBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(document_.title[end]) & 0xC0) == 0x80) --end;
+  document_.title.resize(end);
 }
 
 Result<Document> DocumentBuilder::take() {
@@ -112,7 +155,7 @@ Result<Document> DocumentBuilder::take() {
   if (document_.title.empty()) {
     auto heading = std::find_if(document_.blocks.begin(), document_.blocks.end(),
                                 [](const Block& block) { return block.kind == BlockKind::Heading; });
-    if (heading != document_.blocks.end()) document_.title = heading->text;
+    if (heading != document_.blocks.end()) set_title(heading->text);
   }
   return std::move(document_);
 }

@@ -56,16 +56,26 @@ class DocumentBuilder {
 // invisible ones removed, invalid UTF-8 replaced by U+FFFD.
 std::string clean_text(std::string_view text, bool keep_lines);
 
-// Each takes the whole document's bytes and never throws.
-base::Result<Document> extract_text(std::string_view bytes, const Limits& limits);
-base::Result<Document> extract_markdown(std::string_view bytes, const Limits& limits);
-base::Result<Document> extract_html(std::string_view bytes, const Limits& limits);
+// Appends a character; what is none (a surrogate, NUL, beyond U+10FFFF) as U+FFFD.
+void append_utf8(std::string& out, std::uint32_t character);
+
+// UTF-8 of a text in UTF-8 or UTF-16 with a byte order mark, in UTF-8 without, else in Windows-1252.
+std::string to_utf8(std::string_view bytes);
+
+// A table's row as one line that stands alone: "Dose: 5 mg; Route: oral". Columns without a header
+// give their cell only; empty cells are left out.
+std::string row_text(const std::vector<std::string>& header, const std::vector<std::string>& cells);
+
+// Each takes the whole document, the first three as UTF-8. They throw at most std::bad_alloc.
+base::Result<Document> extract_text(std::string_view text, const Limits& limits);
+base::Result<Document> extract_markdown(std::string_view text, const Limits& limits);
+base::Result<Document> extract_html(std::string_view text, const Limits& limits);
 base::Result<Document> extract_docx(std::string_view bytes, const Limits& limits);
 base::Result<Document> extract_pdf(std::string_view bytes, const Limits& limits);
 // Loads what poppler needs from files; before the sandbox.
 void prepare_pdf();
 
-// By content first, the name's extension second.
+// By content first, the name's extension second. Never throws.
 base::Result<Document> extract_any(std::string_view name, std::string_view bytes, const Limits& limits);
 
 }  // namespace bulkhead::extract

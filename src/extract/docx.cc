@@ -55,9 +55,14 @@ Result<std::string> read_part(zip_t* archive, const char* name) {
   zip_file_t* file = zip_fopen(archive, name, 0);
   if (!file) return invalid("A part of the document can't be unpacked.");
   std::string content(info.size, '\0');
-  zip_int64_t got = zip_fread(file, content.data(), content.size());
+  std::size_t filled = 0;
+  while (filled < content.size()) {
+    zip_int64_t got = zip_fread(file, content.data() + filled, content.size() - filled);
+    if (got <= 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
   zip_fclose(file);
-  if (got != static_cast<zip_int64_t>(content.size())) return invalid("A part of the document is cut short.");
+  if (filled != content.size()) return invalid("A part of the document is cut short.");
   return content;
 }
 
@@ -112,6 +117,13 @@ class Reader {
   Result<Document> take() { return builder_.take(); }
 
  private:
+  // Text that is marked hidden, which Word shows to no reader.
+  static bool is_hidden(pugi::xml_node run) {
+    pugi::xml_node mark = run.child("w:rPr").child("w:vanish");
+    std::string_view value = mark.attribute("w:val").value();
+    return mark && value != "0" && value != "false";
+  }
+
   // Runs of text; what a tracked change deleted is not part of the document.
   void collect(pugi::xml_node node, std::string& out, int depth) const {
     if (depth > kDepthMax) return;
@@ -121,7 +133,7 @@ class Reader {
       else if (name == "w:tab" || name == "w:br" || name == "w:cr") out += ' ';
       else if (name == "w:noBreakHyphen") out += '-';
       else if (name == "w:del" || name == "w:moveFrom" || name == "w:delText" || name == "w:instrText" ||
-               name == "mc:Fallback" || name == "w:pPr" || name == "w:rPr") continue;
+               name == "mc:Fallback" || name == "w:pPr" || name == "w:rPr" || (name == "w:r" && is_hidden(child))) continue;
       else collect(child, out, depth + 1);
     }
   }
@@ -140,18 +152,29 @@ class Reader {
     }
   }
 
+  // Paragraphs of a cell, those of tables inside it too.
+  void collect_cell(pugi::xml_node node, std::string& out, int depth) const {
+    if (depth > kDepthMax) return;
+    for (pugi::xml_node child : node.children()) {
+      if (std::string_view(child.name()) == "w:p") {
+        if (!out.empty()) out += ' ';
+        collect(child, out, depth + 1);
+      } else {
+        collect_cell(child, out, depth + 1);
+      }
+    }
+  }
+
   void read_table(pugi::xml_node table, int depth) {
     if (depth > kDepthMax) return;
     std::vector<std::string> header;
     bool first = true;
     for (pugi::xml_node row : table.children("w:tr")) {
+      if (row.child("w:trPr").child("w:del")) continue;
       std::vector<std::string> cells;
       for (pugi::xml_node cell : row.children("w:tc")) {
         std::string text;
-        for (pugi::xml_node paragraph : cell.children("w:p")) {
-          if (!text.empty()) text += ' ';
-          collect(paragraph, text, 0);
-        }
+        collect_cell(cell, text, depth);
         cells.push_back(clean_text(text, false));
       }
       if (first && cells.size() > 1) {
@@ -163,16 +186,6 @@ class Reader {
     }
   }
 
-  static std::string row_text(const std::vector<std::string>& header, const std::vector<std::string>& cells) {
-    std::string row;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      if (!row.empty()) row += "; ";
-      if (i < header.size() && !header[i].empty()) row += header[i] + ": ";
-      row += cells[i];
-    }
-    return row;
-  }
-
   std::map<std::string, int> levels_;
   DocumentBuilder builder_;
 };
@@ -181,6 +194,9 @@ class Reader {
 
 Result<Document> extract_docx(std::string_view bytes, const Limits& limits) {
   BULKHEAD_TRY(archive, open_archive(bytes));
+  if (zip_name_locate(archive.get(), "word/document.xml", 0) < 0) {
+    return Error(ExtractionError::Unsupported, "Of files of this kind only DOCX is read.");
+  }
   BULKHEAD_TRY(part, read_part(archive.get(), "word/document.xml"));
   pugi::xml_document xml;
   if (!load(xml, part)) return invalid("The document's text is damaged.");

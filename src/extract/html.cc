@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
+#include <memory_resource>
 
 #include "extract/document.h"
 
@@ -20,7 +22,7 @@ constexpr std::size_t kNodesMax = 2'000'000;
 
 constexpr std::array kSkipped = {GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,  GUMBO_TAG_NAV,      GUMBO_TAG_HEADER,
                                  GUMBO_TAG_FOOTER, GUMBO_TAG_ASIDE,  GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE,
-                                 GUMBO_TAG_IFRAME, GUMBO_TAG_OBJECT, GUMBO_TAG_SVG,      GUMBO_TAG_FORM,
+                                 GUMBO_TAG_IFRAME, GUMBO_TAG_OBJECT, GUMBO_TAG_SVG,      GUMBO_TAG_DATALIST,
                                  GUMBO_TAG_BUTTON, GUMBO_TAG_SELECT, GUMBO_TAG_TEXTAREA, GUMBO_TAG_HEAD};
 
 constexpr std::array kBlocks = {GUMBO_TAG_P,       GUMBO_TAG_DIV,     GUMBO_TAG_SECTION, GUMBO_TAG_ARTICLE,
@@ -36,6 +38,11 @@ bool among(const std::array<GumboTag, N>& tags, GumboTag tag) {
   return std::find(tags.begin(), tags.end(), tag) != tags.end();
 }
 
+// Inline styles, lower case and without spaces, of what a reader can't see. The values that continue
+// ("opacity:0.5") are told apart by the semicolon.
+constexpr std::array<std::string_view, 6> kHidingStyles = {"display:none",  "visibility:hidden", "font-size:0;",
+                                                           "font-size:0px", "opacity:0;",        "opacity:0.0;"};
+
 bool is_hidden(const GumboElement& element) {
   if (gumbo_get_attribute(&element.attributes, "hidden")) return true;
   const GumboAttribute* aria = gumbo_get_attribute(&element.attributes, "aria-hidden");
@@ -47,10 +54,27 @@ bool is_hidden(const GumboElement& element) {
   }
   const GumboAttribute* style = gumbo_get_attribute(&element.attributes, "style");
   if (!style) return false;
-  std::string text = style->value;
-  std::erase_if(text, [](char c) { return c == ' '; });
-  return text.find("display:none") != std::string::npos || text.find("visibility:hidden") != std::string::npos;
+  std::string text;
+  for (const char* c = style->value; *c != '\0'; ++c) {
+    if (static_cast<unsigned char>(*c) > ' ') text += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c + 32) : *c;
+  }
+  text += ';';
+  return std::any_of(kHidingStyles.begin(), kHidingStyles.end(),
+                     [&text](std::string_view hiding) { return text.find(hiding) != std::string::npos; });
 }
+
+// Memory for one tree, given back at once. Gumbo frees its tree by recursion, which a deeply nested
+// page would turn into a stack overflow.
+class Arena {
+ public:
+  static void* take(void* self, std::size_t bytes) {
+    return static_cast<Arena*>(self)->memory_.allocate(bytes, alignof(std::max_align_t));
+  }
+  static void leave(void*, void*) {}
+
+ private:
+  std::pmr::monotonic_buffer_resource memory_;
+};
 
 int heading_level(GumboTag tag) {
   switch (static_cast<int>(tag)) {
@@ -158,13 +182,7 @@ class Walker {
     if (header_row_ && header_.empty() && !cells_.empty()) {
       header_ = std::move(cells_);
     } else {
-      std::string row;
-      for (std::size_t i = 0; i < cells_.size(); ++i) {
-        if (!row.empty()) row += "; ";
-        if (i < header_.size() && !header_[i].empty()) row += header_[i] + ": ";
-        row += cells_[i];
-      }
-      builder_.add(BlockKind::TableRow, row);
+      builder_.add(BlockKind::TableRow, row_text(header_, cells_));
     }
     cells_.clear();
     text_.clear();
@@ -190,15 +208,17 @@ class Walker {
 
 }  // namespace
 
-Result<Document> extract_html(std::string_view bytes, const Limits& limits) {
-  std::string copy(bytes);  // gumbo wants a terminated buffer that outlives the tree
+Result<Document> extract_html(std::string_view content, const Limits& limits) {
+  std::string copy(content);  // gumbo wants a terminated buffer that outlives the tree
+  Arena arena;
   GumboOptions options = kGumboDefaultOptions;
   options.max_errors = 0;
+  options.allocator = Arena::take;
+  options.deallocator = Arena::leave;
+  options.userdata = &arena;
   GumboOutput* output = gumbo_parse_with_options(&options, copy.data(), copy.size());
   if (!output) return Error(ExtractionError::Invalid, "The page could not be read.");
-  auto document = Walker(output->document, limits).run();
-  gumbo_destroy_output(&options, output);
-  return document;
+  return Walker(output->document, limits).run();
 }
 
 }  // namespace bulkhead::extract

@@ -11,24 +11,6 @@ namespace {
 
 constexpr std::size_t kHeadingBytesMax = 100;
 
-void append_utf8(std::string& out, std::uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xC0 | (c >> 6));
-    out += static_cast<char>(0x80 | (c & 63));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | (c >> 12));
-    out += static_cast<char>(0x80 | ((c >> 6) & 63));
-    out += static_cast<char>(0x80 | (c & 63));
-  } else {
-    out += static_cast<char>(0xF0 | (c >> 18));
-    out += static_cast<char>(0x80 | ((c >> 12) & 63));
-    out += static_cast<char>(0x80 | ((c >> 6) & 63));
-    out += static_cast<char>(0x80 | (c & 63));
-  }
-}
-
 std::string from_utf16(std::string_view bytes, bool big_endian) {
   std::string out;
   auto unit = [&](std::size_t i) {
@@ -46,7 +28,7 @@ std::string from_utf16(std::string_view bytes, bool big_endian) {
         i += 2;
       }
     }
-    append_utf8(out, c >= 0xD800 && c < 0xE000 ? 0xFFFD : c);
+    append_utf8(out, c);
   }
   return out;
 }
@@ -64,15 +46,6 @@ std::string from_windows1252(std::string_view bytes) {
     append_utf8(out, c >= 0x80 && c < 0xA0 ? kWindows1252[c - 0x80] : c);
   }
   return out;
-}
-
-std::string to_utf8(std::string_view bytes) {
-  if (bytes.starts_with("\xEF\xBB\xBF")) return std::string(bytes.substr(3));
-  if (bytes.starts_with("\xFF\xFE")) return from_utf16(bytes.substr(2), false);
-  if (bytes.starts_with("\xFE\xFF")) return from_utf16(bytes.substr(2), true);
-  bool valid = clean_text(bytes, true).find("\uFFFD") == std::string::npos ||
-               bytes.find("\uFFFD") != std::string_view::npos;
-  return valid ? std::string(bytes) : from_windows1252(bytes);
 }
 
 std::string_view trimmed(std::string_view line) {
@@ -106,9 +79,17 @@ bool is_list_item(std::string_view line) {
 
 }  // namespace
 
-Result<Document> extract_text(std::string_view bytes, const Limits& limits) {
+std::string to_utf8(std::string_view bytes) {
+  if (bytes.starts_with("\xEF\xBB\xBF")) return std::string(bytes.substr(3));
+  if (bytes.starts_with("\xFF\xFE")) return from_utf16(bytes.substr(2), false);
+  if (bytes.starts_with("\xFE\xFF")) return from_utf16(bytes.substr(2), true);
+  bool valid = clean_text(bytes, true).find("\uFFFD") == std::string::npos ||
+               bytes.find("\uFFFD") != std::string_view::npos;
+  return valid ? std::string(bytes) : from_windows1252(bytes);
+}
+
+Result<Document> extract_text(std::string_view content, const Limits& limits) {
   DocumentBuilder builder("text", limits);
-  std::string text = to_utf8(bytes);
   std::string paragraph;
   bool list = false;
   std::size_t lines = 0;
@@ -120,7 +101,7 @@ Result<Document> extract_text(std::string_view bytes, const Limits& limits) {
     lines = 0;
     list = false;
   };
-  std::string_view rest = text;
+  std::string_view rest = content;
   while (!rest.empty()) {
     std::size_t end = rest.find('\n');
     std::string_view line = trimmed(rest.substr(0, end));

@@ -52,7 +52,9 @@ class Extractor {
   base::Task<base::Result<ExtractedDocument>> extract(std::string file_name, std::string content,
                                                       base::CancelToken cancel);
   struct Stats {
-    std::uint64_t started = 0, failed = 0, killed = 0;
+    std::uint64_t started = 0;  // processes
+    std::uint64_t failed = 0;   // documents without a text, whatever the reason
+    std::uint64_t killed = 0;   // processes ended by us: out of time, or nobody waits any more
   };
   Stats stats() const;
 
