@@ -1,0 +1,221 @@
+"""Who asks: tokens wrong in one way each beside the same token right, keys, rotation, suspension."""
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import signal
+import ssl
+import threading
+import time
+
+import pytest
+from conftest import eventually, start_small
+from issuer import Key, b64
+
+
+def models(stack, credential):
+    return stack.call("GET", "/v1/models", credential)
+
+
+def b64_json(value):
+    return b64(json.dumps(value).encode())
+
+
+def flipped(token):
+    """One bit of the signature's middle changed."""
+    head, signature = token.rsplit(".", 1)
+    at = len(signature) // 2
+    return f"{head}.{signature[:at]}{'A' if signature[at] != 'A' else 'B'}{signature[at + 1:]}"
+
+
+def hmac_token(issuer):
+    """The published public key used as an HMAC secret."""
+    signed = f"{b64_json(issuer.header(alg='HS256'))}.{b64_json(issuer.claims())}"
+    secret = json.dumps(issuer.key.jwk()).encode()
+    return f"{signed}.{b64(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
+
+
+NOW = int(time.time())
+HEADERS = {
+    "alg-none": ({"alg": "none"}, "algorithm_refused"), "alg-None": ({"alg": "None"}, "algorithm_refused"),
+    "alg-not-of-issuer": ({"alg": "ES384"}, "algorithm_refused"), "alg-number": ({"alg": 7}, "token_malformed"),
+    "kid-unknown": ({"kid": "other"}, "key_unknown"), "kid-number": ({"kid": 1}, "token_malformed"),
+    "typ-id-token": ({"typ": "JWT+id"}, "token_header_refused"), "crit": ({"crit": ["x"]}, "token_header_refused"),
+    "jku": ({"jku": "https://evil.example/jwks"}, "token_header_refused"), "jwk": ({"jwk": {}}, "token_header_refused"),
+    "x5u": ({"x5u": "https://evil.example"}, "token_header_refused"), "x5c": ({"x5c": []}, "token_header_refused"),
+    "b64": ({"b64": False}, "token_header_refused"), "zip": ({"zip": "DEF"}, "token_header_refused"),
+}
+CLAIMS = {
+    "expired": ({"exp": NOW - 3600, "iat": NOW - 7200}, "token_expired"), "exp-missing": ({"exp": None}, None),
+    "exp-text": ({"exp": "tomorrow"}, None), "exp-huge": ({"exp": 1e300}, None),
+    "nbf-later": ({"nbf": NOW + 3600}, None), "iat-later": ({"iat": NOW + 3600, "exp": NOW + 7200}, None),
+    "aud-other": ({"aud": "other"}, None), "aud-missing": ({"aud": None}, None), "aud-number": ({"aud": 7}, None),
+    "aud-list-without-us": ({"aud": ["a", "b"]}, None), "iss-other": ({"iss": "https://evil.example"}, None),
+    "iss-missing": ({"iss": None}, None), "iss-slash": ("iss-slash", None), "sub-missing": ({"sub": None}, None),
+    "sub-empty": ({"sub": ""}, None), "tenant-not-of-issuer": ({"tenant": "brightwave"}, None),
+    "tenant-unknown": ({"tenant": "no-such-tenant"}, None), "tenant-list": ({"tenant": ["st-brannoc"]}, None),
+    "tenant-path": ({"tenant": "../st-brannoc"}, None), "tenant-case": ({"tenant": "ST-BRANNOC"}, None),
+    "tenant-null-byte": ({"tenant": "st-brannoc\0"}, None), "roles-object": ({"roles": {"a": 1}}, None),
+}
+
+
+def changed(claims, changes):
+    merged = {**claims, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+@pytest.mark.usefixtures("tenants")
+class TestTokens:
+    def test_control_the_good_token_is_taken(self, stack, issuer):
+        assert models(stack, issuer.token()).status == 200
+        assert models(stack, issuer.token(aud=["x", "bulkhead"])).status == 200
+
+    @pytest.mark.parametrize("name", HEADERS)
+    def test_header(self, stack, issuer, name):
+        changes, code = HEADERS[name]
+        answer = models(stack, issuer.key.sign(issuer.header(**changes), issuer.claims()))
+        assert answer.status == 401, answer.body
+        assert code in (answer.json()["error"]["code"], "token_malformed"), answer.body
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+    @pytest.mark.parametrize("name", CLAIMS)
+    def test_claims(self, stack, issuer, name):
+        changes, code = CLAIMS[name]
+        if changes == "iss-slash":
+            changes = {"iss": issuer.url + "/"}
+        answer = models(stack, issuer.key.sign(issuer.header(), changed(issuer.claims(), changes)))
+        assert answer.status == 401, answer.body
+        assert code in (None, answer.json()["error"]["code"]), answer.body
+
+    def test_form(self, stack, issuer):
+        good = issuer.token()
+        head, claims, signature = good.split(".")
+        swapped = f"{head}.{b64_json(issuer.claims(tenant='calder-rowe'))}.{signature}"
+        duplicate = json.dumps(issuer.claims())[:-1] + ', "tenant": "calder-rowe"}'
+        r, s = signature[:43], signature[43:]
+        tokens = {
+            "signature flipped": flipped(good), "signature empty": f"{head}.{claims}.", "two parts": f"{head}.{claims}",
+            "four parts": good + ".x", "claims swapped": swapped, "signature zero": f"{head}.{claims}.{b64(bytes(64))}",
+            "signature short": f"{head}.{claims}.{r}", "signature padded": good + "=", "blank inside": good.replace(".", ". ", 1),
+            "unknown key": Key(issuer.key.kid).sign(issuer.header(), issuer.claims()),
+            "duplicate claim": issuer.key.sign(issuer.header(), duplicate.encode()),
+            "claims not JSON": issuer.key.sign(issuer.header(), b"{"), "claims a list": issuer.key.sign(issuer.header(), b"[]"),
+            "public key as HMAC secret": hmac_token(issuer), "huge": "a" * 9000 + "." + claims + "." + signature,
+            "encrypted form": ".".join([head, "", claims, signature, s or "x"]), "nothing": "",
+        }
+        taken = {name for name, token in tokens.items() if models(stack, token).status != 401}
+        assert taken == set()
+        assert models(stack, good).status == 200
+
+    def test_scheme(self, stack, issuer):
+        good = issuer.token()
+        for header in (good, f"Basic {good}", f"Bearer {good} x", f"Token {good}", "Bearer",
+                       "Basic " + base64.b64encode(b"a:b").decode()):
+            assert stack.call("GET", "/v1/models", headers={"Authorization": header}).status == 401, header
+        assert stack.call("GET", "/v1/models").status == 401
+        assert stack.call("GET", "/v1/models", headers={"Cookie": f"token={good}"}).status == 401
+        assert stack.call("GET", f"/v1/models?access_token={good}").status == 401
+        assert stack.call("GET", "/v1/models", headers={"Authorization": f"Bearer {good}"}).status == 200
+
+    def test_an_unknown_role_gives_nothing(self, stack, issuer):
+        for roles in ([], ["root"], ["Member"], ["operator"], ["platform.tenants"]):
+            answer = models(stack, issuer.token(roles=roles))
+            assert answer.status in (401, 403), (roles, answer.body)
+        assert stack.call("GET", "/admin/tenants", issuer.token(roles=["operator"])).status in (401, 403)
+        token = {k: v for k, v in issuer.claims(roles=["operator"]).items() if k != "tenant"}
+        assert stack.call("GET", "/admin/tenants", issuer.key.sign(issuer.header(), token)).status in (401, 403)
+        assert stack.call("GET", "/admin/tenants", stack.operator_key).status == 200
+
+    def test_api_keys(self, stack, hospital, law):
+        good = hospital.member.key
+        prefix, name, identifier, secret = good.split("_", 3)
+        foreign = law.member.key.split("_", 3)
+        wrong = [good[:-1], good + "A", f"{prefix}_{law.name}_{identifier}_{secret}", good.upper(),
+                 f"{prefix}_{name}_{foreign[2]}_{secret}", f"{prefix}_{name}_{identifier}_{foreign[3]}",
+                 f"{prefix}_{name}_{identifier}_", f"{prefix}_{name}__{secret}", f"{prefix}__{identifier}_{secret}",
+                 f"{prefix}_{name}_' OR '1'='1_{secret}", good[:-1] + ("0" if good[-1] != "0" else "1")]
+        assert [key for key in wrong if models(stack, key).status != 401] == []
+        assert models(stack, good).status == 200
+
+
+def test_an_api_key_ends(stack, hospital):
+    """Revoked keys stop at once, although used (and cached) a moment before; nobody else's does."""
+    made = hospital.admin.call("POST", "/v1/bulkhead/api_keys", {"user": "temp", "roles": ["member"]}).json()
+    assert models(stack, made["key"]).status == 200
+    assert models(stack, made["key"]).status == 200
+    assert hospital.admin.call("DELETE", f"/v1/bulkhead/api_keys/{made['id']}").status == 200
+    assert models(stack, made["key"]).status == 401
+    assert models(stack, hospital.member.key).status == 200
+    listed = hospital.admin.call("GET", "/v1/bulkhead/api_keys")
+    assert made["key"].encode() not in listed.body and made["id"] in listed.body.decode()
+
+
+def test_nobody_gives_a_key_more_rights_than_they_have(hospital):
+    answer = hospital.admin.call("POST", "/v1/bulkhead/api_keys", {"user": "x", "roles": ["operator"]})
+    assert answer.status in (400, 403)
+    assert hospital.member.call("POST", "/v1/bulkhead/api_keys", {"user": "x", "roles": ["member"]}).status == 403
+
+
+class Stream:
+    """A chat being streamed, read line by line."""
+
+    def __init__(self, person):
+        context = ssl.create_default_context(cafile=person.stack.ca_file)
+        self.connection = http.client.HTTPSConnection("127.0.0.1", person.stack.port, context=context, timeout=60)
+        body = {"model": "default", "stream": True, "max_tokens": 3000, "temperature": 1.5, "seed": 1,
+                "messages": [{"role": "user", "content": "Write a very long story about a voyage."}]}
+        self.connection.request("POST", "/v1/chat/completions", json.dumps(body),
+                                {"Authorization": f"Bearer {person.key}", "Content-Type": "application/json"})
+        self.answer = self.connection.getresponse()
+
+    def lines(self):
+        while line := self.answer.readline():
+            if line.strip():
+                yield line.decode().strip()
+
+
+@pytest.fixture(scope="module")
+def small(new_stack):
+    stack = new_stack()
+    return stack, start_small(stack)
+
+
+def test_issuer_key_rotation_keeps_old_tokens_and_takes_new_ones(small):
+    stack, tenants = small
+    person = tenants["alpha"].member
+    before = person.token()
+    assert models(stack, before).status == 200
+    stack.processes["dev-idp"].send_signal(signal.SIGUSR1)
+    kid = lambda token: json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"]
+    after = eventually(lambda: (t := person.token()) and kid(t) != kid(before) and t, "a token by the new key")
+    # The gateway asks an issuer for unknown keys once an interval at most.
+    eventually(lambda: models(stack, after).status == 200, "the new key is fetched", 60)
+    assert models(stack, before).status == 200
+
+
+def test_suspension_cuts_keys_tokens_and_a_running_stream(small):
+    stack, tenants = small
+    alpha, beta = tenants["alpha"], tenants["beta"]
+    token = alpha.member.token()
+    assert models(stack, token).status == 200
+    stream = Stream(alpha.member)
+    assert stream.answer.status == 200
+    lines = stream.lines()
+    for _ in range(5):
+        next(lines)
+    began = time.monotonic()
+    stack.operator_cli("tenant", "suspend", "alpha", "--reason", "test")
+    rest = []
+    reader = threading.Thread(target=lambda: rest.extend(lines))
+    reader.start()
+    reader.join(10)
+    assert not reader.is_alive(), "the stream went on"
+    assert "[DONE]" not in "".join(rest) and time.monotonic() - began < 10
+    assert any("suspended" in line for line in rest[-3:]), rest[-3:]
+    for credential in (alpha.member.key, alpha.admin.key, token, alpha.member.token()):
+        assert models(stack, credential).status == 403
+    assert models(stack, beta.member.key).status == 200
+    stack.operator_cli("tenant", "resume", "alpha")
+    assert models(stack, alpha.member.key).status == 200
+    assert models(stack, token).status == 200
