@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstddef>
 #include <cstring>
 #include <memory_resource>
@@ -125,15 +126,33 @@ class Walker {
   };
 
   void flush(BlockKind kind, int level = 0) {
-    builder_.add(kind, text_, level);
+    // A run of nothing but links is navigation, whatever element it stands in.
+    bool furniture = kind == BlockKind::Paragraph && links_ > 0 && words_outside_links_ == 0 && (links_ > 1 || to_anchor_);
+    if (!furniture) builder_.add(kind, text_, level);
     text_.clear();
+    links_ = words_outside_links_ = 0;
+    to_anchor_ = false;
+  }
+
+  void add_text(const char* text) {
+    text_ += text;
+    if (in_link_ == 0 && std::any_of(text, text + std::strlen(text), [](unsigned char c) { return c > 0x7F || std::isalnum(c); })) {
+      ++words_outside_links_;
+    }
+  }
+
+  void enter_link(const GumboElement& link) {
+    ++in_link_;
+    ++links_;
+    const GumboAttribute* target = gumbo_get_attribute(&link.attributes, "href");
+    to_anchor_ = to_anchor_ || (target && target->value[0] == '#');
   }
 
   // False when there is nothing below to walk.
   bool enter(const GumboNode* node) {
     switch (node->type) {
       case GUMBO_NODE_TEXT:
-      case GUMBO_NODE_CDATA: text_ += node->v.text.text; return false;
+      case GUMBO_NODE_CDATA: add_text(node->v.text.text); return false;
       case GUMBO_NODE_WHITESPACE: text_ += ' '; return false;
       case GUMBO_NODE_COMMENT: return false;
       case GUMBO_NODE_DOCUMENT: return true;
@@ -149,6 +168,7 @@ class Walker {
     if (element.tag == GUMBO_TAG_BR) text_ += ' ';
     if (element.tag == GUMBO_TAG_TD || element.tag == GUMBO_TAG_TH) text_.clear();
     if (among(kBlocks, element.tag)) flush(in_item_ > 0 ? BlockKind::ListItem : BlockKind::Paragraph);
+    if (element.tag == GUMBO_TAG_A) enter_link(element);
     if (element.tag == GUMBO_TAG_LI) ++in_item_;
     if (element.tag == GUMBO_TAG_TABLE) header_.clear();
     if (element.tag == GUMBO_TAG_TR) {
@@ -161,6 +181,7 @@ class Walker {
   void leave(const GumboNode* node) {
     if (node->type != GUMBO_NODE_ELEMENT) return;
     GumboTag tag = node->v.element.tag;
+    if (tag == GUMBO_TAG_A) --in_link_;
     if (int level = heading_level(tag); level > 0) return flush(BlockKind::Heading, level);
     if (tag == GUMBO_TAG_LI) {
       flush(BlockKind::ListItem);
@@ -204,6 +225,8 @@ class Walker {
   std::vector<std::string> header_, cells_;
   bool header_row_ = false;
   int in_item_ = 0;
+  int in_link_ = 0, links_ = 0, words_outside_links_ = 0;  // of the open text
+  bool to_anchor_ = false;
 };
 
 }  // namespace

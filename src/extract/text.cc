@@ -1,5 +1,7 @@
 // Plain text: UTF-8, UTF-16 with a byte order mark, else Windows-1252.
+#include <algorithm>
 #include <array>
+#include <vector>
 
 #include "extract/document.h"
 
@@ -88,41 +90,128 @@ std::string to_utf8(std::string_view bytes) {
   return valid ? std::string(bytes) : from_windows1252(bytes);
 }
 
-Result<Document> extract_text(std::string_view content, const Limits& limits) {
-  DocumentBuilder builder("text", limits);
-  std::string paragraph;
-  bool list = false;
-  std::size_t lines = 0;
-  auto flush = [&](bool underlined) {
-    bool heading = lines == 1 && !list && (underlined || looks_like_heading(paragraph));
-    builder.add(heading ? BlockKind::Heading : list ? BlockKind::ListItem : BlockKind::Paragraph, paragraph,
-                heading ? (underlined ? 1 : 2) : 0);
-    paragraph.clear();
-    lines = 0;
-    list = false;
-  };
-  std::string_view rest = content;
-  while (!rest.empty()) {
-    std::size_t end = rest.find('\n');
-    std::string_view line = trimmed(rest.substr(0, end));
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    if (line.empty()) {
-      flush(false);
-    } else if (is_rule(line)) {
-      flush(true);
+namespace {
+
+// "Own car      59p a mile": columns set apart by spaces or tabs, each line a row of its own.
+std::vector<std::string> columns_of(std::string_view line) {
+  std::vector<std::string> cells;
+  while (!line.empty()) {
+    std::size_t gap = std::min(line.find("  "), line.find('\t'));
+    cells.emplace_back(trimmed(line.substr(0, gap)));
+    line = gap == std::string_view::npos ? std::string_view() : trimmed(line.substr(gap));
+  }
+  return cells;
+}
+
+// "3.1", which sections have and rows of tables don't.
+bool is_section_number(std::string_view cell) {
+  return cell.find('.') != std::string_view::npos && cell.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+class Reader {
+ public:
+  explicit Reader(const Limits& limits) : builder_("text", limits) {}
+
+  void add_line(std::string_view raw) {
+    std::string_view line = trimmed(raw);
+    if (line.empty()) return end_table(), flush(0);
+    if (is_rule(line)) return end_table(), flush(line[0] == '=' ? 1 : kHeadingLevel);
+    std::size_t indent = raw.find_first_not_of(" \t");
+    std::vector<std::string> cells = is_list_item(line) || list_ ? std::vector<std::string>() : columns_of(line);
+    bool is_row = cells.size() > 1 && !(cells.size() == 2 && is_section_number(cells[0]));
+    if (is_row) return add_row(std::move(cells), indent);
+    if (!row_.empty()) return continue_row(line, indent);
+    if (is_list_item(line)) {
+      flush(0);
+      list_ = true;
+      line = trimmed(line.substr(line.find(' ')));
+    } else if (lines_ == 1 && !list_ && looks_like_heading(paragraph_)) {
+      flush(0);
+    }
+    if (!paragraph_.empty()) paragraph_ += ' ';
+    paragraph_ += line;
+    ++lines_;
+  }
+
+  Result<Document> take() {
+    end_table();
+    flush(0);
+    return builder_.take();
+  }
+
+ private:
+  static constexpr int kHeadingLevel = 2;
+  static constexpr std::size_t kWrappedCellBytes = 16;
+
+  void add_row(std::vector<std::string> cells, std::size_t indent) {
+    flush(0);
+    // A first row that lacks one cell names the columns beside a column of names.
+    if (rows_ == 1 && cells.size() == row_.size() + 1) {
+      header_ = std::move(row_);
+      header_.insert(header_.begin(), "");
     } else {
-      if (is_list_item(line) || (lines == 1 && !list && looks_like_heading(paragraph))) flush(false);
-      if (is_list_item(line)) {
-        list = true;
-        line = trimmed(line.substr(line.find(' ')));
-      }
-      if (!paragraph.empty()) paragraph += ' ';
-      paragraph += line;
-      ++lines;
+      end_row();
+    }
+    row_ = std::move(cells);
+    row_indent_ = indent;
+    ++rows_;
+  }
+
+  // A line of one column below a row: the rest of a wrapped cell, or a row whose columns touch.
+  void continue_row(std::string_view line, std::size_t indent) {
+    std::string rest = " " + std::string(line);
+    if (indent > row_indent_ + 2) {
+      row_.back() += rest;
+    } else if (line.size() < kWrappedCellBytes) {
+      row_.front() += rest;
+    } else {
+      add_row({std::string(line)}, indent);
     }
   }
-  flush(false);
-  return builder.take();
+
+  void end_row() {
+    builder_.add(BlockKind::TableRow, row_text(header_, row_));
+    row_.clear();
+  }
+
+  void end_table() {
+    end_row();
+    header_.clear();
+    rows_ = 0;
+  }
+
+  // `underlined` is the level that a rule below gives, 0 without a rule.
+  void flush(int underlined) {
+    bool heading = lines_ == 1 && !list_ && (underlined > 0 || looks_like_heading(paragraph_));
+    if (heading) {
+      builder_.add(BlockKind::Heading, paragraph_, is_first_ ? 1 : underlined > 0 ? underlined : kHeadingLevel);
+    } else {
+      builder_.add(list_ ? BlockKind::ListItem : BlockKind::Paragraph, paragraph_);
+    }
+    is_first_ = is_first_ && paragraph_.empty();
+    paragraph_.clear();
+    lines_ = 0;
+    list_ = false;
+  }
+
+  DocumentBuilder builder_;
+  std::string paragraph_;
+  std::size_t lines_ = 0;
+  std::vector<std::string> header_, row_;  // of the open table
+  std::size_t rows_ = 0, row_indent_ = 0;
+  bool list_ = false, is_first_ = true;
+};
+
+}  // namespace
+
+Result<Document> extract_text(std::string_view content, const Limits& limits) {
+  Reader reader(limits);
+  while (!content.empty()) {
+    std::size_t end = content.find('\n');
+    reader.add_line(content.substr(0, end));
+    content = end == std::string_view::npos ? std::string_view() : content.substr(end + 1);
+  }
+  return reader.take();
 }
 
 }  // namespace bulkhead::extract

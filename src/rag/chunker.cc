@@ -7,8 +7,8 @@ namespace bulkhead::rag {
 namespace {
 
 constexpr std::size_t kTargetBytes = 700;   // about 115 English words
-constexpr std::size_t kBytesMax = 1'000;
-constexpr std::size_t kTinyBytes = 160;     // a section this small joins its neighbour
+constexpr std::size_t kTinyBytes = 160;     // a piece this small takes more even beyond the target
+constexpr std::size_t kPathBytesMax = 200;  // of title and headings, before what the piece says
 constexpr std::string_view kSeparator = "\n\n";
 
 // A stretch of one block, with its place in the whole text.
@@ -16,22 +16,36 @@ struct Span {
   std::string_view text;
   std::uint32_t begin = 0;
   std::uint32_t page = 0;
-  Block::Kind kind = Block::Kind::Paragraph;
+  bool is_heading = false;
 };
 
-// The end of the last sentence that begins before `limit`, else of the last word, else `limit` (never
-// inside a UTF-8 character).
+bool is_space(char c) { return c == ' ' || c == '\n'; }
+
+bool ends_sentence(std::string_view text, std::size_t end) {
+  return end > 0 && std::string_view(".?!;:").find(text[end - 1]) != std::string_view::npos;
+}
+
+// Where to cut `text` so that the head has at most `limit` bytes: the last border of blocks, else of
+// sentences, else of words in the limit's second half, else the limit (never inside a character).
+// Needs 0 < limit < text.size().
 std::size_t cut_before(std::string_view text, std::size_t limit) {
-  std::size_t word = 0;
-  for (std::size_t i = std::min(limit, text.size() - 1); i > limit / 2; --i) {
-    if (text[i] != ' ' && text[i] != '\n') continue;
+  std::size_t word = 0, sentence = 0;
+  for (std::size_t i = limit; i > limit / 2; --i) {
+    if (!is_space(text[i])) continue;
+    if (text.substr(i).starts_with(kSeparator)) return i;
+    if (sentence == 0 && ends_sentence(text, i)) sentence = i;
     if (word == 0) word = i;
-    char before = text[i - 1];
-    if (before == '.' || before == '?' || before == '!' || before == ';' || before == ':') return i;
   }
+  if (sentence > 0) return sentence;
   if (word > 0) return word;
-  std::size_t cut = std::min(limit, text.size());
-  while (cut > 1 && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) --cut;
+  auto inside_character = [text](std::size_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  std::size_t cut = limit;
+  while (cut > 0 && inside_character(cut)) --cut;
+  // The first character is longer than the limit: it goes whole.
+  if (cut == 0) cut = limit;
+  while (inside_character(cut)) ++cut;
   return cut;
 }
 
@@ -56,29 +70,35 @@ class Cutter {
  public:
   explicit Cutter(std::vector<PieceOfText>& out) : out_(out) {}
 
+  // A heading: what was open under the one before is finished, unless that has nothing but headings.
+  void section(const std::string& path) {
+    if (!only_headings_) flush();
+    heading_ = path;
+  }
+
   void add(Span span) {
-    while (span.text.size() > kBytesMax) {
-      std::size_t cut = cut_before(span.text, kTargetBytes);
+    if (!fits(span.text.size(), open_.text.size() > kTinyBytes ? kTargetBytes : kPieceBytesMax) && !only_headings_) {
+      flush();
+    }
+    while (!fits(span.text.size(), kPieceBytesMax)) {
+      if (room() < kTinyBytes) {
+        flush();
+        continue;
+      }
+      std::size_t cut = cut_before(span.text, std::min(room(), kTargetBytes));
       Span head = span;
       head.text = span.text.substr(0, cut);
       append(head);
+      flush();
+      while (cut < span.text.size() && is_space(span.text[cut])) ++cut;
       span.text.remove_prefix(cut);
       span.begin += static_cast<std::uint32_t>(cut);
-      while (!span.text.empty() && span.text.front() == ' ') {
-        span.text.remove_prefix(1);
-        ++span.begin;
-      }
     }
     if (!span.text.empty()) append(span);
   }
 
-  void section(const std::string& heading) {
-    // A tiny rest goes on under the new heading only when nothing else of its own section stands.
-    flush();
-    heading_ = heading;
-  }
-
   void flush() {
+    only_headings_ = true;
     if (open_.text.empty()) return;
     open_.heading = heading_;
     out_.push_back(std::move(open_));
@@ -86,25 +106,26 @@ class Cutter {
   }
 
  private:
+  std::size_t joined_bytes() const { return open_.text.empty() ? 0 : open_.text.size() + kSeparator.size(); }
+  bool fits(std::size_t bytes, std::size_t most) const { return joined_bytes() + bytes <= most; }
+  std::size_t room() const { return kPieceBytesMax - std::min(kPieceBytesMax, joined_bytes()); }
+
   void append(const Span& span) {
-    // A list stays with its lead-in, a table's rows with each other, as long as they fit.
-    if (!open_.text.empty() && open_.text.size() + span.text.size() > kTargetBytes &&
-        open_.text.size() > kTinyBytes) {
-      flush();
-    }
     if (open_.text.empty()) {
       open_.begin = span.begin;
       open_.page = span.page;
     } else {
-      open_.text += '\n';
+      open_.text += kSeparator;
     }
     open_.text += span.text;
     open_.end = span.begin + static_cast<std::uint32_t>(span.text.size());
+    only_headings_ = only_headings_ && span.is_heading;
   }
 
   std::vector<PieceOfText>& out_;
   PieceOfText open_;
   std::string heading_;
+  bool only_headings_ = true;  // of the open piece
 };
 
 }  // namespace
@@ -115,12 +136,13 @@ std::vector<PieceOfText> chunk_document(const ExtractedDocument& document) {
   HeadingPath headings;
   std::uint32_t at = 0;
   for (const Block& block : document.blocks) {
-    if (block.kind == Block::Kind::Heading) {
+    bool is_heading = block.kind == Block::Kind::Heading;
+    if (is_heading) {
       headings.enter(std::max(1, block.level), block.text);
       cutter.section(headings.text());
     }
     // A heading's words are searched for too: it opens its section's first piece.
-    cutter.add({block.text, at, block.page, block.kind});
+    cutter.add({block.text, at, block.page, is_heading});
     at += static_cast<std::uint32_t>(block.text.size() + kSeparator.size());
   }
   cutter.flush();
@@ -130,25 +152,21 @@ std::vector<PieceOfText> chunk_document(const ExtractedDocument& document) {
 std::string embedding_text(const std::string& title, const PieceOfText& piece) {
   std::string text = title;
   if (!piece.heading.empty() && piece.heading != title) text += (text.empty() ? "" : " > ") + piece.heading;
-  // Long heading paths must not crowd out what the piece says.
-  if (text.size() > 200) text.resize(cut_before(text, 200));
+  if (text.size() > kPathBytesMax) text.resize(cut_before(text, kPathBytesMax));
   return text.empty() ? piece.text : text + "\n" + piece.text;
 }
 
 std::vector<PieceOfText> split_piece(const PieceOfText& piece) {
   if (piece.text.size() < 2) return {piece};
-  std::size_t cut = cut_before(piece.text, piece.text.size() * 2 / 3);
-  if (cut == 0 || cut >= piece.text.size()) return {piece};
+  std::size_t cut = cut_before(piece.text, std::max<std::size_t>(1, piece.text.size() * 2 / 3));
+  std::size_t next = cut;
+  while (next < piece.text.size() && is_space(piece.text[next])) ++next;
+  if (next == piece.text.size()) return {piece};
   PieceOfText head = piece, tail = piece;
   head.text = piece.text.substr(0, cut);
-  std::size_t next = cut;
-  while (next < piece.text.size() && (piece.text[next] == ' ' || piece.text[next] == '\n')) ++next;
   tail.text = piece.text.substr(next);
-  if (tail.text.empty()) return {piece};
-  // Blocks inside a piece are joined by one newline and by two in the document, so the middle is
-  // exact to a few bytes; both halves lie within the piece.
-  head.end = std::min(piece.end, piece.begin + static_cast<std::uint32_t>(cut));
-  tail.begin = head.end;
+  head.end = piece.begin + static_cast<std::uint32_t>(cut);
+  tail.begin = piece.begin + static_cast<std::uint32_t>(next);
   return {head, tail};
 }
 
