@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,7 +126,7 @@ class Child {
   // The status as waitpid gives it. A child that closed its output and lives on is killed.
   int finish() {
     Fd handle;
-    handle.reset(::pidfd_open(pid_, 0));
+    handle.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     pollfd ended{handle.get(), POLLIN, 0};
     int ready = 0;
     do {
