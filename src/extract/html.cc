@@ -20,6 +20,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kNodesMax = 2'000'000;
+constexpr std::size_t kDepthMax = 5'000;
 
 constexpr std::array kSkipped = {GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,  GUMBO_TAG_NAV,      GUMBO_TAG_HEADER,
                                  GUMBO_TAG_FOOTER, GUMBO_TAG_ASIDE,  GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE,
@@ -229,9 +230,38 @@ class Walker {
   bool to_anchor_ = false;
 };
 
+// Elements that HTML lets stand open or that hold nothing: an opening tag of theirs says nothing of depth.
+constexpr std::array<std::string_view, 30> kNotNesting = {
+    "p",    "li",   "td",  "th",   "tr",    "dt",   "dd",   "br",     "hr",    "img",   "input", "meta", "link",  "col",   "option",
+    "area", "base", "wbr", "embed", "source", "track", "param", "thead", "tbody", "tfoot", "colgroup", "optgroup", "html", "head", "body"};
+
+// How many elements stand open at most, roughly. Gumbo's time grows with the square of the depth, so
+// that a small page could hold a processor until its limit.
+std::size_t depth_of(std::string_view content) {
+  std::size_t depth = 0, deepest = 0;
+  for (std::size_t at = content.find('<'); at != std::string_view::npos; at = content.find('<', at + 1)) {
+    bool closing = content.substr(at + 1).starts_with('/');
+    std::size_t name_at = at + (closing ? 2 : 1), end = name_at;
+    std::string name;
+    for (; end < content.size() && std::isalnum(static_cast<unsigned char>(content[end])); ++end) {
+      if (name.size() < 10) name += static_cast<char>(std::tolower(static_cast<unsigned char>(content[end])));
+    }
+    if (name.empty() || std::find(kNotNesting.begin(), kNotNesting.end(), name) != kNotNesting.end()) continue;
+    if (!closing) {
+      deepest = std::max(deepest, ++depth);
+    } else if (depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
 }  // namespace
 
 Result<Document> extract_html(std::string_view content, const Limits& limits) {
+  if (depth_of(content) > kDepthMax) {
+    return Error(ExtractionError::Invalid, "The page's elements are nested too deeply.");
+  }
   std::string copy(content);  // gumbo wants a terminated buffer that outlives the tree
   Arena arena;
   GumboOptions options = kGumboDefaultOptions;
