@@ -1,43 +1,69 @@
 #!/usr/bin/env bash
-# Distribution packages. SQLCipher 4.6 comes from the release's own backports suite.
+# packages.sh [bench|dev]: the distribution packages that packages.txt (packages-bench.txt,
+# packages-dev.txt) lists. SQLCipher 4.6 comes from the release's own backports suite.
 source "$(dirname "$0")/common.sh"
+what=${1:-}
+list=$ROOT/scripts/setup/packages${what:+-$what}.txt
+label=packages${what:+" ($what)"}
 
-mapfile -t wanted < <(grep -v '^#' "$ROOT/scripts/setup/packages.txt")
-installed() { dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
-missing=()
-for package in "${wanted[@]}"; do installed "$package" || missing+=("$package"); done
-sqlcipher_ok() {
-  local version
-  version=$(dpkg-query -W -f='${Version}' libsqlcipher-dev 2>/dev/null) || return 1
-  dpkg --compare-versions "$version" ge 4.6
+# One query for all; a package is wanted when it is absent or too old.
+have=$(dpkg-query -W -f='${db:Status-Status} ${Package} ${Version}\n' 2>/dev/null | sed -n 's/^installed //p') ||
+  die "this set-up needs Debian's dpkg. Install what $(short "$list") names by hand, then run \`make build\`."
+missing() { # one NAME[/SUITE] a line
+  local name lowest suite version
+  declare -A versions=()
+  while read -r name version; do versions[$name]=$version; done <<<"$have"
+  while read -r name lowest suite; do
+    case $name in ''|'#'*) continue ;; esac
+    version=${versions[$name]:-}
+    if [ -n "$version" ]; then
+      [ -z "$lowest" ] && continue
+      dpkg --compare-versions "$version" ge "$lowest" && continue
+    fi
+    echo "$name${suite:+/bookworm-$suite}"
+  done <"$list"
 }
-if [ ${#missing[@]} = 0 ] && sqlcipher_ok; then
-  say "packages: all installed"
+mapfile -t wanted < <(missing)
+if [ ${#wanted[@]} = 0 ]; then
+  say "$label: all installed"
   exit 0
 fi
-command -v apt-get >/dev/null || die "this needs Debian 12 (apt-get not found). Install by hand: ${wanted[*]} libsqlcipher-dev (>= 4.6)"
-[ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = bookworm ] ||
-  die "this set-up is written for Debian 12 (bookworm). Install by hand: ${wanted[*]} libsqlcipher-dev (>= 4.6)"
+# shellcheck disable=SC1091
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+[ "$codename" = bookworm ] ||
+  die "this set-up is written for Debian 12 (bookworm), this is ${codename:-another system}.
+  Install by hand what $(short "$list") names: ${wanted[*]}"
 
-# The backports suite on the mirror that this machine uses already.
+# The sources as apt itself reads them, in whichever format they are written: "ADDRESS SUITE" a line.
+# shellcheck disable=SC2016
+sources() { apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' | sort -u; }
+# The backports suite, on the mirror that this machine uses already.
 add_backports() {
-  local list=/etc/apt/sources.list.d/bulkhead-backports.list mirror
-  grep -rqs 'bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d/ && return
-  mirror=$(grep -rhs '^URIs:' /etc/apt/sources.list.d/*.sources | awk '{print $2}' | grep -v -- '-security' | head -1 || true)
-  [ -n "$mirror" ] || mirror=$(grep -rhs '^deb ' /etc/apt/sources.list /etc/apt/sources.list.d/*.list |
-    sed 's/\[[^]]*\]//' | awk '$3 == "bookworm" {print $2}' | head -1 || true)
-  [ -n "$mirror" ] || die "no Debian mirror found in /etc/apt; add the suite bookworm-backports and run this again"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" |
-    as_root tee "$list" >/dev/null
+  local entry=/etc/apt/sources.list.d/bulkhead-backports.sources mirror
+  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  sources | grep -q ' bookworm-backports$' && return
+  mirror=$(sources | awk '$2 == "bookworm" {print $1; exit}')
+  [ -n "$mirror" ] || die "no source for the suite bookworm found in /etc/apt.
+  Add one (and bookworm-backports) and run this again."
+  say "$label: adding the suite bookworm-backports ($entry)"
+  {
+    printf 'Types: deb\nURIs: %s\nSuites: bookworm-backports\nComponents: main\n' "$mirror"
+    [ ! -f "$keyring" ] || echo "Signed-By: $keyring"
+  } | as_root tee "$entry" >/dev/null
 }
-say "packages: installing ${#missing[@]} and SQLCipher (a minute or two)"
+case " ${wanted[*]} " in *"/bookworm-backports "*) add_backports ;; esac
+
 log=$(mktemp)
-add_backports
-export DEBIAN_FRONTEND=noninteractive
-{ as_root apt-get update -q &&
-  as_root apt-get install -y -q --no-install-recommends "${wanted[@]}" &&
-  as_root apt-get install -y -q --no-install-recommends -t bookworm-backports libsqlcipher-dev; } >"$log" 2>&1 ||
-  { tail -20 "$log" >&2; die "apt-get failed (see above, whole log in $log)"; }
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
+# A foreign source that does not answer must not stop us: the install step knows whether all is there.
+run "$label: refreshing apt's lists" "$log" apt update || say "$label: apt-get update complained (above), going on"
+run "$label: installing ${#wanted[@]} (a minute or two)" "$log" \
+  apt install -y --no-install-recommends "${wanted[@]}" ||
+  die "apt-get could not install the packages (above; whole log: $log). Mend what it says, or install by hand
+  ${wanted[*]}
+  and run this again."
 rm -f "$log"
-sqlcipher_ok || die "libsqlcipher-dev is older than 4.6; enable bookworm-backports and run this again"
-say "packages: done"
+have=$(dpkg-query -W -f='${db:Status-Status} ${Package} ${Version}\n' | sed -n 's/^installed //p')
+mapfile -t wanted < <(missing)
+[ ${#wanted[@]} = 0 ] || die "these packages are still absent or too old: ${wanted[*]} (lowest versions: $(short "$list"))"
+say "$label: done"
