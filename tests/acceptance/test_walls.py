@@ -23,7 +23,7 @@ BODIES = {"/v1/chat/completions": {"model": "default", "messages": [{"role": "us
           "/v1/bulkhead/files/{id}/access": {"shared": True}, "/v1/vector_stores/{id}": {"name": "x"},
           "/v1/bulkhead/api_keys": {"user": "x", "roles": ["no-such-role"]}, "/admin/tenants": {"id": "Not A Name"},
           "/admin/tenants/{id}/policy": {}, "/admin/tenants/{id}/suspend": {}}
-MISSING = {"files": "file-" + "a" * 26, "vector_stores": "vs-" + "a" * 26, "completions": "chatcmpl-" + "a" * 26,
+MISSING = {"files": "file-" + "a" * 26, "vector_stores": "vs_" + "a" * 26, "completions": "chatcmpl-" + "a" * 26,
            "api_keys": "a" * 26, "receipts": "a" * 26, "models": "no-such-model", "tenants": "no-such-tenant"}
 
 
