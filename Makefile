@@ -3,16 +3,22 @@ SHELL := /bin/bash
 PY := build/venv/bin/python
 export MODEL DEMO_PORT WALKTHROUGH
 
-.PHONY: help setup build demo test check bench fuzz test-asan test-tsan unit clean
+.PHONY: help setup build demo test check format tidy bench fuzz test-asan test-tsan unit clean
 help:
 	@echo "make demo       set up, build, load three tenants, walk through, keep serving"
 	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
 	@echo "make test       set up, build, run every test"
-	@echo "make check      layering and unit tests, for the inner loop"
+	@echo "make check      format, layering and unit tests, for the inner loop"
 	@echo "make test-asan  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make test-tsan  unit tests under ThreadSanitizer"
 	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
 	@echo "make bench      every figure of the README beside its peer's"
+	@echo "make setup      packages, llama.cpp, test models, Python environment; nothing when all is there"
+	@echo "make build      build/bulkhead, build/bulkhead-engine, build/bulkhead-extract"
+	@echo "make unit       the unit tests of the last build"
+	@echo "make format     lays every C++ file out as .clang-format says"
+	@echo "make tidy       clang-tidy's warnings over src/"
+	@echo "make clean      removes what was built here; keeps llama.cpp, models and downloads"
 
 setup:
 	@bash scripts/setup.sh test
@@ -25,14 +31,23 @@ demo:
 test:
 	@bash scripts/setup.sh test
 	@bash scripts/build.sh release
+	@python3 scripts/check/layering_test.py
 	@python3 scripts/check/layering.py
 	@bash scripts/unit.sh release
 	@$(PY) -m pytest -q tests/acceptance
 unit:
 	@bash scripts/unit.sh release
-check: build
+check:
+	@bash scripts/setup.sh test
+	@bash scripts/check/format.sh
 	@python3 scripts/check/layering.py
+	@bash scripts/build.sh release
 	@bash scripts/unit.sh release
+format:
+	@bash scripts/check/format.sh --fix
+tidy: build
+	@bash scripts/setup/packages.sh dev
+	@run-clang-tidy-19 -quiet -p build/release "$(CURDIR)/src/.*\.cc"
 test-asan: setup
 	@bash scripts/build.sh asan
 	@bash scripts/unit.sh asan
@@ -43,7 +58,7 @@ fuzz: setup
 	@bash scripts/build.sh fuzz
 	@bash scripts/fuzz.sh
 bench:
-	@bash scripts/setup.sh test
+	@bash scripts/setup.sh bench
 	@bash scripts/build.sh release
 	@bash bench/run.sh
 clean:

@@ -16,7 +16,7 @@ models=$what
 [ "$what" != bench ] || models="test"
 # A model of one's own needs no other one fetched.
 [ -z "${MODEL:-}" ] || models="test"
-step() { local name=$1; shift; bash "$steps/$name.sh" "$@" 9>&-; }
+step() { local name=$1; shift; bash "$steps/$name.sh" "$@" 9>&- || exit; }
 step packages
 step llama
 step models "$models"

