@@ -80,5 +80,14 @@ TEST(Corpus, PdfHeadingsAndPages) {
   EXPECT_EQ(document->blocks.back().page, 2u);
 }
 
+TEST(Corpus, PdfTablesNameTheirColumns) {
+  prepare_pdf();
+  auto document = read(corpus() / "calder-rowe/hartnell-v-merrow-case-memo.pdf");
+  ASSERT_TRUE(document);
+  EXPECT_NE(all_text(*document).find("Claimant: Peter Vasko, 54; Took Veltrane: 9 September 2022 to 30 January 2023; "
+                                     "Injury: Liver failure, transplant in March 2023; Pleaded value: \u00A31,060,000\n"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace bulkhead::extract
