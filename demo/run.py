@@ -26,13 +26,19 @@ def stop_previous():
     state = FOLDER / "demo.json"
     if not state.exists():
         return
-    for name, pid in json.loads(state.read_text()).get("processes", {}).items():
+    def alive(pid):
         try:
-            if b"bulkhead" in Path(f"/proc/{pid}/cmdline").read_bytes() and name != "engine":
-                os.kill(pid, signal.SIGTERM)
-        except (OSError, ProcessLookupError):
-            pass
-    time.sleep(1)
+            return b"bulkhead" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+
+    pids = [pid for name, pid in json.loads(state.read_text()).get("processes", {}).items() if name != "engine"]
+    for sign, seconds in ((signal.SIGTERM, 40), (signal.SIGKILL, 5)):
+        for pid in filter(alive, pids):
+            os.kill(pid, sign)
+        deadline = time.monotonic() + seconds
+        while any(map(alive, pids)) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def load_tenants(stack, talk):

@@ -12,7 +12,9 @@ QUESTIONS = json.loads((ROOT / "tests/retrieval/questions.json").read_text())
 K = 6  # [retrieval] results_max as shipped
 THRESHOLD = float(re.search(r"double threshold = ([0-9.]+)", (ROOT / "src/gateway/config.h").read_text())[1])
 ANSWERABLE = ("lexical", "paraphrase", "table", "multi")
-FLOORS = {"hit": 0.90, "mrr": 0.75, "answered": 0.90, "off_topic_refused": 0.85}
+# Measured: 0.99, 0.88, 0.95, 0.98; off-topic 1.00 refused, near misses 0.75 answered.
+FLOORS = {"hit": 0.95, "passage": 0.83, "mrr": 0.90, "answered": 0.94, "off_topic_refused": 0.95}
+NEAR_MISS_ANSWERED_MAX = 0.85
 
 
 def plain(text):
@@ -96,8 +98,8 @@ def table(results, request):
 
 
 def test_the_document_is_found(table):
-    assert table["all answerable"]["hit"] >= FLOORS["hit"]
-    assert table["all answerable"]["mrr"] >= FLOORS["mrr"]
+    for name in ("hit", "passage", "mrr"):
+        assert table["all answerable"][name] >= FLOORS[name], name
 
 
 def test_answerable_questions_pass_the_threshold(table):
@@ -106,6 +108,11 @@ def test_answerable_questions_pass_the_threshold(table):
 
 def test_off_topic_questions_stay_below_the_threshold(table):
     assert 1 - table["off_topic"]["answered"] >= FLOORS["off_topic_refused"]
+
+
+def test_near_misses_are_not_always_answered(table):
+    """The tenant's own subject, but not in its documents: a threshold can tell some of these, not all."""
+    assert table["near_miss"]["answered"] <= NEAR_MISS_ANSWERED_MAX
 
 
 def test_foreign_questions_never_bring_a_foreign_passage(results, tenants):
