@@ -10,6 +10,8 @@ say() { printf '  %s\n' "$*"; }
 die() { printf '\nstopped: %s\n' "$*" >&2; exit 1; }
 # What no die() foresaw still says where it happened.
 trap 'printf "\nstopped at line %s of %s\n" "$LINENO" "$(short "$0")" >&2' ERR
+# Ctrl-C ends the step at once, rather than as a download that failed; EXIT traps still tidy up.
+trap 'exit 130' INT TERM
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; return; fi
   command -v sudo >/dev/null || die "this step needs root: run \`$*\` as root, or install sudo"
