@@ -24,7 +24,8 @@ std::string lower(std::string_view text) {
 }
 
 bool ends_with_any(const std::string& name, std::initializer_list<std::string_view> endings) {
-  return std::any_of(endings.begin(), endings.end(), [&name](std::string_view e) { return name.ends_with(e); });
+  return std::any_of(endings.begin(), endings.end(),
+                     [&name](std::string_view e) { return name.ends_with(e); });
 }
 
 bool looks_like_html(std::string_view bytes) {
@@ -50,7 +51,8 @@ Result<Document> refuse_compound_file(std::string_view bytes) {
   if (bytes.find(stream) != std::string_view::npos) {
     return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
   }
-  return Error(ExtractionError::Unsupported, "Files of old Office versions are not read. Save it as DOCX or PDF.");
+  return Error(ExtractionError::Unsupported,
+               "Files of old Office versions are not read. Save it as DOCX or PDF.");
 }
 
 Result<Document> extract_by_content(const std::string& name, std::string_view bytes, const Limits& limits) {

@@ -44,21 +44,30 @@ bool is_invisible(std::string_view character) {
 
 base::ErrorName error_name(ExtractionError code) {
   switch (code) {
-    case ExtractionError::Unsupported: return {"extract", "unsupported_file"};
-    case ExtractionError::Invalid: return {"extract", "invalid_file"};
-    case ExtractionError::Encrypted: return {"extract", "encrypted_file"};
-    case ExtractionError::TooLarge: return {"extract", "too_large"};
+    case ExtractionError::Unsupported:
+      return {"extract", "unsupported_file"};
+    case ExtractionError::Invalid:
+      return {"extract", "invalid_file"};
+    case ExtractionError::Encrypted:
+      return {"extract", "encrypted_file"};
+    case ExtractionError::TooLarge:
+      return {"extract", "too_large"};
   }
   return {"extract", "unknown"};
 }
 
 std::string_view block_kind_name(BlockKind kind) {
   switch (kind) {
-    case BlockKind::Heading: return "heading";
-    case BlockKind::Paragraph: return "paragraph";
-    case BlockKind::ListItem: return "list_item";
-    case BlockKind::TableRow: return "table_row";
-    case BlockKind::Code: return "code";
+    case BlockKind::Heading:
+      return "heading";
+    case BlockKind::Paragraph:
+      return "paragraph";
+    case BlockKind::ListItem:
+      return "list_item";
+    case BlockKind::TableRow:
+      return "table_row";
+    case BlockKind::Code:
+      return "code";
   }
   return "paragraph";
 }
@@ -104,7 +113,8 @@ std::string clean_text(std::string_view text, bool keep_lines) {
     if (character == "\n" && keep_lines) {
       line = !out.empty();
     } else if (first <= 0x20 || first == 0x7F || character == "\u00A0") {
-      bool is_space = first == ' ' || first == '\t' || first == '\n' || first == '\r' || first == '\f' || first >= 0x80;
+      bool is_space =
+          first == ' ' || first == '\t' || first == '\n' || first == '\r' || first == '\f' || first >= 0x80;
       space = space || is_space;
     } else if (character.size() == 2 && first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0) {
       continue;  // C1 controls

@@ -38,7 +38,9 @@ struct Limits {
 // the limits.
 class DocumentBuilder {
  public:
-  DocumentBuilder(std::string type, const Limits& limits) : limits_(limits) { document_.type = std::move(type); }
+  DocumentBuilder(std::string type, const Limits& limits) : limits_(limits) {
+    document_.type = std::move(type);
+  }
   void add(BlockKind kind, std::string_view text, int level = 0, std::uint32_t page = 0);
   void set_title(std::string_view text);
   bool full() const { return full_; }

@@ -46,7 +46,8 @@ Result<Archive> open_archive(std::string_view bytes) {
 
 Result<std::string> read_part(zip_t* archive, const char* name) {
   zip_stat_t info;
-  if (zip_stat(archive, name, 0, &info) != 0) return invalid(std::string("The document has no part ") + name + ".");
+  if (zip_stat(archive, name, 0, &info) != 0)
+    return invalid(std::string("The document has no part ") + name + ".");
   if (info.encryption_method != ZIP_EM_NONE) {
     return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
   }
@@ -67,7 +68,8 @@ Result<std::string> read_part(zip_t* archive, const char* name) {
 }
 
 bool load(pugi::xml_document& xml, const std::string& text) {
-  return static_cast<bool>(xml.load_buffer(text.data(), text.size(), pugi::parse_default & ~pugi::parse_doctype));
+  return static_cast<bool>(
+      xml.load_buffer(text.data(), text.size(), pugi::parse_default & ~pugi::parse_doctype));
 }
 
 // Style id → heading level, from styles.xml: "heading 2", or an outline level.
@@ -100,10 +102,14 @@ class Reader {
     if (depth > kDepthMax) return;
     for (pugi::xml_node node : body.children()) {
       std::string_view name = node.name();
-      if (name == "w:p") read_paragraph(node);
-      else if (name == "w:tbl") read_table(node, depth + 1);
-      else if (name == "w:sdt") read_body(node.child("w:sdtContent"), depth + 1);
-      else if (name == "w:ins") read_body(node, depth + 1);
+      if (name == "w:p")
+        read_paragraph(node);
+      else if (name == "w:tbl")
+        read_table(node, depth + 1);
+      else if (name == "w:sdt")
+        read_body(node.child("w:sdtContent"), depth + 1);
+      else if (name == "w:ins")
+        read_body(node, depth + 1);
     }
   }
 
@@ -129,12 +135,18 @@ class Reader {
     if (depth > kDepthMax) return;
     for (pugi::xml_node child : node.children()) {
       std::string_view name = child.name();
-      if (name == "w:t") out += child.text().get();
-      else if (name == "w:tab" || name == "w:br" || name == "w:cr") out += ' ';
-      else if (name == "w:noBreakHyphen") out += '-';
+      if (name == "w:t")
+        out += child.text().get();
+      else if (name == "w:tab" || name == "w:br" || name == "w:cr")
+        out += ' ';
+      else if (name == "w:noBreakHyphen")
+        out += '-';
       else if (name == "w:del" || name == "w:moveFrom" || name == "w:delText" || name == "w:instrText" ||
-               name == "mc:Fallback" || name == "w:pPr" || name == "w:rPr" || (name == "w:r" && is_hidden(child))) continue;
-      else collect(child, out, depth + 1);
+               name == "mc:Fallback" || name == "w:pPr" || name == "w:rPr" ||
+               (name == "w:r" && is_hidden(child)))
+        continue;
+      else
+        collect(child, out, depth + 1);
     }
   }
 

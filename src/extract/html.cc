@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory_resource>
+#include <unordered_map>
 
 #include "extract/document.h"
 
@@ -20,20 +21,20 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kNodesMax = 2'000'000;
-constexpr std::size_t kDepthMax = 5'000;
+constexpr std::size_t kDepthMax = 2'000;
 
 constexpr std::array kSkipped = {GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,  GUMBO_TAG_NAV,      GUMBO_TAG_HEADER,
                                  GUMBO_TAG_FOOTER, GUMBO_TAG_ASIDE,  GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE,
                                  GUMBO_TAG_IFRAME, GUMBO_TAG_OBJECT, GUMBO_TAG_SVG,      GUMBO_TAG_DATALIST,
                                  GUMBO_TAG_BUTTON, GUMBO_TAG_SELECT, GUMBO_TAG_TEXTAREA, GUMBO_TAG_HEAD};
 
-constexpr std::array kBlocks = {GUMBO_TAG_P,       GUMBO_TAG_DIV,     GUMBO_TAG_SECTION, GUMBO_TAG_ARTICLE,
-                                GUMBO_TAG_LI,      GUMBO_TAG_UL,      GUMBO_TAG_OL,      GUMBO_TAG_TABLE,
-                                GUMBO_TAG_TR,      GUMBO_TAG_H1,      GUMBO_TAG_H2,      GUMBO_TAG_H3,
-                                GUMBO_TAG_H4,      GUMBO_TAG_H5,      GUMBO_TAG_H6,      GUMBO_TAG_BLOCKQUOTE,
-                                GUMBO_TAG_PRE,     GUMBO_TAG_DL,      GUMBO_TAG_DT,      GUMBO_TAG_DD,
-                                GUMBO_TAG_MAIN,    GUMBO_TAG_BODY,    GUMBO_TAG_FIGURE,  GUMBO_TAG_FIGCAPTION,
-                                GUMBO_TAG_CAPTION, GUMBO_TAG_HR,      GUMBO_TAG_DETAILS, GUMBO_TAG_SUMMARY};
+constexpr std::array kBlocks = {GUMBO_TAG_P,       GUMBO_TAG_DIV,  GUMBO_TAG_SECTION, GUMBO_TAG_ARTICLE,
+                                GUMBO_TAG_LI,      GUMBO_TAG_UL,   GUMBO_TAG_OL,      GUMBO_TAG_TABLE,
+                                GUMBO_TAG_TR,      GUMBO_TAG_H1,   GUMBO_TAG_H2,      GUMBO_TAG_H3,
+                                GUMBO_TAG_H4,      GUMBO_TAG_H5,   GUMBO_TAG_H6,      GUMBO_TAG_BLOCKQUOTE,
+                                GUMBO_TAG_PRE,     GUMBO_TAG_DL,   GUMBO_TAG_DT,      GUMBO_TAG_DD,
+                                GUMBO_TAG_MAIN,    GUMBO_TAG_BODY, GUMBO_TAG_FIGURE,  GUMBO_TAG_FIGCAPTION,
+                                GUMBO_TAG_CAPTION, GUMBO_TAG_HR,   GUMBO_TAG_DETAILS, GUMBO_TAG_SUMMARY};
 
 template <std::size_t N>
 bool among(const std::array<GumboTag, N>& tags, GumboTag tag) {
@@ -42,8 +43,8 @@ bool among(const std::array<GumboTag, N>& tags, GumboTag tag) {
 
 // Inline styles, lower case and without spaces, of what a reader can't see. The values that continue
 // ("opacity:0.5") are told apart by the semicolon.
-constexpr std::array<std::string_view, 6> kHidingStyles = {"display:none",  "visibility:hidden", "font-size:0;",
-                                                           "font-size:0px", "opacity:0;",        "opacity:0.0;"};
+constexpr std::array<std::string_view, 6> kHidingStyles = {
+    "display:none", "visibility:hidden", "font-size:0;", "font-size:0px", "opacity:0;", "opacity:0.0;"};
 
 bool is_hidden(const GumboElement& element) {
   if (gumbo_get_attribute(&element.attributes, "hidden")) return true;
@@ -58,7 +59,8 @@ bool is_hidden(const GumboElement& element) {
   if (!style) return false;
   std::string text;
   for (const char* c = style->value; *c != '\0'; ++c) {
-    if (static_cast<unsigned char>(*c) > ' ') text += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c + 32) : *c;
+    if (static_cast<unsigned char>(*c) > ' ')
+      text += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c + 32) : *c;
   }
   text += ';';
   return std::any_of(kHidingStyles.begin(), kHidingStyles.end(),
@@ -80,13 +82,20 @@ class Arena {
 
 int heading_level(GumboTag tag) {
   switch (static_cast<int>(tag)) {
-    case GUMBO_TAG_H1: return 1;
-    case GUMBO_TAG_H2: return 2;
-    case GUMBO_TAG_H3: return 3;
-    case GUMBO_TAG_H4: return 4;
-    case GUMBO_TAG_H5: return 5;
-    case GUMBO_TAG_H6: return 6;
-    default: return 0;
+    case GUMBO_TAG_H1:
+      return 1;
+    case GUMBO_TAG_H2:
+      return 2;
+    case GUMBO_TAG_H3:
+      return 3;
+    case GUMBO_TAG_H4:
+      return 4;
+    case GUMBO_TAG_H5:
+      return 5;
+    case GUMBO_TAG_H6:
+      return 6;
+    default:
+      return 0;
   }
 }
 
@@ -128,7 +137,8 @@ class Walker {
 
   void flush(BlockKind kind, int level = 0) {
     // A run of nothing but links is navigation, whatever element it stands in.
-    bool furniture = kind == BlockKind::Paragraph && links_ > 0 && words_outside_links_ == 0 && (links_ > 1 || to_anchor_);
+    bool furniture =
+        kind == BlockKind::Paragraph && links_ > 0 && words_outside_links_ == 0 && (links_ > 1 || to_anchor_);
     if (!furniture) builder_.add(kind, text_, level);
     text_.clear();
     links_ = words_outside_links_ = 0;
@@ -137,7 +147,8 @@ class Walker {
 
   void add_text(const char* text) {
     text_ += text;
-    if (in_link_ == 0 && std::any_of(text, text + std::strlen(text), [](unsigned char c) { return c > 0x7F || std::isalnum(c); })) {
+    if (in_link_ == 0 && std::any_of(text, text + std::strlen(text),
+                                     [](unsigned char c) { return c > 0x7F || std::isalnum(c); })) {
       ++words_outside_links_;
     }
   }
@@ -153,12 +164,20 @@ class Walker {
   bool enter(const GumboNode* node) {
     switch (node->type) {
       case GUMBO_NODE_TEXT:
-      case GUMBO_NODE_CDATA: add_text(node->v.text.text); return false;
-      case GUMBO_NODE_WHITESPACE: text_ += ' '; return false;
-      case GUMBO_NODE_COMMENT: return false;
-      case GUMBO_NODE_DOCUMENT: return true;
-      case GUMBO_NODE_TEMPLATE: return false;
-      case GUMBO_NODE_ELEMENT: break;
+      case GUMBO_NODE_CDATA:
+        add_text(node->v.text.text);
+        return false;
+      case GUMBO_NODE_WHITESPACE:
+        text_ += ' ';
+        return false;
+      case GUMBO_NODE_COMMENT:
+        return false;
+      case GUMBO_NODE_DOCUMENT:
+        return true;
+      case GUMBO_NODE_TEMPLATE:
+        return false;
+      case GUMBO_NODE_ELEMENT:
+        break;
     }
     const GumboElement& element = node->v.element;
     if (element.tag == GUMBO_TAG_HEAD) {
@@ -232,34 +251,60 @@ class Walker {
 
 // Elements that HTML lets stand open or that hold nothing: an opening tag of theirs says nothing of depth.
 constexpr std::array<std::string_view, 30> kNotNesting = {
-    "p",    "li",   "td",  "th",   "tr",    "dt",   "dd",   "br",     "hr",    "img",   "input", "meta", "link",  "col",   "option",
-    "area", "base", "wbr", "embed", "source", "track", "param", "thead", "tbody", "tfoot", "colgroup", "optgroup", "html", "head", "body"};
+    "p",     "li",    "td",    "th",    "tr",    "dt",       "dd",       "br",   "hr",    "img",
+    "meta",  "link",  "col",   "wbr",   "input", "option",   "area",     "base", "embed", "source",
+    "track", "param", "thead", "tbody", "tfoot", "colgroup", "optgroup", "html", "head",  "body"};
 
-// How many elements stand open at most, roughly. Gumbo's time grows with the square of the depth, so
-// that a small page could hold a processor until its limit.
-std::size_t depth_of(std::string_view content) {
-  std::size_t depth = 0, deepest = 0;
-  for (std::size_t at = content.find('<'); at != std::string_view::npos; at = content.find('<', at + 1)) {
-    bool closing = content.substr(at + 1).starts_with('/');
-    std::size_t name_at = at + (closing ? 2 : 1), end = name_at;
-    std::string name;
-    for (; end < content.size() && std::isalnum(static_cast<unsigned char>(content[end])); ++end) {
-      if (name.size() < 10) name += static_cast<char>(std::tolower(static_cast<unsigned char>(content[end])));
-    }
-    if (name.empty() || std::find(kNotNesting.begin(), kNotNesting.end(), name) != kNotNesting.end()) continue;
-    if (!closing) {
-      deepest = std::max(deepest, ++depth);
-    } else if (depth > 0) {
-      --depth;
+// How many elements stand open at most, estimated from the tags. Gumbo's time grows with the square of
+// the depth, so that a small page could hold a processor until its limit.
+class DepthEstimate {
+ public:
+  explicit DepthEstimate(std::string_view content) {
+    for (std::size_t at = content.find('<'); at != std::string_view::npos; at = content.find('<', at + 1)) {
+      bool closing = content.substr(at + 1).starts_with('/');
+      std::string name = name_at(content.substr(at + (closing ? 2 : 1)));
+      if (name.empty()) continue;
+      if (closing) {
+        close(name);
+      } else if (open_["svg"] + open_["math"] > 0 ||
+                 std::find(kNotNesting.begin(), kNotNesting.end(), name) == kNotNesting.end()) {
+        // In drawings and formulas every element nests.
+        ++open_[name];
+        deepest_ = std::max(deepest_, ++depth_);
+      }
     }
   }
-  return deepest;
-}
+  std::size_t deepest() const { return deepest_; }
+
+ private:
+  // Long enough to tell HTML's own elements apart.
+  static constexpr std::size_t kNameBytesMax = 12;
+
+  static std::string name_at(std::string_view text) {
+    std::string name;
+    for (std::size_t i = 0; i < std::min(text.size(), kNameBytesMax); ++i) {
+      auto c = static_cast<unsigned char>(text[i]);
+      if (!std::isalnum(c)) break;
+      name += static_cast<char>(std::tolower(c));
+    }
+    return name;
+  }
+
+  void close(const std::string& name) {
+    auto found = open_.find(name);
+    if (found == open_.end() || found->second == 0) return;
+    --found->second;
+    --depth_;
+  }
+
+  std::unordered_map<std::string, std::size_t> open_;
+  std::size_t depth_ = 0, deepest_ = 0;
+};
 
 }  // namespace
 
 Result<Document> extract_html(std::string_view content, const Limits& limits) {
-  if (depth_of(content) > kDepthMax) {
+  if (DepthEstimate(content).deepest() > kDepthMax) {
     return Error(ExtractionError::Invalid, "The page's elements are nested too deeply.");
   }
   std::string copy(content);  // gumbo wants a terminated buffer that outlives the tree

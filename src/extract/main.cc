@@ -71,7 +71,8 @@ int run() {
   auto header = json::Document::parse(read_header_line());
   auto bytes = header ? header->root()["bytes"].as_int() : std::nullopt;
   auto memory = header ? header->root()["memory_bytes_max"].as_int() : std::nullopt;
-  if (!bytes || *bytes < 0 || static_cast<std::size_t>(*bytes) > kContentBytesMax || !memory || *memory <= 0) {
+  if (!bytes || *bytes < 0 || static_cast<std::size_t>(*bytes) > kContentBytesMax || !memory ||
+      *memory <= 0) {
     std::fputs("bulkhead-extract is started by `bulkhead serve`; there is nothing to run by hand.\n", stderr);
     return 2;
   }

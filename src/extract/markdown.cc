@@ -18,12 +18,12 @@ namespace {
 
 // Entities by name that occur in prose; others stay as they are written.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kEntities = {{
-    {"&amp;", "&"},          {"&lt;", "<"},           {"&gt;", ">"},           {"&quot;", "\""},
-    {"&apos;", "'"},         {"&nbsp;", " "},         {"&copy;", "\u00A9"},    {"&reg;", "\u00AE"},
-    {"&trade;", "\u2122"},   {"&ndash;", "\u2013"},   {"&mdash;", "\u2014"},   {"&hellip;", "\u2026"},
-    {"&lsquo;", "\u2018"},   {"&rsquo;", "\u2019"},   {"&ldquo;", "\u201C"},   {"&rdquo;", "\u201D"},
-    {"&bull;", "\u2022"},    {"&middot;", "\u00B7"},  {"&deg;", "\u00B0"},     {"&plusmn;", "\u00B1"},
-    {"&times;", "\u00D7"},   {"&euro;", "\u20AC"},    {"&pound;", "\u00A3"},   {"&micro;", "\u00B5"},
+    {"&amp;", "&"},        {"&lt;", "<"},          {"&gt;", ">"},         {"&quot;", "\""},
+    {"&apos;", "'"},       {"&nbsp;", " "},        {"&copy;", "\u00A9"},  {"&reg;", "\u00AE"},
+    {"&trade;", "\u2122"}, {"&ndash;", "\u2013"},  {"&mdash;", "\u2014"}, {"&hellip;", "\u2026"},
+    {"&lsquo;", "\u2018"}, {"&rsquo;", "\u2019"},  {"&ldquo;", "\u201C"}, {"&rdquo;", "\u201D"},
+    {"&bull;", "\u2022"},  {"&middot;", "\u00B7"}, {"&deg;", "\u00B0"},   {"&plusmn;", "\u00B1"},
+    {"&times;", "\u00D7"}, {"&euro;", "\u20AC"},   {"&pound;", "\u00A3"}, {"&micro;", "\u00B5"},
 }};
 
 std::string entity_text(std::string_view entity) {
@@ -79,28 +79,43 @@ int enter_block(MD_BLOCKTYPE type, void*, void* self) {
 int leave_block(MD_BLOCKTYPE type, void* detail, void* self) {
   auto* reader = static_cast<Reader*>(self);
   switch (type) {
-    case MD_BLOCK_H: reader->flush(BlockKind::Heading, static_cast<int>(static_cast<MD_BLOCK_H_DETAIL*>(detail)->level)); break;
-    case MD_BLOCK_P: reader->flush(reader->items_open > 0 ? BlockKind::ListItem : BlockKind::Paragraph); break;
+    case MD_BLOCK_H:
+      reader->flush(BlockKind::Heading, static_cast<int>(static_cast<MD_BLOCK_H_DETAIL*>(detail)->level));
+      break;
+    case MD_BLOCK_P:
+      reader->flush(reader->items_open > 0 ? BlockKind::ListItem : BlockKind::Paragraph);
+      break;
     case MD_BLOCK_LI:
       reader->flush(BlockKind::ListItem);
       --reader->items_open;
       break;
-    case MD_BLOCK_CODE: reader->flush(BlockKind::Code); break;
+    case MD_BLOCK_CODE:
+      reader->flush(BlockKind::Code);
+      break;
     case MD_BLOCK_TH:
     case MD_BLOCK_TD:
       reader->cells.push_back(clean_text(reader->text, false));
       reader->text.clear();
       break;
-    case MD_BLOCK_TR: reader->end_row(); break;
-    case MD_BLOCK_THEAD: reader->in_head = false; break;
-    case MD_BLOCK_TABLE: reader->header.clear(); break;
-    case MD_BLOCK_HTML: reader->text.clear(); break;
+    case MD_BLOCK_TR:
+      reader->end_row();
+      break;
+    case MD_BLOCK_THEAD:
+      reader->in_head = false;
+      break;
+    case MD_BLOCK_TABLE:
+      reader->header.clear();
+      break;
+    case MD_BLOCK_HTML:
+      reader->text.clear();
+      break;
     case MD_BLOCK_DOC:
     case MD_BLOCK_QUOTE:
     case MD_BLOCK_UL:
     case MD_BLOCK_OL:
     case MD_BLOCK_HR:
-    case MD_BLOCK_TBODY: break;
+    case MD_BLOCK_TBODY:
+      break;
   }
   return reader->builder.full() ? 1 : 0;
 }

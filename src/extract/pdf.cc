@@ -33,15 +33,28 @@ std::vector<PdfWord> words_of(poppler::page& page) {
     poppler::rectf area = box.bbox();
     bool known = box.has_font_info();
     words.push_back({utf8(box.text()), area.left(), area.right(), area.top(), area.height(),
-                     known ? box.get_font_size() : area.height(), known ? box.get_font_name() : std::string()});
+                     known ? box.get_font_size() : area.height(),
+                     known ? box.get_font_name() : std::string()});
   }
   return words;
 }
 
-constexpr const char* kBaseFonts[] = {
-    "Helvetica", "Helvetica-Bold", "Helvetica-Oblique", "Helvetica-BoldOblique", "Times-Roman",
-    "Times-Bold", "Times-Italic", "Times-BoldItalic", "Courier", "Courier-Bold", "Courier-Oblique",
-    "Courier-BoldOblique", "Symbol", "ZapfDingbats", "Arial", "TimesNewRoman"};
+constexpr const char* kBaseFonts[] = {"Helvetica",
+                                      "Helvetica-Bold",
+                                      "Helvetica-Oblique",
+                                      "Helvetica-BoldOblique",
+                                      "Times-Roman",
+                                      "Times-Bold",
+                                      "Times-Italic",
+                                      "Times-BoldItalic",
+                                      "Courier",
+                                      "Courier-Bold",
+                                      "Courier-Oblique",
+                                      "Courier-BoldOblique",
+                                      "Symbol",
+                                      "ZapfDingbats",
+                                      "Arial",
+                                      "TimesNewRoman"};
 
 // A correct PDF (ISO 32000-1, 7.5) of one page with a word in each base font.
 std::string warm_up_document() {
@@ -51,12 +64,14 @@ std::string warm_up_document() {
     std::string id = "F" + std::to_string(objects.size());
     fonts += "/" + id + " " + std::to_string(objects.size() + 1) + " 0 R ";
     words += "/" + id + " 12 Tf (word) Tj T* ";
-    objects.push_back(std::string("<</Type/Font/Subtype/Type1/BaseFont/") + name + "/Encoding/WinAnsiEncoding>>");
+    objects.push_back(std::string("<</Type/Font/Subtype/Type1/BaseFont/") + name +
+                      "/Encoding/WinAnsiEncoding>>");
   }
   words += "ET";
   objects[0] = "<</Type/Catalog/Pages 2 0 R>>";
   objects[1] = "<</Type/Pages/Kids[3 0 R]/Count 1>>";
-  objects[2] = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<<" + fonts + ">>>>>>";
+  objects[2] =
+      "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<<" + fonts + ">>>>>>";
   objects[3] = "<</Length " + std::to_string(words.size()) + ">>stream\n" + words + "\nendstream";
   std::string out = "%PDF-1.4\n";
   std::string table = "xref\n0 " + std::to_string(objects.size() + 1) + "\n0000000000 65535 f \n";
@@ -93,7 +108,8 @@ Result<Document> extract_pdf(std::string_view bytes, const Limits& limits) {
     return Error(ExtractionError::Encrypted, "The PDF is protected by a password. Remove it first.");
   }
   int pages = document->pages();
-  if (pages > kPagesMax) return Error(ExtractionError::TooLarge, "The PDF has more pages than are taken. Split it.");
+  if (pages > kPagesMax)
+    return Error(ExtractionError::TooLarge, "The PDF has more pages than are taken. Split it.");
   std::vector<PdfRow> rows;
   std::size_t text_bytes = 0;
   for (int i = 0; i < pages && text_bytes <= limits.text_bytes_max; ++i) {
@@ -105,7 +121,8 @@ Result<Document> extract_pdf(std::string_view bytes, const Limits& limits) {
     }
   }
   if (rows.empty()) {
-    return Error(ExtractionError::Invalid, "The PDF holds no text (scanned pages?). Run text recognition first.");
+    return Error(ExtractionError::Invalid,
+                 "The PDF holds no text (scanned pages?). Run text recognition first.");
   }
   drop_furniture(rows);
   DocumentBuilder builder("pdf", limits);

@@ -10,11 +10,11 @@ namespace bulkhead::extract {
 
 namespace {
 
-constexpr double kHeadingSizes = 1.08;       // of the body's size
+constexpr double kHeadingSizes = 1.08;  // of the body's size
 constexpr std::size_t kHeadingBytesMax = 160;
-constexpr double kParagraphGap = 1.9;        // in font sizes, from line to line
-constexpr double kWrappedLine = 1.6;         // closer lines belong together, in line heights
-constexpr double kTableRowGap = 3.5;         // a wider gap ends a table, in line heights
+constexpr double kParagraphGap = 1.9;  // in font sizes, from line to line
+constexpr double kWrappedLine = 1.6;   // closer lines belong together, in line heights
+constexpr double kTableRowGap = 3.5;   // a wider gap ends a table, in line heights
 constexpr double kSizeMax = 2'000;
 constexpr double kAlignedPoints = 2.5;
 
@@ -26,12 +26,14 @@ double body_size(const std::vector<PdfRow>& rows) {
       bytes[static_cast<int>(std::clamp(run.size, 0.0, kSizeMax) * 2)] += run.text.size();
     }
   }
-  auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  auto most = std::max_element(bytes.begin(), bytes.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == bytes.end() ? 0 : most->first / 2.0;
 }
 
 bool is_bullet(std::string_view text) {
-  return text == "\u2022" || text == "\u2023" || text == "\u25AA" || text == "\u25CF" || text == "\u2013" || text == "-" || text == "*";
+  return text == "\u2022" || text == "\u2023" || text == "\u25AA" || text == "\u25CF" || text == "\u2013" ||
+         text == "-" || text == "*";
 }
 
 // "3.", "12)" or "b)".
@@ -72,7 +74,8 @@ class Table {
     }
     if (gap < 0 || gap > kTableRowGap) return false;
     bool tight = gap < kWrappedLine;
-    bool in_columns = std::all_of(row.runs.begin(), row.runs.end(), [this](const PdfRun& run) { return aligned(run); });
+    bool in_columns =
+        std::all_of(row.runs.begin(), row.runs.end(), [this](const PdfRun& run) { return aligned(run); });
     if (row.runs.size() == 1 && !(tight && in_columns)) return false;
     bool fewer = row.runs.size() < first_line_cells_ || column_of(row.runs[0]) > 0;
     if (tight && fewer) {
@@ -144,7 +147,8 @@ class Table {
   // The first row is in one font throughout, and the next row's last cell in another.
   bool is_header() const {
     const std::vector<std::string>& fonts = rows_[0].fonts;
-    bool uniform = !fonts[0].empty() && std::all_of(fonts.begin(), fonts.end(), [&](const std::string& f) { return f == fonts[0]; });
+    bool uniform = !fonts[0].empty() && std::all_of(fonts.begin(), fonts.end(),
+                                                    [&](const std::string& f) { return f == fonts[0]; });
     return uniform && rows_[1].fonts.back() != fonts[0];
   }
 
@@ -203,10 +207,12 @@ class Composer {
   void add_line(const PdfRow& row, bool heading, Mark mark) {
     bool same_page = row.page == page_;
     double step = row.top() - last_top_, size = row.size();
-    bool same_heading = heading && was_heading_ && same_page && std::abs(size - last_size_) < 0.1 && step < size * 1.6;
+    bool same_heading =
+        heading && was_heading_ && same_page && std::abs(size - last_size_) < 0.1 && step < size * 1.6;
     bool apart = same_page && (step > size * kParagraphGap || step < 0);
     bool item = !heading && (mark == Mark::Bullet || (mark == Mark::Number && (apart || starts_item())));
-    if ((heading && !same_heading) || (was_heading_ && !heading) || item || apart || size < last_size_ * 0.85) flush();
+    if ((heading && !same_heading) || (was_heading_ && !heading) || item || apart || size < last_size_ * 0.85)
+      flush();
     if (text_.empty()) first_page_ = row.page;
     is_item_ = is_item_ || item;
     level_ = !heading ? 0 : size > body_ * 1.6 ? 1 : size > body_ * 1.25 ? 2 : 3;
@@ -220,13 +226,15 @@ class Composer {
 
   // A number at the start of a line begins an item unless it is in the midst of a sentence.
   bool starts_item() const {
-    return text_.empty() || was_heading_ || std::string_view(".?!:;").find(text_.back()) != std::string_view::npos;
+    return text_.empty() || was_heading_ ||
+           std::string_view(".?!:;").find(text_.back()) != std::string_view::npos;
   }
 
   // A word broken at the line's end is put together again.
   void append(const std::string& text) {
-    bool broken = text_.size() > 2 && text_.back() == '-' && std::isalpha(static_cast<unsigned char>(text_[text_.size() - 2])) &&
-                  !text.empty() && std::islower(static_cast<unsigned char>(text[0]));
+    bool broken = text_.size() > 2 && text_.back() == '-' &&
+                  std::isalpha(static_cast<unsigned char>(text_[text_.size() - 2])) && !text.empty() &&
+                  std::islower(static_cast<unsigned char>(text[0]));
     if (broken) {
       text_.pop_back();
     } else if (!text_.empty()) {

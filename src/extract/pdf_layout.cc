@@ -9,9 +9,9 @@ namespace bulkhead::extract {
 
 namespace {
 
-constexpr double kGapSizes = 0.9;            // a gap this wide, in font sizes, parts two cells
+constexpr double kGapSizes = 0.9;  // a gap this wide, in font sizes, parts two cells
 constexpr double kSameLineHeights = 0.4;
-constexpr std::size_t kNearRuns = 12;        // how far apart in reading order runs of one row may be
+constexpr std::size_t kNearRuns = 12;  // how far apart in reading order runs of one row may be
 
 std::vector<PdfRun> runs_of(const std::vector<PdfWord>& words) {
   std::vector<PdfRun> runs;
@@ -36,7 +36,9 @@ std::vector<PdfRun> runs_of(const std::vector<PdfWord>& words) {
   return runs;
 }
 
-bool overlaps(double left_a, double right_a, double left_b, double right_b) { return left_a < right_b && left_b < right_a; }
+bool overlaps(double left_a, double right_a, double left_b, double right_b) {
+  return left_a < right_b && left_b < right_a;
+}
 
 // A row that reading order puts below rows it stands above (a list's bullets come before its texts)
 // moves up, but never past another column of the page.
@@ -84,7 +86,8 @@ std::vector<PdfRow> rows_of_page(const std::vector<PdfWord>& words, std::uint32_
       used[j] = true;
       row.runs.push_back(runs[j]);
     }
-    std::sort(row.runs.begin(), row.runs.end(), [](const PdfRun& a, const PdfRun& b) { return a.left < b.left; });
+    std::sort(row.runs.begin(), row.runs.end(),
+              [](const PdfRun& a, const PdfRun& b) { return a.left < b.left; });
     rows.push_back(std::move(row));
     settle(rows, rows.size() > kNearRuns ? rows.size() - kNearRuns : 0);
   }
@@ -94,7 +97,8 @@ std::vector<PdfRow> rows_of_page(const std::vector<PdfWord>& words, std::uint32_
 void drop_furniture(std::vector<PdfRow>& rows) {
   std::map<std::string, std::set<std::uint32_t>> seen;
   auto is_edge = [&rows](std::size_t i) {
-    return i == 0 || rows[i - 1].page != rows[i].page || i + 1 == rows.size() || rows[i + 1].page != rows[i].page;
+    return i == 0 || rows[i - 1].page != rows[i].page || i + 1 == rows.size() ||
+           rows[i + 1].page != rows[i].page;
   };
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (is_edge(i)) seen[without_digits(rows[i].text())].insert(rows[i].page);

@@ -13,15 +13,15 @@ namespace bulkhead::extract {
 struct PdfWord {
   std::string text;
   double left = 0, right = 0, top = 0, height = 0;
-  double size = 0;       // of the font
-  std::string font;      // its name, to tell a table's header from its rows
+  double size = 0;   // of the font
+  std::string font;  // its name, to tell a table's header from its rows
 };
 
 // Words without a wide gap between them: a line of text, or a line of a table's cell.
 struct PdfRun {
   std::string text;
   double left = 0, right = 0, top = 0, height = 0, size = 0;
-  std::string font;      // empty when there are several
+  std::string font;  // empty when there are several
 };
 
 // Runs on one height, from left to right.
@@ -32,7 +32,7 @@ struct PdfRow {
   double top() const { return runs.front().top; }
   double left() const { return runs.front().left; }
   double right() const { return runs.back().right; }
-  double size() const;   // the largest
+  double size() const;  // the largest
   std::string text() const;
 };
 

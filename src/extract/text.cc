@@ -105,7 +105,8 @@ std::vector<std::string> columns_of(std::string_view line) {
 
 // "3.1", which sections have and rows of tables don't.
 bool is_section_number(std::string_view cell) {
-  return cell.find('.') != std::string_view::npos && cell.find_first_not_of("0123456789.") == std::string_view::npos;
+  return cell.find('.') != std::string_view::npos &&
+         cell.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 class Reader {
@@ -117,7 +118,8 @@ class Reader {
     if (line.empty()) return end_table(), flush(0);
     if (is_rule(line)) return end_table(), flush(line[0] == '=' ? 1 : kHeadingLevel);
     std::size_t indent = raw.find_first_not_of(" \t");
-    std::vector<std::string> cells = is_list_item(line) || list_ ? std::vector<std::string>() : columns_of(line);
+    std::vector<std::string> cells =
+        is_list_item(line) || list_ ? std::vector<std::string>() : columns_of(line);
     bool is_row = cells.size() > 1 && !(cells.size() == 2 && is_section_number(cells[0]));
     if (is_row) return add_row(std::move(cells), indent);
     if (!row_.empty()) return continue_row(line, indent);
@@ -184,7 +186,10 @@ class Reader {
   void flush(int underlined) {
     bool heading = lines_ == 1 && !list_ && (underlined > 0 || looks_like_heading(paragraph_));
     if (heading) {
-      builder_.add(BlockKind::Heading, paragraph_, is_first_ ? 1 : underlined > 0 ? underlined : kHeadingLevel);
+      builder_.add(BlockKind::Heading, paragraph_,
+                   is_first_        ? 1
+                   : underlined > 0 ? underlined
+                                    : kHeadingLevel);
     } else {
       builder_.add(list_ ? BlockKind::ListItem : BlockKind::Paragraph, paragraph_);
     }

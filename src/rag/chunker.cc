@@ -77,7 +77,8 @@ class Cutter {
   }
 
   void add(Span span) {
-    if (!fits(span.text.size(), open_.text.size() > kTinyBytes ? kTargetBytes : kPieceBytesMax) && !only_headings_) {
+    if (!fits(span.text.size(), open_.text.size() > kTinyBytes ? kTargetBytes : kPieceBytesMax) &&
+        !only_headings_) {
       flush();
     }
     while (!fits(span.text.size(), kPieceBytesMax)) {

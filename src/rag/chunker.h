@@ -20,9 +20,9 @@ inline constexpr std::size_t kPieceBytesMax = 900;
 
 struct PieceOfText {
   std::string text;
-  std::string heading;       // path of headings above it: "Dosage > Adults"
+  std::string heading;  // path of headings above it: "Dosage > Adults"
   std::uint32_t page = 0;
-  std::uint32_t begin = 0;   // byte offsets into the blocks joined by "\n\n", [begin, end)
+  std::uint32_t begin = 0;  // byte offsets into the blocks joined by "\n\n", [begin, end)
   std::uint32_t end = 0;
 };
 

@@ -26,8 +26,8 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kPieceBytes = 64 << 10;
-constexpr int kPollMillis = 50;      // how soon a cancel is seen
-constexpr int kEndMillis = 1'000;    // from the end of the answer to the end of the process
+constexpr int kPollMillis = 50;    // how soon a cancel is seen
+constexpr int kEndMillis = 1'000;  // from the end of the answer to the end of the process
 
 Error unavailable(const char* what) {
   return Error(ExtractError::Unavailable, "Documents can't be read just now. Try again later.",
@@ -213,7 +213,8 @@ Result<std::string> run_extract_process(const ExtractRun& run, const base::Cance
   int status = child.finish();
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) return timed_out();
   if (WIFSIGNALED(status)) return crashed("signal " + std::to_string(WTERMSIG(status)));
-  if (WEXITSTATUS(status) != 0 && answer.empty()) return crashed("status " + std::to_string(WEXITSTATUS(status)));
+  if (WEXITSTATUS(status) != 0 && answer.empty())
+    return crashed("status " + std::to_string(WEXITSTATUS(status)));
   return std::move(answer);
 }
 

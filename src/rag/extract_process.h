@@ -18,7 +18,7 @@ namespace bulkhead::rag {
 
 struct ExtractRun {
   const std::filesystem::path& executable;
-  std::string_view header;   // one JSON line, docs/extract-protocol.md
+  std::string_view header;  // one JSON line, docs/extract-protocol.md
   std::string_view content;
   std::size_t answer_bytes_max;
   std::chrono::milliseconds time_max;

@@ -105,7 +105,10 @@ Result<ExtractedDocument> parse_answer(std::string_view answer, std::size_t text
                         : code == "encrypted_file" ? ExtractError::Encrypted
                         : code == "too_large"      ? ExtractError::TooLarge
                                                    : ExtractError::InvalidFile;
-    return Error(kind, std::string(error["message"].as_string().value_or("The file could not be read.").substr(0, kMessageBytesMax)));
+    return Error(kind, std::string(error["message"]
+                                       .as_string()
+                                       .value_or("The file could not be read.")
+                                       .substr(0, kMessageBytesMax)));
   }
   ExtractedDocument out;
   out.type = std::string(root["type"].as_string().value_or("").substr(0, kTypeBytesMax));
@@ -130,14 +133,22 @@ Result<ExtractedDocument> parse_answer(std::string_view answer, std::size_t text
 
 base::ErrorName error_name(ExtractError code) {
   switch (code) {
-    case ExtractError::UnsupportedFile: return {"extract", "unsupported_file"};
-    case ExtractError::InvalidFile: return {"extract", "invalid_file"};
-    case ExtractError::Encrypted: return {"extract", "encrypted_file"};
-    case ExtractError::TooLarge: return {"extract", "too_large"};
-    case ExtractError::Timeout: return {"extract", "timeout"};
-    case ExtractError::Crashed: return {"extract", "crashed"};
-    case ExtractError::Unavailable: return {"extract", "unavailable"};
-    case ExtractError::Cancelled: return {"extract", "cancelled"};
+    case ExtractError::UnsupportedFile:
+      return {"extract", "unsupported_file"};
+    case ExtractError::InvalidFile:
+      return {"extract", "invalid_file"};
+    case ExtractError::Encrypted:
+      return {"extract", "encrypted_file"};
+    case ExtractError::TooLarge:
+      return {"extract", "too_large"};
+    case ExtractError::Timeout:
+      return {"extract", "timeout"};
+    case ExtractError::Crashed:
+      return {"extract", "crashed"};
+    case ExtractError::Unavailable:
+      return {"extract", "unavailable"};
+    case ExtractError::Cancelled:
+      return {"extract", "cancelled"};
   }
   return {"extract", "unknown"};
 }
@@ -151,11 +162,13 @@ struct Extractor::Impl {
   Impl(ExtractorOptions o, base::BlockingPool& p)
       : options(std::move(o)), pool(p), slots(std::max<std::size_t>(1, options.concurrent)) {}
 
-  Result<ExtractedDocument> run(const std::string& name, const std::string& content, const base::CancelToken& cancel) {
+  Result<ExtractedDocument> run(const std::string& name, const std::string& content,
+                                const base::CancelToken& cancel) {
     started.fetch_add(1);
     std::string header = header_line(name, content.size());
     auto answer = run_extract_process(
-        {options.executable, header, content, options.text_bytes_max * kAnswerFactor, options.time_max}, cancel);
+        {options.executable, header, content, options.text_bytes_max * kAnswerFactor, options.time_max},
+        cancel);
     if (!answer) {
       const Error& error = answer.error();
       if (error.is(ExtractError::Timeout) || error.is(ExtractError::Cancelled)) killed.fetch_add(1);

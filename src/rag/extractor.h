@@ -19,20 +19,27 @@
 namespace bulkhead::rag {
 
 enum class ExtractError {
-  UnsupportedFile, InvalidFile, Encrypted, TooLarge, Timeout, Crashed, Unavailable, Cancelled,
+  UnsupportedFile,
+  InvalidFile,
+  Encrypted,
+  TooLarge,
+  Timeout,
+  Crashed,
+  Unavailable,
+  Cancelled,
 };
 base::ErrorName error_name(ExtractError code);
 
 struct Block {
   enum class Kind { Heading, Paragraph, ListItem, TableRow, Code };
   Kind kind = Kind::Paragraph;
-  int level = 0;            // of a heading, from 1
+  int level = 0;  // of a heading, from 1
   std::string text;
-  std::uint32_t page = 0;   // from 1; 0: the format has no pages
+  std::uint32_t page = 0;  // from 1; 0: the format has no pages
 };
 
 struct ExtractedDocument {
-  std::string type;         // "pdf", "docx", "html", "markdown", "text"
+  std::string type;  // "pdf", "docx", "html", "markdown", "text"
   std::string title;
   std::vector<Block> blocks;
 };

@@ -18,6 +18,7 @@ constexpr double kRankConstant = 60;
 constexpr std::size_t kWordsMax = 32;
 // Longer questions are cut for the embedding only; MiniLM's authors cut at 256 word pieces.
 constexpr std::size_t kQuestionBytesMax = 1000;
+constexpr std::size_t kQuestionBytesMin = 64;
 // The share of the relevance that found words can add to the cosine.
 constexpr double kWordWeight = 0.25;
 // Chunks whose words count towards relevance.
@@ -64,6 +65,13 @@ bool same_stem(std::string_view a, std::string_view b) {
   std::size_t common = 0;
   while (common < shorter && a[common] == b[common]) ++common;
   return common >= 4 && common + 1 >= shorter && std::max(a.size(), b.size()) - common <= 3;
+}
+
+// At most `bytes_max` bytes from the start, never a part of a character.
+std::string prefix_of(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return std::string(text);
+  while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xC0) == 0x80) --bytes_max;
+  return std::string(text.substr(0, bytes_max));
 }
 
 struct Fused {
@@ -118,16 +126,16 @@ Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes,
 Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::string question,
                                             std::vector<base::VectorStoreId> vector_stores,
                                             RetrievalOptions options) {
-  std::string head = question.substr(0, kQuestionBytesMax);
-  while (!head.empty() && (static_cast<unsigned char>(head.back()) & 0xC0) == 0x80) head.pop_back();
-  if (head.size() < question.size() && !head.empty() &&
-      static_cast<unsigned char>(head.back()) >= 0xC0) {
-    head.pop_back();
-  }
+  std::string head = prefix_of(question, kQuestionBytesMax);
   if (head.empty()) co_return Retrieval{};
-  std::vector<std::string> texts;
-  texts.push_back(std::move(head));
-  auto vectors = co_await engine_.embed(context, embedding_model_, std::move(texts));
+  auto vectors = co_await engine_.embed(context, embedding_model_, {head});
+  // Text of many tokens a byte (hex, base64, Chinese): refused before it costs anything, so a shorter
+  // head is tried. A long question is no error of the client's: the model sees all of it.
+  while (!vectors && vectors.error().is(engine::EngineError::ContextExceeded) &&
+         head.size() > kQuestionBytesMin) {
+    head = prefix_of(question, head.size() / 2);
+    vectors = co_await engine_.embed(context, embedding_model_, {head});
+  }
   if (!vectors) co_return vectors.take_error();
   std::vector<float> query = std::move(vectors->at(0));
   auto found = co_await pool_.run([&]() {

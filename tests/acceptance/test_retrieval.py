@@ -160,6 +160,16 @@ def test_text_that_no_reader_sees_is_not_indexed(tenants):
             assert not [h for h in found if plain(words) in plain(h["content"][0]["text"])], words
 
 
+@pytest.mark.parametrize("question", ["7f" * 600, "\u8b66\u544a" * 400, "When is the clinic open? " * 400],
+                         ids=["hex", "chinese", "long"])
+def test_a_question_beyond_the_embedding_models_context_is_answered(hospital, question):
+    """Its head is searched for; only the chat model's context bounds what a client may ask."""
+    answer = hospital.member.stack.chat(hospital.member.key, question, max_tokens=4)
+    assert answer.status == 200, answer.body
+    found = hospital.member.call("POST", f"/v1/vector_stores/{hospital.store}/search", {"query": question[:4096]})
+    assert found.status == 200, found.body
+
+
 @pytest.fixture(scope="module")
 def strict(new_stack):
     from conftest import add_document, start_small

@@ -42,7 +42,8 @@ TEST(Corpus, EveryDocumentGivesATitleHeadingsAndText) {
 }
 
 TEST(Corpus, WhatIsNotPartOfAPageDoesNotSurvive) {
-  std::string listing = slurp(std::filesystem::path(BULKHEAD_SOURCE_DIR) / "tests/retrieval/stripped_strings.json");
+  std::string listing =
+      slurp(std::filesystem::path(BULKHEAD_SOURCE_DIR) / "tests/retrieval/stripped_strings.json");
   auto stripped = json::Document::parse(listing);
   ASSERT_TRUE(stripped);
   ASSERT_GT(stripped->root().size(), 0u);
@@ -84,8 +85,9 @@ TEST(Corpus, PdfTablesNameTheirColumns) {
   prepare_pdf();
   auto document = read(corpus() / "calder-rowe/hartnell-v-merrow-case-memo.pdf");
   ASSERT_TRUE(document);
-  EXPECT_NE(all_text(*document).find("Claimant: Peter Vasko, 54; Took Veltrane: 9 September 2022 to 30 January 2023; "
-                                     "Injury: Liver failure, transplant in March 2023; Pleaded value: \u00A31,060,000\n"),
+  EXPECT_NE(all_text(*document).find(
+                "Claimant: Peter Vasko, 54; Took Veltrane: 9 September 2022 to 30 January 2023; "
+                "Injury: Liver failure, transplant in March 2023; Pleaded value: \u00A31,060,000\n"),
             std::string::npos);
 }
 

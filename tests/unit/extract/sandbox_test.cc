@@ -70,7 +70,8 @@ bool executes() {
 bool signals_its_parent() { return ::syscall(SYS_tgkill, ::getppid(), ::getppid(), 0) == 0; }
 bool kills_by_pid() { return ::kill(::getppid(), 0) == 0; }
 bool maps_executable_memory() {
-  return ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+  return ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+         MAP_FAILED;
 }
 bool makes_memory_executable() {
   void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -82,7 +83,8 @@ bool sets_its_limits() {
   return ::setrlimit(RLIMIT_CORE, &none) == 0;
 }
 bool takes_more_memory() {
-  return ::mmap(nullptr, kMemoryBytes * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+  return ::mmap(nullptr, kMemoryBytes * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+         MAP_FAILED;
 }
 
 struct Attempt {
@@ -101,15 +103,14 @@ TEST_P(Sandbox, RefusesWhatSucceedsWithoutIt) {
 
 INSTANTIATE_TEST_SUITE_P(
     Attempts, Sandbox,
-    testing::Values(Attempt{"OpenFile", opens_a_file, kRefused}, Attempt{"MakeFile", makes_a_file, kRefused},
-                    Attempt{"AskForFile", asks_for_a_file, kRefused},
-                    Attempt{"Socket", opens_a_socket, -SIGSYS}, Attempt{"SocketPair", opens_a_pair, kRefused},
-                    Attempt{"Fork", forks, -SIGSYS}, Attempt{"Execute", executes, -SIGSYS},
-                    Attempt{"SignalThread", signals_its_parent, kRefused}, Attempt{"Signal", kills_by_pid, kRefused},
-                    Attempt{"MapExecutable", maps_executable_memory, kRefused},
-                    Attempt{"MakeExecutable", makes_memory_executable, kRefused},
-                    Attempt{"Trace", is_traced, -SIGSYS},
-                    Attempt{"SetLimits", sets_its_limits, kRefused}, Attempt{"Memory", takes_more_memory, kRefused}),
+    testing::Values(
+        Attempt{"OpenFile", opens_a_file, kRefused}, Attempt{"MakeFile", makes_a_file, kRefused},
+        Attempt{"AskForFile", asks_for_a_file, kRefused}, Attempt{"Socket", opens_a_socket, -SIGSYS},
+        Attempt{"SocketPair", opens_a_pair, kRefused}, Attempt{"Fork", forks, -SIGSYS},
+        Attempt{"Execute", executes, -SIGSYS}, Attempt{"SignalThread", signals_its_parent, kRefused},
+        Attempt{"Signal", kills_by_pid, kRefused}, Attempt{"MapExecutable", maps_executable_memory, kRefused},
+        Attempt{"MakeExecutable", makes_memory_executable, kRefused}, Attempt{"Trace", is_traced, -SIGSYS},
+        Attempt{"SetLimits", sets_its_limits, kRefused}, Attempt{"Memory", takes_more_memory, kRefused}),
     [](const auto& info) { return std::string(info.param.name); });
 
 // An inherited descriptor of a file can't be written either: the size limit is zero.
@@ -135,10 +136,11 @@ TEST(SandboxFiles, WritingToAnInheritedFileIsRefused) {
 
 // What parsing needs still works inside.
 TEST(SandboxFiles, MemoryAndPipesStillWork) {
-  EXPECT_EQ(outcome(true, [] {
-              std::vector<std::string> blocks(1'000, std::string(10'000, 'x'));
-              return blocks.back().size() == 10'000;
-            }),
+  EXPECT_EQ(outcome(true,
+                    [] {
+                      std::vector<std::string> blocks(1'000, std::string(10'000, 'x'));
+                      return blocks.back().size() == 10'000;
+                    }),
             kSucceeded);
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);

@@ -10,9 +10,12 @@ namespace bulkhead::rag {
 namespace {
 
 Block heading(int level, std::string text) { return {Block::Kind::Heading, level, std::move(text), 0}; }
-Block paragraph(std::string text, std::uint32_t page = 0) { return {Block::Kind::Paragraph, 0, std::move(text), page}; }
+Block paragraph(std::string text, std::uint32_t page = 0) {
+  return {Block::Kind::Paragraph, 0, std::move(text), page};
+}
 
-std::string sentences(std::size_t bytes, const std::string& sentence = "The ward keeps its own record of each dose. ") {
+std::string sentences(std::size_t bytes,
+                      const std::string& sentence = "The ward keeps its own record of each dose. ") {
   std::string text;
   while (text.size() < bytes) text += sentence;
   text.pop_back();
@@ -41,8 +44,10 @@ void expect_exact(const std::string& whole, const PieceOfText& piece) {
 TEST(Chunker, AnEmptyDocumentHasNoPieces) { EXPECT_TRUE(chunk_document({}).empty()); }
 
 TEST(Chunker, SectionsAreApartAndKnowTheirPath) {
-  ExtractedDocument document{"text", "Protocol", {heading(1, "Protocol"), heading(2, "Dose"), paragraph("60 mg once a day."),
-                                                  heading(2, "Supply"), paragraph("One cycle at a time.")}};
+  ExtractedDocument document{"text",
+                             "Protocol",
+                             {heading(1, "Protocol"), heading(2, "Dose"), paragraph("60 mg once a day."),
+                              heading(2, "Supply"), paragraph("One cycle at a time.")}};
   auto pieces = chunk_document(document);
   ASSERT_EQ(pieces.size(), 2u);
   EXPECT_EQ(pieces[0].text, "Protocol\n\nDose\n\n60 mg once a day.");
@@ -83,7 +88,8 @@ TEST(Chunker, PagesFollowTheFirstBlock) {
 
 // Documents of random structure, with characters of one to four bytes and without any space.
 ExtractedDocument random_document(std::mt19937& random) {
-  static const std::string kWords[] = {"a", "dose", "\u00e9t\u00e9.", "\u20ac5;", "\U0001F489", "liver?", "monitoring", "x:"};
+  static const std::string kWords[] = {"a",          "dose",   "\u00e9t\u00e9.", "\u20ac5;",
+                                       "\U0001F489", "liver?", "monitoring",     "x:"};
   auto below = [&random](unsigned n) { return std::uniform_int_distribution<unsigned>(0, n - 1)(random); };
   ExtractedDocument document;
   for (unsigned i = below(12); i > 0; --i) {
@@ -93,7 +99,8 @@ ExtractedDocument random_document(std::mt19937& random) {
       text += kWords[below(8)];
       if (spaced && words > 1) text += below(40) == 0 ? "\n" : " ";
     }
-    document.blocks.push_back({static_cast<Block::Kind>(below(5)), static_cast<int>(below(8)), text, below(9)});
+    document.blocks.push_back(
+        {static_cast<Block::Kind>(below(5)), static_cast<int>(below(8)), text, below(9)});
   }
   return document;
 }

@@ -34,7 +34,9 @@ class ExtractorTest : public testing::Test {
   }
   ~ExtractorTest() override { fs::remove_all(folder_); }
 
-  static ExtractorOptions real() { return {.executable = fs::path(BULKHEAD_BINARY_DIR) / "bin/bulkhead-extract"}; }
+  static ExtractorOptions real() {
+    return {.executable = fs::path(BULKHEAD_BINARY_DIR) / "bin/bulkhead-extract"};
+  }
 
   // Options with a script in the worker's place.
   ExtractorOptions script(const std::string& commands) {
@@ -44,7 +46,8 @@ class ExtractorTest : public testing::Test {
     return {.executable = path};
   }
 
-  Result<ExtractedDocument> extract(ExtractorOptions options, std::string name, std::string content, CancelToken cancel = {}) {
+  Result<ExtractedDocument> extract(ExtractorOptions options, std::string name, std::string content,
+                                    CancelToken cancel = {}) {
     Extractor extractor(std::move(options), pool_);
     auto document = base::run_blocking(extractor.extract(std::move(name), std::move(content), cancel));
     stats_ = extractor.stats();
@@ -65,7 +68,8 @@ std::string outcome(const Result<ExtractedDocument>& document) {
   return document ? "read" : std::string(document.error().name().code);
 }
 
-constexpr const char* kAnswer = R"({"type":"text","title":"T","blocks":[{"kind":"heading","level":1,"text":"H","page":0}]})";
+constexpr const char* kAnswer =
+    R"({"type":"text","title":"T","blocks":[{"kind":"heading","level":1,"text":"H","page":0}]})";
 
 TEST_F(ExtractorTest, ReadsEveryDocumentOfTheDemo) {
   fs::path corpus = fs::path(BULKHEAD_SOURCE_DIR) / "demo/corpus";
@@ -145,7 +149,8 @@ TEST_F(ExtractorTest, CrashesAndMalformedAnswersAreErrors) {
   EXPECT_EQ(outcome(extract(script("echo not json"), "a.txt", "x")), "crashed");
   EXPECT_EQ(outcome(extract(script("echo '[]'"), "a.txt", "x")), "crashed");
   EXPECT_EQ(outcome(extract(script("echo '{\"blocks\":[{\"text\":5}]}'"), "a.txt", "x")), "crashed");
-  EXPECT_EQ(outcome(extract(script(std::string("echo '") + kAnswer + kAnswer + "'"), "a.txt", "x")), "crashed");
+  EXPECT_EQ(outcome(extract(script(std::string("echo '") + kAnswer + kAnswer + "'"), "a.txt", "x")),
+            "crashed");
 }
 
 TEST_F(ExtractorTest, AnAnswerIsBoundedWhateverTheWorkerClaims) {
@@ -156,7 +161,8 @@ TEST_F(ExtractorTest, AnAnswerIsBoundedWhateverTheWorkerClaims) {
   wordy.text_bytes_max = 100;
   EXPECT_EQ(outcome(extract(wordy, "a.txt", "x")), "read");
   wordy.text_bytes_max = 15;
-  ExtractorOptions longer = script(R"(echo '{"type":"text","title":"","blocks":[{"text":"0123456789012345"}]}')");
+  ExtractorOptions longer =
+      script(R"(echo '{"type":"text","title":"","blocks":[{"text":"0123456789012345"}]}')");
   longer.text_bytes_max = 15;
   EXPECT_EQ(outcome(extract(longer, "a.txt", "x")), "crashed");
 }
@@ -170,11 +176,13 @@ TEST_F(ExtractorTest, TheWorkerInheritsNeitherEnvironmentNorDescriptors) {
   ASSERT_EQ(::setenv("BULKHEAD_PROBE", "secret", 1), 0);
   int kept = ::fcntl(STDERR_FILENO, F_DUPFD, 200);
   ASSERT_GE(kept, 200);
-  std::string probe = "if grep -q BULKHEAD_PROBE /proc/$$/environ; then e=env; else e=none; fi; if [ -e /proc/$$/fd/" +
-                      std::to_string(kept) + " ]; then f=fd; else f=none; fi; ";
+  std::string probe =
+      "if grep -q BULKHEAD_PROBE /proc/$$/environ; then e=env; else e=none; fi; if [ -e /proc/$$/fd/" +
+      std::to_string(kept) + " ]; then f=fd; else f=none; fi; ";
   std::string control = probe + "[ $e = env ] && [ $f = fd ]";
   EXPECT_EQ(std::system(control.c_str()), 0) << "control: an ordinary child inherits both";
-  auto document = extract(script(probe + R"(echo "{\"type\":\"text\",\"title\":\"$e $f\",\"blocks\":[]}")"), "a.txt", "x");
+  auto document = extract(script(probe + R"(echo "{\"type\":\"text\",\"title\":\"$e $f\",\"blocks\":[]}")"),
+                          "a.txt", "x");
   ::close(kept);
   ASSERT_TRUE(document) << document.error().describe();
   EXPECT_EQ(document->title, "none none");
@@ -196,7 +204,8 @@ Task<void> extract_into(Extractor& extractor, CancelToken cancel, Runs& runs) {
   ++runs.finished;
 }
 
-Task<void> fill_and_probe(Extractor& extractor, BlockingPool& pool, fs::path go, Runs& runs, int& finished_before) {
+Task<void> fill_and_probe(Extractor& extractor, BlockingPool& pool, fs::path go, Runs& runs,
+                          int& finished_before) {
   CancelToken cancel, live;
   for (int i = 0; i < 3; ++i) base::spawn(*base::Executor::current(), extract_into(extractor, live, runs));
   base::spawn(*base::Executor::current(), extract_into(extractor, cancel, runs));
@@ -210,7 +219,8 @@ Task<void> fill_and_probe(Extractor& extractor, BlockingPool& pool, fs::path go,
 
 TEST_F(ExtractorTest, DocumentsThatWaitHoldNoThreadOfThePool) {
   fs::path go = folder_ / "go";
-  ExtractorOptions options = script("while [ ! -e " + go.string() + " ]; do sleep 0.01; done; echo '" + kAnswer + "'");
+  ExtractorOptions options =
+      script("while [ ! -e " + go.string() + " ]; do sleep 0.01; done; echo '" + kAnswer + "'");
   options.concurrent = 1;
   Extractor extractor(options, pool_);
   Runs runs;
