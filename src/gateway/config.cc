@@ -130,6 +130,24 @@ void read_limits(ConfigReader& r, tenancy::TenantLimits& out) {
   out.storage_bytes_max = storage;
 }
 
+void read_engine_policy(ConfigReader& r, tenancy::EnginePolicy& out) {
+  if (auto mode = r.choice("prefix_cache", {"off", "session", "tenant"})) {
+    out.prefix_cache = *mode == "session"  ? tenancy::PrefixCacheMode::Session
+                       : *mode == "tenant" ? tenancy::PrefixCacheMode::Tenant
+                                           : tenancy::PrefixCacheMode::Off;
+  }
+  r.number("prefix_cache_seconds", out.prefix_cache_seconds, 1, tenancy::kPrefixCacheSecondsMax);
+  if (auto mode = r.choice("batching", {"shared", "exclusive"})) {
+    out.batching = *mode == "exclusive" ? tenancy::BatchingMode::Exclusive : tenancy::BatchingMode::Shared;
+  }
+  if (auto mode = r.choice("engine", {"shared", "dedicated"})) {
+    out.engine = *mode == "dedicated" ? tenancy::EngineMode::Dedicated : tenancy::EngineMode::Shared;
+  }
+  r.number("weight", out.weight, 1, tenancy::kWeightMax);
+  r.number("stream_padding_bytes", out.stream_padding_bytes, 0, tenancy::kStreamPaddingBytesMax);
+  r.number("stream_cadence_ms", out.stream_cadence_ms, 0, tenancy::kStreamCadenceMsMax);
+}
+
 void read_tenant_defaults(ConfigReader& r, tenancy::TenantPolicy& out) {
   if (auto mode = r.choice("retrieval", {"off", "when_relevant", "required"})) {
     out.retrieval = *mode == "off"        ? tenancy::RetrievalMode::Off
@@ -139,7 +157,9 @@ void read_tenant_defaults(ConfigReader& r, tenancy::TenantPolicy& out) {
   r.real("relevance_threshold", out.relevance_threshold, 0, 1);
   r.flag("keep_chats", out.keep_chats);
   r.number("kept_chat_days", out.kept_chat_days, 1, 3'650);
+  r.flag("allow_logprobs", out.allow_logprobs);
   r.text("system_prompt", out.system_prompt);
+  r.section("engine", [&](ConfigReader& engine) { read_engine_policy(engine, out.engine); });
   r.section("limits", [&](ConfigReader& limits) { read_limits(limits, out.limits); });
 }
 

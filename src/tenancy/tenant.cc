@@ -74,6 +74,51 @@ Result<void> read_limits(const json::Value& object, TenantLimits& out) {
   return read_count(object, "storage_bytes_max", out.storage_bytes_max, INT64_MAX);
 }
 
+// As read_count, but 0 is allowed and means off.
+Result<void> read_count_or_off(const json::Value& object, std::string_view key, std::uint32_t& out,
+                               std::int64_t most) {
+  if (object[key].as_int() == 0) {
+    out = 0;
+    return Result<void>();
+  }
+  return read_count(object, key, out, most);
+}
+
+// One of `names`, whose place in the list is the enumerator's value.
+template <typename Enum>
+Result<void> read_choice(const json::Value& object, std::string_view key, Enum& out,
+                         std::initializer_list<std::string_view> names) {
+  json::Value value = object[key];
+  if (!value.exists()) return Result<void>();
+  auto text = value.as_string().value_or("");
+  std::string list;
+  int at = 0;
+  for (std::string_view name : names) {
+    if (text == name) {
+      out = static_cast<Enum>(at);
+      return Result<void>();
+    }
+    list += (at++ == 0 ? "one of " : ", ") + std::string(name);
+  }
+  return bad(key, list);
+}
+
+Result<void> read_engine(const json::Value& object, EnginePolicy& out) {
+  if (!object.exists()) return Result<void>();
+  if (!object.is_object()) return bad("engine", "an object");
+  BULKHEAD_CHECK_OK(refuse_unknown(object, {"prefix_cache", "prefix_cache_seconds", "batching", "engine",
+                                            "weight", "stream_padding_bytes", "stream_cadence_ms"}));
+  BULKHEAD_CHECK_OK(read_choice(object, "prefix_cache", out.prefix_cache, {"off", "session", "tenant"}));
+  BULKHEAD_CHECK_OK(
+      read_count(object, "prefix_cache_seconds", out.prefix_cache_seconds, kPrefixCacheSecondsMax));
+  BULKHEAD_CHECK_OK(read_choice(object, "batching", out.batching, {"shared", "exclusive"}));
+  BULKHEAD_CHECK_OK(read_choice(object, "engine", out.engine, {"shared", "dedicated"}));
+  BULKHEAD_CHECK_OK(read_count(object, "weight", out.weight, kWeightMax));
+  BULKHEAD_CHECK_OK(
+      read_count_or_off(object, "stream_padding_bytes", out.stream_padding_bytes, kStreamPaddingBytesMax));
+  return read_count_or_off(object, "stream_cadence_ms", out.stream_cadence_ms, kStreamCadenceMsMax);
+}
+
 }  // namespace
 
 base::ErrorName error_name(TenancyError code) {
@@ -119,12 +164,27 @@ std::string_view retrieval_name(RetrievalMode mode) {
   return "unknown";
 }
 
+std::string_view prefix_cache_name(PrefixCacheMode mode) {
+  switch (mode) {
+    case PrefixCacheMode::Off: return "off";
+    case PrefixCacheMode::Session: return "session";
+    case PrefixCacheMode::Tenant: return "tenant";
+  }
+  return "unknown";
+}
+
+std::string_view batching_name(BatchingMode mode) {
+  return mode == BatchingMode::Exclusive ? "exclusive" : "shared";
+}
+
+std::string_view engine_name(EngineMode mode) { return mode == EngineMode::Dedicated ? "dedicated" : "shared"; }
+
 Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   TenantPolicy policy;
   if (!object.is_object()) return bad("policy", "an object");
   BULKHEAD_CHECK_OK(refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats",
                                             "kept_chat_days", "allow_logprobs", "system_prompt",
-                                            "chat_model", "limits"}));
+                                            "chat_model", "engine", "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
     if (name == "off") policy.retrieval = RetrievalMode::Off;
@@ -142,6 +202,7 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   BULKHEAD_CHECK_OK(read_flag(object, "allow_logprobs", policy.allow_logprobs));
   BULKHEAD_CHECK_OK(read_text(object, "system_prompt", policy.system_prompt));
   BULKHEAD_CHECK_OK(read_text(object, "chat_model", policy.chat_model));
+  BULKHEAD_CHECK_OK(read_engine(object["engine"], policy.engine));
   BULKHEAD_CHECK_OK(read_limits(object["limits"], policy.limits));
   return policy;
 }
@@ -156,6 +217,15 @@ std::string TenantPolicy::to_json() const {
       .member("allow_logprobs", allow_logprobs)
       .member("system_prompt", system_prompt)
       .member("chat_model", chat_model);
+  w.key("engine").begin_object();
+  w.member("prefix_cache", prefix_cache_name(engine.prefix_cache))
+      .member("prefix_cache_seconds", static_cast<std::int64_t>(engine.prefix_cache_seconds))
+      .member("batching", batching_name(engine.batching))
+      .member("engine", engine_name(engine.engine))
+      .member("weight", static_cast<std::int64_t>(engine.weight))
+      .member("stream_padding_bytes", static_cast<std::int64_t>(engine.stream_padding_bytes))
+      .member("stream_cadence_ms", static_cast<std::int64_t>(engine.stream_cadence_ms))
+      .end_object();
   w.key("limits").begin_object();
   w.member("requests_per_minute", static_cast<std::int64_t>(limits.requests_per_minute))
       .member("tokens_per_minute", static_cast<std::int64_t>(limits.tokens_per_minute))

@@ -20,9 +20,19 @@ base::ErrorName error_name(TenancyError code);
 enum class TenantState { Active, Suspended, Destroyed };
 enum class IsolationMode { Hybrid, Silo, Pooled };
 enum class RetrievalMode { Off, WhenRelevant, Required };
+// What a request's K and V rows may be kept for after its answer (invariant I5): nothing, later requests
+// under the same credential, or later requests of the same tenant.
+enum class PrefixCacheMode { Off, Session, Tenant };
+// Whether sequences of other tenants may share a decoding step with this tenant's.
+enum class BatchingMode { Shared, Exclusive };
+// The common worker, or a worker process that serves this tenant alone.
+enum class EngineMode { Shared, Dedicated };
 std::string_view state_name(TenantState state);
 std::string_view mode_name(IsolationMode mode);
 std::string_view retrieval_name(RetrievalMode mode);
+std::string_view prefix_cache_name(PrefixCacheMode mode);
+std::string_view batching_name(BatchingMode mode);
+std::string_view engine_name(EngineMode mode);
 
 struct TenantLimits {
   std::uint32_t requests_per_minute = 600;
@@ -34,6 +44,22 @@ struct TenantLimits {
   std::uint64_t storage_bytes_max = 4ull << 30;
 };
 
+inline constexpr std::uint32_t kPrefixCacheSecondsMax = 86'400;
+inline constexpr std::uint32_t kWeightMax = 1'000;
+inline constexpr std::uint32_t kStreamPaddingBytesMax = 16'384;
+inline constexpr std::uint32_t kStreamCadenceMsMax = 1'000;
+
+// How the tenant's requests are treated inside the engine.
+struct EnginePolicy {
+  PrefixCacheMode prefix_cache = PrefixCacheMode::Off;
+  std::uint32_t prefix_cache_seconds = 300;   // a kept prefix is burned this long after its last use
+  BatchingMode batching = BatchingMode::Shared;
+  EngineMode engine = EngineMode::Shared;
+  std::uint32_t weight = 1;                   // share of the engine under contention
+  std::uint32_t stream_padding_bytes = 0;     // each event is padded to a multiple of this; 0: off
+  std::uint32_t stream_cadence_ms = 0;        // events leave at this beat; 0: as tokens come
+};
+
 struct TenantPolicy {
   RetrievalMode retrieval = RetrievalMode::WhenRelevant;
   double relevance_threshold = 0.0;      // 0: the deployment's default
@@ -42,6 +68,7 @@ struct TenantPolicy {
   bool allow_logprobs = false;
   std::string system_prompt;             // prepended; "" for the built-in one
   std::string chat_model;                // "" for the deployment's default
+  EnginePolicy engine;
   TenantLimits limits;
 
   static base::Result<TenantPolicy> from_json(const base::json::Value& object);  // unknown keys refused
