@@ -166,9 +166,12 @@ std::string_view retrieval_name(RetrievalMode mode) {
 
 std::string_view prefix_cache_name(PrefixCacheMode mode) {
   switch (mode) {
-    case PrefixCacheMode::Off: return "off";
-    case PrefixCacheMode::Session: return "session";
-    case PrefixCacheMode::Tenant: return "tenant";
+    case PrefixCacheMode::Off:
+      return "off";
+    case PrefixCacheMode::Session:
+      return "session";
+    case PrefixCacheMode::Tenant:
+      return "tenant";
   }
   return "unknown";
 }
@@ -177,14 +180,16 @@ std::string_view batching_name(BatchingMode mode) {
   return mode == BatchingMode::Exclusive ? "exclusive" : "shared";
 }
 
-std::string_view engine_name(EngineMode mode) { return mode == EngineMode::Dedicated ? "dedicated" : "shared"; }
+std::string_view engine_name(EngineMode mode) {
+  return mode == EngineMode::Dedicated ? "dedicated" : "shared";
+}
 
 Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   TenantPolicy policy;
   if (!object.is_object()) return bad("policy", "an object");
-  BULKHEAD_CHECK_OK(refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats",
-                                            "kept_chat_days", "allow_logprobs", "system_prompt",
-                                            "chat_model", "engine", "limits"}));
+  BULKHEAD_CHECK_OK(
+      refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days",
+                              "allow_logprobs", "system_prompt", "chat_model", "engine", "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
     if (name == "off") policy.retrieval = RetrievalMode::Off;

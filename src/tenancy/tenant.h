@@ -52,12 +52,12 @@ inline constexpr std::uint32_t kStreamCadenceMsMax = 1'000;
 // How the tenant's requests are treated inside the engine.
 struct EnginePolicy {
   PrefixCacheMode prefix_cache = PrefixCacheMode::Off;
-  std::uint32_t prefix_cache_seconds = 300;   // a kept prefix is burned this long after its last use
+  std::uint32_t prefix_cache_seconds = 300;  // a kept prefix is burned this long after its last use
   BatchingMode batching = BatchingMode::Shared;
   EngineMode engine = EngineMode::Shared;
-  std::uint32_t weight = 1;                   // share of the engine under contention
-  std::uint32_t stream_padding_bytes = 0;     // each event is padded to a multiple of this; 0: off
-  std::uint32_t stream_cadence_ms = 0;        // events leave at this beat; 0: as tokens come
+  std::uint32_t weight = 1;                // share of the engine under contention
+  std::uint32_t stream_padding_bytes = 0;  // each event is padded to a multiple of this; 0: off
+  std::uint32_t stream_cadence_ms = 0;     // events leave at this beat; 0: as tokens come
 };
 
 struct TenantPolicy {
