@@ -8,7 +8,7 @@ help:
 	@echo "make demo       set up, build, load three tenants, walk through, keep serving"
 	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
 	@echo "make test       set up, build, run every test"
-	@echo "make check      format, layering and unit tests, for the inner loop"
+	@echo "make check      format, layering, docs and unit tests, for the inner loop"
 	@echo "make test-asan  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make test-tsan  unit tests under ThreadSanitizer"
 	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
@@ -33,6 +33,8 @@ test:
 	@bash scripts/build.sh release
 	@python3 scripts/check/layering_test.py
 	@python3 scripts/check/layering.py
+	@python3 tests/docs/check_docs_test.py
+	@python3 tests/docs/check_docs.py
 	@bash scripts/unit.sh release
 	@$(PY) -m pytest -q tests/acceptance
 unit:
@@ -41,6 +43,7 @@ check:
 	@bash scripts/setup.sh test
 	@bash scripts/check/format.sh
 	@python3 scripts/check/layering.py
+	@python3 tests/docs/check_docs.py
 	@bash scripts/build.sh release
 	@bash scripts/unit.sh release
 format:

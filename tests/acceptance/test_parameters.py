@@ -112,6 +112,14 @@ def test_text_that_is_no_text_is_refused(member):
         refusal(raw(member, body))
 
 
+def test_aisvs_2_1_4_a_prompt_past_the_context_is_refused(member):
+    """Refused whole; the control is the same question at a length that fits."""
+    ask = lambda words: post(member, {**CHAT, "messages": [{"role": "user", "content": "tide " * words}]})
+    assert ask(200).status == 200
+    error = refusal(ask(9000))
+    assert error["code"] == "context_length_exceeded"
+
+
 @pytest.mark.parametrize("name,value", [("dimensions", 5), ("user", "x"), ("other", 1), ("encoding_format", "int8"),
                                         ("input", ""), ("input", []), ("input", [1, 2]), ("input", ["a", ""])])
 def test_embedding_parameters(member, name, value):
