@@ -110,6 +110,20 @@ class Docs:
         wanted = members | set(facts.audit_events(source)) | {"seq", "prev", "checkpoint"}
         self.compare(page, "member or event", wanted, [n for n in names if not n.startswith("checkpoint.")])
 
+    def check_schemas(self):
+        page = "docs/formats.md"
+        for source, title in (("storage/platform_database.cc", "Platform database"),
+                              ("storage/tenant_schema.cc", "Tenant database")):
+            chapter = self.page(page).split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+            listed = {cells[0]: " ".join(cells[1:]) for cells in rows(chapter)}
+            for table, columns in facts.tables(self.source(source)).items():
+                row = listed.get(table)
+                if row is None:
+                    self.problems.append(f"{page}: {title} lacks the table {table}")
+                elif not row.startswith("as in "):
+                    self.problems += [f"{page}: the table {table} lacks the column {column}" for column in columns
+                                      if not re.search(rf"\b{column}\b", row)]
+
     def check_modules(self):
         page = "docs/architecture.md"
         wanted = {folder: frozenset(used) for folder, used in self.may_use().items()}
@@ -214,6 +228,7 @@ def check(root):
     docs.check_api()
     docs.check_audit()
     docs.check_modules()
+    docs.check_schemas()
     docs.check_pointers()
     count = docs.check_pages()
     return docs.problems, count

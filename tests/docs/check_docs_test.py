@@ -73,6 +73,13 @@ class Checks(unittest.TestCase):
     def test_an_audit_member_that_is_missing(self):
         self.found("finish_reason", "check_audit", "docs/audit-format.md", "| `finish_reason` |", "| finish |")
 
+    def test_a_column_that_is_missing(self):
+        self.found("last_active", "check_schemas", "docs/formats.md", "last_active, ", "")
+
+    def test_a_table_that_the_source_gained(self):
+        self.found("notes", "check_schemas", "src/storage/platform_database.cc", "CREATE TABLE secrets",
+                   "CREATE TABLE notes (id TEXT PRIMARY KEY);\nCREATE TABLE secrets")
+
     def test_a_module_that_may_use_something_else(self):
         self.found("guard", "check_modules", "docs/architecture.md", "| `guard` | what text may enter | base |",
                    "| `guard` | what text may enter | base, crypto |")

@@ -129,3 +129,19 @@ def commands(sources):
         found |= set(re.findall(r'add_verb\(group, "([\w-]+)"', text))
         found |= set(re.findall(r'add_document\(app, action, "([\w-]+)"', text))
     return some(found, "commands")
+
+
+def tables(source):
+    """{table: [column]} of the CREATE TABLE statements of a schema."""
+    found = {}
+    for name, fts, columns in re.findall(r"CREATE (?:VIRTUAL )?TABLE (?:IF NOT EXISTS )?(\w+) (USING fts5 )?\((.*?)\)(?: WITHOUT ROWID)?;",
+                                         source, re.S):
+        if fts:
+            names = [c.strip() for c in columns.split(",") if "=" not in c and re.fullmatch(r"\s*\w+\s*", c)]
+        else:
+            columns = re.sub(r"\([^()]*\)", "", columns)
+            names = [c.split()[0] for c in columns.split(",") if c.strip() and c.split()[0] not in ("PRIMARY", "UNIQUE", "FOREIGN")]
+        found[name] = names
+    for name, column in re.findall(r"ALTER TABLE (\w+) ADD (?:COLUMN )?(\w+)", source):
+        found.setdefault(name, []).append(column)
+    return some(found, "tables")
