@@ -52,8 +52,9 @@ class Docs:
 
     def check_config(self):
         page = "docs/operator-guide.md"
-        wanted = {(section, key) for section, keys in facts.config_keys(self.source("gateway/config.cc")).items()
-                  for key in keys}
+        files = sorted(file.name for file in (self.root / "src/gateway").glob("config*.cc") if file.stem != "config_reader")
+        source = "\n".join(self.source(f"gateway/{name}") for name in files)
+        wanted = {(section, key) for section, keys in facts.config_keys(source).items() for key in keys}
         listed = set()
         chapter = self.page(page).split("## Configuration", 1)[1].split("\n## ", 1)[0]
         for part in re.split(r"^### ", chapter, flags=re.M)[1:]:

@@ -30,9 +30,9 @@ READS = "text|path|flag|real|texts|seconds|bytes|choice|number"
 
 
 def config_keys(source):
-    """{section: {key: kind}} of gateway/config.cc; "" is the top level, "[[issuer]]" a list of sections."""
+    """{section: {key: kind}} of gateway/config*.cc; "" is the top level, "[[issuer]]" a list of sections."""
     functions = {m[1]: (m[2], body_at(source, source.index("{", m.end())))
-                 for m in re.finditer(r"^void (read_\w+)\(ConfigReader& (\w+)", source, re.M)}
+                 for m in re.finditer(r"^(?:static )?void (?:\w+::)?(read_\w+)\(ConfigReader& (\w+)", source, re.M)}
     sections = {}
 
     def walk(body, reader, section):
@@ -45,6 +45,8 @@ def config_keys(source):
         for kind, key in re.findall(rf'\b{reader}\.({READS})\("(\w+)"', body):
             sections.setdefault(section, {})[key] = kind
         for function in re.findall(rf"\b(read_\w+)\({reader}\b", body):
+            if function not in functions:
+                raise FormChanged(f"{function}(), which reads {section}, is in no gateway/config*.cc")
             inner_reader, inner = functions[function]
             walk(inner, inner_reader, section)
 
