@@ -54,8 +54,9 @@ class Docs:
         page = "docs/operator-guide.md"
         files = sorted(file.name for file in (self.root / "src/gateway").glob("config*.cc") if file.stem != "config_reader")
         source = "\n".join(self.source(f"gateway/{name}") for name in files)
-        wanted = {(section, key) for section, keys in facts.config_keys(source).items() for key in keys}
-        listed = set()
+        wanted = {(section, key): bounds for section, keys in facts.config_keys(source).items()
+                  for key, bounds in keys.items()}
+        listed = {}
         chapter = self.page(page).split("## Configuration", 1)[1].split("\n## ", 1)[0]
         for part in re.split(r"^### ", chapter, flags=re.M)[1:]:
             title = re.match(rf"{NAME}|(Top level)", part)
@@ -63,8 +64,12 @@ class Docs:
                 continue
             for cells in rows(part):
                 if key := quoted(cells[0]):
-                    listed.add((title[1] or "", key))
+                    listed[title[1] or "", key] = " | ".join(cells)
         self.compare(page, "configuration key", wanted, listed)
+        for name, bounds in wanted.items():
+            row = listed.get(name, "").replace(",", "")
+            if bounds and row and f"{bounds[0]} to {bounds[1]}" not in row and f"from {bounds[0]}" not in row:
+                self.problems.append(f"{page}: {name} is allowed from {bounds[0]} to {bounds[1]}, which its row does not say")
 
     def check_operator_guide(self):
         page = "docs/operator-guide.md"

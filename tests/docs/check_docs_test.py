@@ -49,6 +49,10 @@ class Checks(unittest.TestCase):
         self.found("brand_new", "check_config", "src/gateway/config.cc", 'r.flag("plain_http"',
                    'r.flag("brand_new", out.plain_http);\n  r.flag("plain_http"')
 
+    def test_a_configuration_key_with_another_range(self):
+        self.found("from 1 to 300, which", "check_config", "src/gateway/config.cc", 'r.number("slots", out.slots, 1, 256)',
+                   'r.number("slots", out.slots, 1, 300)')
+
     def test_a_configuration_key_that_the_source_lost(self):
         self.found("no such thing", "check_config", "src/gateway/config.cc", 'r.flag("plain_http", out.plain_http);', "")
 

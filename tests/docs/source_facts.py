@@ -30,7 +30,8 @@ READS = "text|path|flag|real|texts|seconds|bytes|choice|number"
 
 
 def config_keys(source):
-    """{section: {key: kind}} of gateway/config*.cc; "" is the top level, "[[issuer]]" a list of sections."""
+    """{section: {key: range}} of gateway/config*.cc; "" is the top level, "[[issuer]]" a list of sections. The range is
+    (least, most) where both stand there as plain numbers, else None."""
     functions = {m[1]: (m[2], body_at(source, source.index("{", m.end())))
                  for m in re.finditer(r"^(?:static )?void (?:\w+::)?(read_\w+)\(ConfigReader& (\w+)", source, re.M)}
     sections = {}
@@ -42,8 +43,10 @@ def config_keys(source):
             name = f"{section.strip('[]')}.{match[2]}".lstrip(".")
             walk(inner, match[3], f"[[{name}]]" if match[1] == "each" else f"[{name}]")
             body = body[:match.start()] + body[match.end() + len(inner) + 2:]
-        for kind, key in re.findall(rf'\b{reader}\.({READS})\("(\w+)"', body):
-            sections.setdefault(section, {})[key] = kind
+        for kind, key, rest in re.findall(rf'\b{reader}\.({READS})\("(\w+)"([^;]*)', body):
+            plain = re.search(r", ([\d']+), ([\d']+)\)$", rest.strip()) if kind in ("number", "seconds") else None
+            bounds = tuple(int(number.replace("'", "")) for number in plain.groups()) if plain else None
+            sections.setdefault(section, {})[key] = bounds
         for function in re.findall(rf"\b(read_\w+)\({reader}\b", body):
             if function not in functions:
                 raise FormChanged(f"{function}(), which reads {section}, is in no gateway/config*.cc")
