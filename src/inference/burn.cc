@@ -41,13 +41,24 @@ std::uint64_t nonzero_bytes(const ggml_tensor* tensor, std::size_t offset, std::
 
 }  // namespace
 
+void BurnResult::add(const BurnResult& more) {
+  bool first = tokens_erased == 0 && kv_bytes_zeroed == 0 && micros == 0;
+  verified = more.verified && (first || verified);
+  kv_bytes_zeroed += more.kv_bytes_zeroed;
+  kv_bytes_nonzero_after += more.kv_bytes_nonzero_after;
+  tokens_erased += more.tokens_erased;
+  tokens_kept += more.tokens_kept;
+  micros += more.micros;
+}
+
 std::string burn_json(const BurnResult& result) {
   base::json::Writer w;
   w.begin_object()
       .member("verified", result.verified)
       .member("kv_bytes_zeroed", result.kv_bytes_zeroed)
       .member("kv_bytes_read_back_nonzero", result.kv_bytes_nonzero_after)
-      .member("tokens_erased", result.tokens_erased);
+      .member("tokens_erased", result.tokens_erased)
+      .member("tokens_kept", result.tokens_kept);
   w.key("buffers_cleared").begin_array();
   if (result.verified) {
     for (const char* name : {"compute", "work", "logits", "batch", "graph"}) w.value(name);

@@ -20,8 +20,11 @@ struct BurnResult {
   std::uint64_t kv_bytes_zeroed = 0;
   std::uint64_t kv_bytes_nonzero_after = 0;
   std::uint64_t tokens_erased = 0;
+  std::uint64_t tokens_kept = 0;  // rows that stay for the same prefix key, by the tenant's policy
   std::uint64_t micros = 0;
   bool verified = false;
+  // Sums; verified when every part is.
+  void add(const BurnResult& more);
 };
 std::string burn_json(const BurnResult& result);
 

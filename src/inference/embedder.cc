@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/bytes.h"
 #include "ggml-cpu.h"
 #include "llama-ext.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::size_t kBatchTokens = 2048;
 constexpr std::size_t kSequencesMax = 16;
-constexpr std::size_t kQueueMax = 256;
+constexpr std::size_t kLineMax = 64;  // waiting requests of one tenant
 constexpr int kPollLevel = 0;
 
 }  // namespace
@@ -60,7 +61,7 @@ Embedder::~Embedder() {
 std::int64_t Embedder::context() const { return model_.trained_context(); }
 std::int64_t Embedder::dimensions() const { return llama_model_n_embd(model_.handle()); }
 
-Task<Result<EmbeddingResult>> Embedder::embed(std::vector<Tokens> texts) {
+Task<Result<EmbeddingResult>> Embedder::embed(std::string tenant, double weight, std::vector<Tokens> texts) {
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (texts[i].size() <= static_cast<std::size_t>(context())) continue;
     co_return Error(InferenceError::ContextExceeded,
@@ -69,18 +70,22 @@ Task<Result<EmbeddingResult>> Embedder::embed(std::vector<Tokens> texts) {
         .with_parameter("input[" + std::to_string(i) + "]");
   }
   auto job = std::make_shared<Job>();
+  job->tenant = std::move(tenant);
+  job->weight = weight;
   job->texts = std::move(texts);
+  job->result.vectors.resize(job->texts.size());
   {
     std::lock_guard lock(mutex_);
     if (stopping_) co_return Error(InferenceError::ShuttingDown, "The engine is shutting down.");
-    if (queue_.size() >= kQueueMax) {
+    if (queue_.size(job->tenant) >= kLineMax) {
       co_return Error(InferenceError::QueueFull, "Too many embedding requests are waiting.");
     }
-    queue_.push_back(job);
+    queue_.push(job->tenant, job->weight, 0, job);
   }
   work_.notify_one();
   co_await job->done;
-  co_return std::move(*job->result);
+  if (job->failure) co_return std::move(*job->failure);
+  co_return std::move(job->result);
 }
 
 void Embedder::run() {
@@ -90,40 +95,42 @@ void Embedder::run() {
       std::unique_lock lock(mutex_);
       work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
-      job = std::move(queue_.front());
-      queue_.pop_front();
+      job = queue_.take()->second;
     }
-    job->result.emplace(compute(job->texts));
-    job->done.set();
+    std::size_t tokens = compute_batch(*job);
+    bool finished = job->failure || job->done_texts == job->texts.size();
+    {
+      std::lock_guard lock(mutex_);
+      queue_.charge(job->tenant, static_cast<double>(tokens));
+      if (!finished) queue_.push_front(job->tenant, job->weight, job);
+    }
+    if (finished) job->done.set();
   }
 }
 
-Result<EmbeddingResult> Embedder::compute(const std::vector<Tokens>& texts) {
-  EmbeddingResult out;
-  out.vectors.resize(texts.size());
-  std::size_t begin = 0;
-  bool encoded = true;
-  while (begin < texts.size() && encoded) {
-    std::size_t end = begin;
-    std::size_t tokens = 0;
-    while (end < texts.size() && end - begin < kSequencesMax && tokens + texts[end].size() <= kBatchTokens) {
-      tokens += texts[end++].size();
-    }
-    out.tokens += static_cast<std::int64_t>(tokens);
-    encoded = encode(texts, begin, end, out);
-    begin = end;
+std::size_t Embedder::compute_batch(Job& job) {
+  std::size_t end = job.done_texts, tokens = 0;
+  while (end < job.texts.size() && end - job.done_texts < kSequencesMax &&
+         tokens + job.texts[end].size() <= kBatchTokens) {
+    tokens += job.texts[end++].size();
   }
+  if (!encode(job, end)) job.failure.emplace(InferenceError::Failed, "The embedding model failed on this input.");
+  job.result.tokens += static_cast<std::int64_t>(tokens);
   if (burn_) {
     llama_context_scrub(context_);
     std::fill(batch_.token, batch_.token + kBatchTokens, 0);
-    out.cleared = true;
+    for (std::size_t i = job.done_texts; i < end; ++i) {
+      base::wipe(job.texts[i].data(), job.texts[i].size() * sizeof(Token));
+    }
+    job.result.cleared = true;
   }
-  if (!encoded) return Error(InferenceError::Failed, "The embedding model failed on this input.");
-  return out;
+  job.done_texts = end;
+  return tokens;
 }
 
-bool Embedder::encode(const std::vector<Tokens>& texts, std::size_t begin, std::size_t end,
-                      EmbeddingResult& out) {
+bool Embedder::encode(Job& job, std::size_t end) {
+  const std::vector<Tokens>& texts = job.texts;
+  const std::size_t begin = job.done_texts;
   batch_.n_tokens = 0;
   for (std::size_t i = begin; i < end; ++i) {
     for (std::size_t k = 0; k < texts[i].size(); ++k) {
@@ -143,8 +150,8 @@ bool Embedder::encode(const std::vector<Tokens>& texts, std::size_t begin, std::
     double norm = 0;
     for (std::size_t k = 0; k < width; ++k) norm += static_cast<double>(row[k]) * row[k];
     auto scale = norm > 0 ? static_cast<float>(1 / std::sqrt(norm)) : 0.0f;
-    out.vectors[i].resize(width);
-    for (std::size_t k = 0; k < width; ++k) out.vectors[i][k] = row[k] * scale;
+    job.result.vectors[i].resize(width);
+    for (std::size_t k = 0; k < width; ++k) job.result.vectors[i][k] = row[k] * scale;
   }
   return true;
 }

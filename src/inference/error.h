@@ -7,7 +7,7 @@ namespace bulkhead::inference {
 
 enum class InferenceError {
   ModelUnreadable, HashMismatch, Unsupported, ContextExceeded, QueueFull, Cancelled, Failed,
-  BadRequest, ModelUnknown, ShuttingDown,
+  BadRequest, BadContext, BadGrammar, ModelUnknown, ShuttingDown,
 };
 base::ErrorName error_name(InferenceError code);
 

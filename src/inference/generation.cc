@@ -1,5 +1,7 @@
 #include "inference/generation.h"
 
+#include <iterator>
+
 namespace bulkhead::inference {
 
 using base::Task;
@@ -14,6 +16,11 @@ void GenerationChannel::push(Item item) {
   if (waiting) waiting->set();
 }
 
+bool GenerationChannel::joins(const Item& first, const Item& second) {
+  auto plain = [](const Item& item) { return item.finish_reason.empty() && !item.result && !item.error; };
+  return plain(first) && plain(second) && first.choice == second.choice;
+}
+
 Task<GenerationChannel::Item> GenerationChannel::next() {
   while (true) {
     std::shared_ptr<base::Event> event;
@@ -22,9 +29,10 @@ Task<GenerationChannel::Item> GenerationChannel::next() {
       if (!items_.empty()) {
         Item item = std::move(items_.front());
         items_.pop_front();
-        while (!item.result && !item.error && !items_.empty() && !items_.front().result &&
-               !items_.front().error) {
-          item.text += items_.front().text;
+        while (!items_.empty() && joins(item, items_.front())) {
+          Item& more = items_.front();
+          item.text += more.text;
+          std::move(more.logprobs.begin(), more.logprobs.end(), std::back_inserter(item.logprobs));
           items_.pop_front();
         }
         co_return item;

@@ -1,5 +1,5 @@
-// One chat request inside the worker, from queue to burn, and the channel on which its text goes to
-// the HTTP side.
+// One request inside the worker, from queue to burn, and the channel on which its text goes to the HTTP
+// side.
 #pragma once
 
 #include <cstdint>
@@ -14,40 +14,40 @@
 #include "base/task.h"
 #include "inference/burn.h"
 #include "inference/error.h"
-#include "inference/model.h"
+#include "inference/request.h"
 
 namespace bulkhead::inference {
 
-struct GenerationRequest {
-  std::string tenant, session, request_id;
-  Tokens prompt;
-  std::int64_t max_tokens = 0;  // of the answer; the scheduler lowers it to what fits
-  double temperature = 0.7;
-  double top_p = 0.95;
-  std::optional<std::int64_t> seed;
-  std::vector<std::string> stop;
-};
-
 struct GenerationResult {
-  std::string finish_reason;  // "stop", "length"
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
+  std::int64_t cached_tokens = 0;  // of the prompt, not read again
   BurnResult burn;
 };
 
-// From the scheduler's thread to a coroutine: pieces of text, then a result or an error.
-// Unbounded in form, bounded in fact by max_tokens.
+struct TokenLogprob {
+  std::string bytes;
+  float logprob = 0;
+  std::vector<std::pair<std::string, float>> top;  // likeliest first
+};
+
+// From the scheduler's thread to a coroutine: pieces of text of each choice, the end of each choice, then
+// a result or an error. Unbounded in form, bounded in fact by max_tokens.
 class GenerationChannel {
  public:
   struct Item {
+    std::size_t choice = 0;
     std::string text;
-    std::optional<GenerationResult> result;  // last item
-    std::optional<base::Error> error;        // last item
+    std::vector<TokenLogprob> logprobs;
+    std::string finish_reason;               // "stop", "length": this choice has ended
+    std::optional<GenerationResult> result;  // last item of all
+    std::optional<base::Error> error;        // last item of all
   };
   void push(Item item);
-  // The next item; text pieces that have piled up come as one. One reader.
+  // The next item; pieces of one choice that have piled up come as one. One reader.
   base::Task<Item> next();
 
  private:
+  static bool joins(const Item& first, const Item& second);
   std::mutex mutex_;
   std::deque<Item> items_;
   std::shared_ptr<base::Event> waiting_;
@@ -55,8 +55,12 @@ class GenerationChannel {
 
 struct Generation {
   GenerationRequest request;
-  std::shared_ptr<GenerationChannel> channel;
+  std::shared_ptr<GenerationChannel> channel = std::make_shared<GenerationChannel>();
   base::CancelToken cancel;
+  // The scheduler's thread alone:
+  std::size_t choices_left = 0;
+  bool abandoned = false;  // a choice has failed: the others have nobody to write to
+  GenerationResult result;
 };
 
 }  // namespace bulkhead::inference

@@ -158,6 +158,13 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "Threads for generation; 0: one a core");
   app.add_option("--batch-threads", options.batch_threads, "Threads for prompts; 0: one a core");
   app.add_option("--gpu-layers", options.gpu_layers, "Layers to offload to a GPU");
+  app.add_option("--prefix-partitions", options.scheduler.prefix.partitions,
+                 "Tenants that may keep prefixes at once")
+      ->check(CLI::Range(0, 100'000));
+  app.add_option("--prefix-partition-bytes", options.scheduler.prefix.partition_bytes,
+                 "Bytes of kept prefixes of one tenant");
+  app.add_option("--line-max", options.scheduler.line_max, "Waiting requests of one tenant")
+      ->check(CLI::Range(1, 100'000));
   app.add_flag("--no-burn", options.no_burn, "Control experiment: erase nothing (development only)");
   CLI11_PARSE(app, argc, argv);
   if (options.no_burn) base::set_heap_scrubbing(false);

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <unordered_map>
 
 #include "crypto/hash.h"
-#include "crypto/random.h"
 
 namespace bulkhead::inference {
 
@@ -15,7 +15,6 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kReadBytes = 1 << 20;
-constexpr unsigned kNonceBits = 130;
 
 // Architectures whose whole per-sequence state is the K and V cache that burn.h zeroes. Recurrent,
 // hybrid and sliding-window ones keep state elsewhere and are refused rather than burned by halves.
@@ -106,12 +105,30 @@ Result<std::unique_ptr<Model>> Model::load(const ModelFile& file, ModelKind kind
   model->id_ = file.id;
   model->sha256_ = std::move(hash);
   if (kind == ModelKind::Chat) {
-    const char* text = llama_model_chat_template(model->model_, nullptr);
-    model->template_ = text ? text : "";
-    // Fail at start, not at the first request.
-    BULKHEAD_CHECK_OK(model->tokenize_chat({{"system", "a"}, {"user", "b"}}));
+    BULKHEAD_CHECK_OK(model->prepare_chat());
   }
   return model;
+}
+
+Result<void> Model::prepare_chat() {
+  const char* text = llama_model_chat_template(model_, nullptr);
+  template_ = text ? text : "";
+  std::vector<ChatMessage> trial = {{"system", "a", {}, ""}, {"user", "b", {}, ""}};
+  known_template_ = known_frame(trial).ok();
+  std::vector<std::string> controls;
+  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token) {
+    if ((llama_vocab_get_attr(vocab_, token) & LLAMA_TOKEN_ATTR_CONTROL) == 0) continue;
+    if (const char* name = llama_vocab_get_text(vocab_, token); name && *name) controls.emplace_back(name);
+  }
+  if (auto made = ChatFormat::make(model_, std::move(controls)); made) {
+    format_ = std::move(*made);
+  } else if (!known_template_) {
+    return made.take_error();
+  }
+  // Fail at start, not at the first request.
+  BULKHEAD_TRY(tokens, tokenize_chat(trial));
+  static_cast<void>(tokens);
+  return Result<void>();
 }
 
 Model::~Model() {
@@ -137,41 +154,102 @@ Tokens Model::tokenize(std::string_view text, bool add_special, bool parse_speci
 Tokens Model::tokenize_content(std::string_view text) const { return tokenize(text, false, false); }
 Tokens Model::tokenize_for_embedding(std::string_view text) const { return tokenize(text, true, false); }
 
-Result<Tokens> Model::tokenize_chat(const std::vector<ChatMessage>& messages) const {
-  std::string nonce = crypto::random_id(kNonceBits);
-  std::vector<std::string> marks;
-  std::vector<llama_chat_message> rendered;
-  for (std::size_t i = 0; i < messages.size(); ++i) marks.push_back(nonce + "m" + std::to_string(i) + "z");
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    rendered.push_back({messages[i].role.c_str(), marks[i].c_str()});
-  }
-  std::string frame = apply_template(template_, rendered);
-  Error lost(InferenceError::Unsupported,
-             "The model's chat template is not one that this worker can render safely.",
-             "a placeholder was lost or the template is unknown");
-  if (frame.empty()) return lost;
+namespace {
+Error lost_text() {
+  return Error(InferenceError::Unsupported,
+               "The model's chat template is not one that this worker can render safely.",
+               "a mark was lost or the template is unknown");
+}
+}  // namespace
+
+Result<Tokens> Model::tokenize_frame(const Frame& frame) const {
+  std::unordered_map<std::string_view, const Marked*> by_mark;
+  for (const Marked& marked : frame.marked) by_mark.emplace(marked.mark, &marked);
+  std::unordered_set<const Marked*> met;
   Tokens tokens;
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    std::size_t mark = frame.find(marks[i], at);
-    if (mark == std::string::npos) return lost;
-    Tokens before = tokenize(std::string_view(frame).substr(at, mark - at), at == 0, true);
-    tokens.insert(tokens.end(), before.begin(), before.end());
-    Tokens content = tokenize_content(messages[i].content);
-    tokens.insert(tokens.end(), content.begin(), content.end());
-    at = mark + marks[i].size();
+  auto append = [&tokens](const Tokens& more) { tokens.insert(tokens.end(), more.begin(), more.end()); };
+  std::string_view text = frame.text;
+  std::size_t done = 0;
+  for (std::size_t at = text.find(ChatFormat::kMarkBegin); at != std::string_view::npos && !by_mark.empty();
+       at = text.find(ChatFormat::kMarkBegin, at + 1)) {
+    auto found = by_mark.find(text.substr(at, frame.marked.front().mark.size()));
+    if (found == by_mark.end()) continue;
+    append(tokenize(text.substr(done, at - done), done == 0, true));
+    append(tokenize_content(found->second->text));
+    met.insert(found->second);
+    done = at + found->first.size();
+    at = done - 1;
   }
-  Tokens rest = tokenize(std::string_view(frame).substr(at), at == 0, true);
-  tokens.insert(tokens.end(), rest.begin(), rest.end());
+  append(tokenize(text.substr(done), done == 0, true));
+  for (const Marked& marked : frame.marked) {
+    if (marked.needed && !met.contains(&marked)) return lost_text();
+  }
   // A template that writes the begin token itself, after the vocabulary added one.
   llama_token begin = llama_vocab_bos(vocab_);
   if (tokens.size() > 1 && begin >= 0 && tokens[0] == begin && tokens[1] == begin) tokens.erase(tokens.begin());
   return tokens;
 }
 
-std::string Model::piece(llama_token token) const {
+Result<Frame> Model::known_frame(const std::vector<ChatMessage>& messages) const {
+  Frame frame;
+  for (const ChatMessage& message : messages) {
+    frame.marked.push_back({ChatFormat::new_mark(), message.content});
+  }
+  std::vector<llama_chat_message> rendered;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    rendered.push_back({messages[i].role.c_str(), frame.marked[i].mark.c_str()});
+  }
+  frame.text = apply_template(template_, rendered);
+  if (frame.text.empty()) return lost_text();
+  return frame;
+}
+
+Result<Tokens> Model::tokenize_chat(const std::vector<ChatMessage>& messages) const {
+  // Templates that llama.h knows are rendered a hundred times faster by it; calls and their results are
+  // the model's own template's business.
+  bool plain = std::all_of(messages.begin(), messages.end(), [](const ChatMessage& message) {
+    return message.tool_calls.empty() && message.role != "tool";
+  });
+  if (known_template_ && plain) {
+    BULKHEAD_TRY(frame, known_frame(messages));
+    return tokenize_frame(frame);
+  }
+  if (!format_) return lost_text();
+  BULKHEAD_TRY(frame, format_->frame(messages));
+  return tokenize_frame(frame);
+}
+
+Result<ToolChat> Model::prepare_tools(const std::vector<ChatMessage>& messages, const ToolRequest& request) const {
+  if (!format_ || !format_->takes_tools()) {
+    return Error(InferenceError::BadGrammar, "This model's template has no place for tools.");
+  }
+  BULKHEAD_TRY(laid, format_->with_tools(messages, request));
+  ToolChat out;
+  BULKHEAD_TRY(prompt, tokenize_frame(laid.frame));
+  out.prompt = std::move(prompt);
+  out.constraint.grammar = std::move(laid.grammar);
+  out.constraint.lazy = laid.lazy;
+  out.constraint.trigger_patterns = std::move(laid.trigger_patterns);
+  if (!laid.accepted.empty()) out.constraint.accepted = tokenize(laid.accepted, false, true);
+  out.stops = std::move(laid.stops);
+  for (const std::string& text : laid.shown) {
+    Tokens one = tokenize(text, false, true);
+    if (one.size() == 1) out.shown.insert(one[0]);
+  }
+  out.format = std::move(laid.format);
+  return out;
+}
+
+Tokens Model::tokenize_completion(std::string_view text) const {
+  Tokens tokens = tokenize_content(text);
+  llama_token begin = llama_vocab_bos(vocab_);
+  if (llama_vocab_get_add_bos(vocab_) && begin >= 0) tokens.insert(tokens.begin(), begin);
+  return tokens;
+}
+
+std::string Model::piece(llama_token token, bool control) const {
   std::array<char, 256> buffer;
-  int bytes = llama_token_to_piece(vocab_, token, buffer.data(), buffer.size(), 0, false);
+  int bytes = llama_token_to_piece(vocab_, token, buffer.data(), buffer.size(), 0, control);
   return bytes > 0 ? std::string(buffer.data(), static_cast<std::size_t>(bytes)) : std::string();
 }
 

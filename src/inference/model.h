@@ -1,7 +1,7 @@
 // A GGUF model: loading (pinned by hash), tokenising, the chat template.
 //
-// Control tokens belong to the template alone: the template is rendered around unguessable
-// placeholders, its own text is tokenised with special tokens on, what stands in the placeholders'
+// Control tokens belong to the template alone: the template is rendered around unguessable marks
+// (chat_format.h), its own text is tokenised with special tokens on, what stands in the marks'
 // stead with special tokens off (AISVS 2.1.7). So "<|im_start|>" in a message or document is plain
 // characters.
 // Thread safety: immutable after load.
@@ -15,16 +15,12 @@
 #include <vector>
 
 #include "base/result.h"
+#include "inference/chat_format.h"
 #include "inference/error.h"
+#include "inference/request.h"
 #include "llama.h"
 
 namespace bulkhead::inference {
-
-using Tokens = std::vector<llama_token>;
-
-struct ChatMessage {
-  std::string role, content;
-};
 
 enum class ModelKind { Chat, Embedding };
 
@@ -32,6 +28,15 @@ struct ModelFile {
   std::string id;
   std::filesystem::path path;
   std::string sha256;  // empty: not checked
+};
+
+// A chat with tools, ready to be generated from.
+struct ToolChat {
+  Tokens prompt;
+  Constraint constraint;
+  std::vector<std::string> stops;
+  std::unordered_set<Token> shown;
+  std::shared_ptr<const AnswerFormat> format;
 };
 
 class Model {
@@ -50,17 +55,25 @@ class Model {
   // For embedding models: content between the model's own begin and end tokens.
   Tokens tokenize_for_embedding(std::string_view text) const;
   base::Result<Tokens> tokenize_chat(const std::vector<ChatMessage>& messages) const;
-  // Bytes of one token; may be part of a character.
-  std::string piece(llama_token token) const;
+  base::Result<ToolChat> prepare_tools(const std::vector<ChatMessage>& messages, const ToolRequest& request) const;
+  // A text to go on from: content after the model's own begin token.
+  Tokens tokenize_completion(std::string_view text) const;
+  // Bytes of one token; may be part of a character. Control tokens are empty unless `control`.
+  std::string piece(llama_token token, bool control = false) const;
   bool ends_generation(llama_token token) const;
 
  private:
   Model() = default;
   Tokens tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  base::Result<Tokens> tokenize_frame(const Frame& frame) const;
+  base::Result<Frame> known_frame(const std::vector<ChatMessage>& messages) const;
+  base::Result<void> prepare_chat();
 
   llama_model* model_ = nullptr;
   const llama_vocab* vocab_ = nullptr;
   std::string id_, sha256_, template_;
+  bool known_template_ = false;         // one that llama.h renders by itself
+  std::unique_ptr<ChatFormat> format_;  // chat models with a template that can be rendered
 };
 
 }  // namespace bulkhead::inference

@@ -1,6 +1,5 @@
 #include "inference/routes.h"
 
-#include "base/ids.h"
 #include "crypto/random.h"
 #include "http/sse.h"
 #include "inference/wire.h"
@@ -20,8 +19,25 @@ constexpr std::size_t kTokenizeInputsMax = 1536;
 Error model_unknown() { return Error(InferenceError::ModelUnknown, "There is no such model."); }
 Error no_route() { return Error(InferenceError::ModelUnknown, "There is no such path."); }
 
+// Figures instead of a cut prompt (AISVS 2.1.4).
+http::Response too_long(std::size_t tokens, std::size_t context) {
+  json::Writer w;
+  w.begin_object().key("error").begin_object();
+  w.member("message", "The prompt does not fit into the context.").member("type", "invalid_request_error");
+  w.key("param").null().member("code", "context_length_exceeded");
+  w.member("prompt_tokens", static_cast<std::uint64_t>(tokens))
+      .member("context", static_cast<std::uint64_t>(context))
+      .end_object()
+      .end_object();
+  return http::Response::json(400, w.take());
+}
+
 void count_line(std::string& out, const char* name, std::uint64_t value) {
   out += std::string("# TYPE ") + name + " counter\n" + name + " " + std::to_string(value) + "\n";
+}
+
+void gauge_line(std::string& out, const char* name, std::uint64_t value) {
+  out += std::string("# TYPE ") + name + " gauge\n" + name + " " + std::to_string(value) + "\n";
 }
 
 }  // namespace
@@ -34,18 +50,9 @@ Task<void> Routes::handle(http::Exchange& exchange) {
   static_cast<void>(sent.ok());  // a peer that is gone needs no answer
 }
 
-Result<Routes::Context> Routes::verified_context(const http::Request& request) {
+Result<RequestContext> Routes::verified_context(const http::Request& request) {
   BULKHEAD_CHECK_OK(verifier_.verify(request));
-  auto header = [&request](std::string_view name) {
-    return std::string(request.headers.single(name).value_or(""));
-  };
-  Context context{header("x-bulkhead-tenant"), header("x-bulkhead-session"), header("x-bulkhead-request")};
-  bool fits = base::is_tenant_name(context.tenant) && base::is_identifier(context.session) &&
-              base::is_identifier(context.request_id);
-  if (!fits) {
-    return Error(http::HttpError::SignatureInvalid, "The signed context lacks tenant, session or request.");
-  }
-  return context;
+  return parse_context(request);
 }
 
 Task<http::Response> Routes::answer(http::Exchange& exchange, bool& streamed) {
@@ -60,75 +67,129 @@ Task<http::Response> Routes::answer(http::Exchange& exchange, bool& streamed) {
   }
   if (get && request.path == "/v1/models") co_return models();
   Result<http::Response> result = no_route();
-  if (request.method == http::Method::Post && request.path == "/v1/chat/completions") {
-    result = co_await chat(exchange, std::move(*context), streamed);
-  } else if (request.method == http::Method::Post && request.path == "/v1/embeddings") {
-    result = co_await embeddings(exchange);
-  } else if (request.method == http::Method::Post && request.path == "/v1/tokenize") {
+  bool post = request.method == http::Method::Post;
+  if (post && request.path == "/v1/chat/completions") {
+    result = co_await generate(exchange, std::move(*context), true, streamed);
+  } else if (post && request.path == "/v1/completions") {
+    result = co_await generate(exchange, std::move(*context), false, streamed);
+  } else if (post && request.path == "/v1/embeddings") {
+    result = co_await embeddings(exchange, std::move(*context));
+  } else if (post && request.path == "/v1/tokenize") {
     result = tokenize(request);
+  } else if (post && request.path == "/v1/bulkhead/burn") {
+    result = co_await burn(request, std::move(*context));
   }
   if (!result) co_return error_answer(result.error());
   co_return std::move(*result);
 }
 
-Task<Result<http::Response>> Routes::chat(http::Exchange& exchange, Context context, bool& streamed) {
+Result<Routes::Prepared> Routes::prepare(GenerateBody body, RequestContext context, bool chat) const {
+  const Model& model = *engine_.chat;
+  Prepared out{std::make_shared<Generation>(), nullptr};
+  GenerationRequest& request = out.generation->request;
+  request = std::move(body.request);
+  request.context = std::move(context);
+  for (auto [token, bias] : request.sampling.logit_bias) {
+    if (token >= llama_vocab_n_tokens(model.vocab())) {
+      return Error(InferenceError::BadRequest, "logit_bias names a token that the model doesn't have.");
+    }
+  }
+  if (!chat) {
+    request.prompt = model.tokenize_completion(body.prompt);
+    return out;
+  }
+  bool with_tools = body.tools && body.tools->choice != "none";
+  if (!with_tools) {
+    BULKHEAD_TRY(prompt, model.tokenize_chat(body.messages));
+    request.prompt = std::move(prompt);
+    return out;
+  }
+  BULKHEAD_TRY(tools, model.prepare_tools(body.messages, *body.tools));
+  request.prompt = std::move(tools.prompt);
+  request.constraint = std::move(tools.constraint);
+  request.shown_tokens = std::move(tools.shown);
+  request.stop.insert(request.stop.end(), tools.stops.begin(), tools.stops.end());
+  out.format = std::move(tools.format);
+  return out;
+}
+
+Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestContext context, bool chat,
+                                              bool& streamed) {
   if (!engine_.scheduler) co_return model_unknown();
-  BULKHEAD_CO_TRY(body, parse_chat(exchange.request().body));
+  const std::string& text = exchange.request().body;
+  BULKHEAD_CO_TRY(body, chat ? parse_chat(text) : parse_completion(text));
   if (body.model != engine_.chat->id()) co_return model_unknown();
-  BULKHEAD_CO_TRY(prompt, engine_.chat->tokenize_chat(body.messages));
-  auto generation = std::make_shared<Generation>();
-  generation->request = std::move(body.request);
-  generation->request.prompt = std::move(prompt);
-  generation->request.tenant = std::move(context.tenant);
-  generation->request.session = std::move(context.session);
-  generation->request.request_id = std::move(context.request_id);
-  generation->channel = std::make_shared<GenerationChannel>();
+  AnswerHead head{(chat ? "chatcmpl-" : "cmpl-") + crypto::random_id(), body.model, clock_.unix_seconds(), chat};
+  bool as_stream = body.stream;
+  BULKHEAD_CO_TRY(prepared, prepare(std::move(body), std::move(context), chat));
+  std::shared_ptr<Generation> generation = std::move(prepared.generation);
   generation->cancel = exchange.cancel_token();
-  AnswerHead head{"chatcmpl-" + crypto::random_id(), body.model, clock_.unix_seconds()};
-  BULKHEAD_CO_CHECK_OK(engine_.scheduler->submit(generation));
+  std::size_t tokens = generation->request.prompt.size(), room = engine_.scheduler->options().context;
+  if (tokens + 1 > room) co_return too_long(tokens, room);
+  Answer answer(generation->request.n, generation->request.sampling.top_logprobs.has_value(),
+                std::move(prepared.format));
+  std::shared_ptr<GenerationChannel> channel = generation->channel;
+  // A client that goes away is noticed at once, also while it waits for its turn.
+  auto leaving = generation->cancel.on_cancel([scheduler = engine_.scheduler] { scheduler->wake(); });
+  BULKHEAD_CO_CHECK_OK(engine_.scheduler->submit(std::move(generation)));
 
   // The first item decides between an error answer and a stream.
-  std::string text;
-  GenerationChannel::Item item = co_await generation->channel->next();
+  GenerationChannel::Item item = co_await channel->next();
   if (item.error) co_return std::move(*item.error);
-  if (body.stream) {
+  if (as_stream) {
     streamed = true;
-    http::Headers headers;
-    headers.set("content-type", "text/event-stream");
-    auto open = co_await exchange.start(200, std::move(headers));
-    while (true) {
-      if (!item.text.empty() && open) {
-        open = co_await exchange.write(http::sse_event(chunk_body(head, item.text, "")));
-      }
-      if (item.result || item.error) break;
-      item = co_await generation->channel->next();
-    }
-    if (!open || item.error) {
-      exchange.abort();
-      co_return http::Response();
-    }
-    std::string end = http::sse_event(chunk_body(head, "", item.result->finish_reason)) +
-                      http::sse_event(last_chunk_body(head, *item.result)) + http::sse_event("[DONE]");
-    open = co_await exchange.write(std::move(end));
-    if (open) open = co_await exchange.finish();
+    co_await stream(exchange, head, *channel, answer, std::move(item));
     co_return http::Response();
   }
   while (true) {
-    text += item.text;
     if (item.error) co_return std::move(*item.error);
+    answer.take(item);
     if (item.result) break;
-    item = co_await generation->channel->next();
+    item = co_await channel->next();
   }
-  co_return http::Response::json(200, completion_body(head, text, *item.result));
+  co_return http::Response::json(200, answer_body(head, answer.choices(), *item.result));
 }
 
-Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange) {
+Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
+                          Answer& answer, GenerationChannel::Item item) {
+  http::Headers headers;
+  headers.set("content-type", "text/event-stream");
+  auto open = co_await exchange.start(200, std::move(headers));
+  while (!item.error) {
+    AnswerChoice piece = answer.take(item);
+    bool says_something =
+        !piece.text.empty() || !piece.calls.empty() || piece.has_logprobs || !piece.finish_reason.empty();
+    if (open && says_something) {
+      std::string event = http::sse_event(chunk_body(head, item.choice, piece));
+      if (item.result) event += http::sse_event(last_chunk_body(head, *item.result)) + http::sse_event("[DONE]");
+      open = co_await exchange.write(std::move(event));
+    }
+    if (item.result) break;
+    item = co_await channel.next();
+  }
+  if (!open || item.error) {
+    exchange.abort();
+    co_return;
+  }
+  open = co_await exchange.finish();
+}
+
+Task<Result<http::Response>> Routes::burn(const http::Request& request, RequestContext context) {
+  if (!engine_.scheduler) co_return model_unknown();
+  BULKHEAD_CO_TRY(scope, parse_burn(request.body));
+  std::optional<std::string> session;
+  if (scope == BurnScope::Session) session = context.session;
+  KeptBurn burned = co_await engine_.scheduler->burn_kept(context.tenant, std::move(session));
+  co_return http::Response::json(200, burn_body(burned));
+}
+
+Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, RequestContext context) {
   if (!engine_.embedder) co_return model_unknown();
   BULKHEAD_CO_TRY(body, parse_input(exchange.request().body, kEmbeddingInputsMax));
   if (body.model != engine_.embedding->id()) co_return model_unknown();
   std::vector<Tokens> texts;
   for (const std::string& text : body.input) texts.push_back(engine_.embedding->tokenize_for_embedding(text));
-  auto embedded = co_await engine_.embedder->embed(std::move(texts));
+  auto embedded = co_await engine_.embedder->embed(std::move(context.tenant), context.weight, std::move(texts));
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
@@ -188,10 +249,20 @@ http::Response Routes::metrics() const {
   if (engine_.scheduler) {
     const Scheduler::Stats& stats = engine_.scheduler->stats();
     count_line(out, "bulkhead_engine_prompt_tokens_total", stats.prompt_tokens);
+    count_line(out, "bulkhead_engine_cached_tokens_total", stats.cached_tokens);
     count_line(out, "bulkhead_engine_generated_tokens_total", stats.generated_tokens);
     count_line(out, "bulkhead_engine_steps_total", stats.steps);
+    count_line(out, "bulkhead_engine_busy_microseconds_total", stats.busy_micros);
     count_line(out, "bulkhead_engine_burns_total", stats.burns);
     count_line(out, "bulkhead_engine_burn_microseconds_total", stats.burn_micros);
+    count_line(out, "bulkhead_engine_set_aside_total", stats.set_aside);
+    count_line(out, "bulkhead_engine_admitted_total", stats.admitted);
+    count_line(out, "bulkhead_engine_wait_microseconds_total", stats.wait_micros);
+    gauge_line(out, "bulkhead_engine_active", stats.active);
+    gauge_line(out, "bulkhead_engine_waiting", stats.waiting);
+    gauge_line(out, "bulkhead_engine_waiting_tenants", stats.waiting_tenants);
+    gauge_line(out, "bulkhead_engine_kept_prefixes", stats.kept_prefixes);
+    gauge_line(out, "bulkhead_engine_kept_bytes", stats.kept_bytes);
   }
   return http::Response::text(200, out);
 }

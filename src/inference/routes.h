@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "http/message_signature.h"
 #include "http/server.h"
+#include "inference/answer.h"
 #include "inference/embedder.h"
 #include "inference/scheduler.h"
 
@@ -29,13 +30,20 @@ class Routes {
   void stop_accepting() { stopping_ = true; }
 
  private:
-  struct Context {
-    std::string tenant, session, request_id;
+  // A body as a generation that can be submitted, with how its answer is read.
+  struct Prepared {
+    std::shared_ptr<Generation> generation;
+    std::shared_ptr<const AnswerFormat> format;
   };
   base::Task<http::Response> answer(http::Exchange& exchange, bool& streamed);
-  base::Result<Context> verified_context(const http::Request& request);
-  base::Task<base::Result<http::Response>> chat(http::Exchange& exchange, Context context, bool& streamed);
-  base::Task<base::Result<http::Response>> embeddings(http::Exchange& exchange);
+  base::Result<RequestContext> verified_context(const http::Request& request);
+  base::Result<Prepared> prepare(GenerateBody body, RequestContext context, bool chat) const;
+  base::Task<base::Result<http::Response>> generate(http::Exchange& exchange, RequestContext context, bool chat,
+                                                    bool& streamed);
+  base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
+                          Answer& answer, GenerationChannel::Item item);
+  base::Task<base::Result<http::Response>> embeddings(http::Exchange& exchange, RequestContext context);
+  base::Task<base::Result<http::Response>> burn(const http::Request& request, RequestContext context);
   base::Result<http::Response> tokenize(const http::Request& request) const;
   http::Response models() const;
   http::Response metrics() const;

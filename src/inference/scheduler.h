@@ -1,29 +1,34 @@
 // The scheduler: one thread that owns the chat context and decodes all tenants' sequences in common
 // batches (continuous batching), each in its own KV stream.
 //
-// Waiting requests stand in one line per tenant, served in turn (invariant I8). Prompts are taken in
-// chunks, shared between the sequences that are reading theirs, so that a long prompt never stalls
-// another's stream for more than one chunk. Lowest free stream first, so active streams stay packed.
-// After a sequence ends, for whatever reason, it is burned before its last message leaves.
-// Thread safety: `submit` and the counters from every thread.
+// Who gets the next free slot is decided by virtual token counters (base/fair_lines.h): a prompt token
+// costs 1, an answer token 2, divided by the tenant's weight. When no slot is free and a tenant below its
+// share waits, a sequence of a tenant above its share is set aside, rows and all, and goes on later; so a
+// flood delays others by a step, not by its answers (invariant I8).
+// Prompts are read in chunks whose size follows the measured speed, so that a long prompt holds up no
+// stream for long; each tenant that reads gets an equal part of the chunk. Lowest free slot first, so that
+// active streams stay packed. A sequence of an `exclusive` tenant is decoded alone, in chunks of fixed
+// size: its numbers depend on nobody else.
+// After a sequence ends, for whatever reason, it is burned before the request's last message leaves.
+// Thread safety: `submit`, `wake`, `burn_kept` and the counters from every thread.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <list>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/fair_lines.h"
 #include "base/result.h"
 #include "inference/burn.h"
 #include "inference/generation.h"
 #include "inference/model.h"
-#include "inference/text_stream.h"
+#include "inference/prefix_cache.h"
+#include "inference/sequence.h"
 
 namespace bulkhead::inference {
 
@@ -31,60 +36,73 @@ struct SchedulerOptions {
   std::size_t slots = 4;
   std::size_t context = 4096;        // tokens of one sequence
   int threads = 1, batch_threads = 2;
-  std::size_t prefill_chunk = 256;   // prompt tokens a step while others generate
-  std::size_t batch_tokens = 512;    // prompt tokens a step otherwise
+  std::size_t batch_tokens = 512;    // prompt tokens a step at most
   std::size_t line_max = 64;         // waiting requests of one tenant
+  PrefixCache::Options prefix;
   bool burn = true;
 };
 
 class Scheduler {
  public:
   static base::Result<std::unique_ptr<Scheduler>> start(const Model& model, SchedulerOptions options);
-  ~Scheduler();  // cancels and burns what runs
+  ~Scheduler();  // cancels and burns what runs, then what is kept
 
+  // BadGrammar, ContextExceeded, QueueFull or ShuttingDown at once; all else comes by the channel.
   base::Result<void> submit(std::shared_ptr<Generation> generation);
   void wake();
+  // Burns every kept prefix of the tenant; with a session, of that session alone.
+  base::Task<KeptBurn> burn_kept(std::string tenant, std::optional<std::string> session);
 
   struct Stats {
-    std::atomic<std::uint64_t> prompt_tokens{0}, generated_tokens{0}, burns{0}, burn_micros{0},
-        steps{0}, active{0}, waiting{0};
+    std::atomic<std::uint64_t> prompt_tokens{0}, cached_tokens{0}, generated_tokens{0}, burns{0},
+        burn_micros{0}, steps{0}, busy_micros{0}, active{0}, waiting{0}, waiting_tenants{0}, set_aside{0},
+        admitted{0}, wait_micros{0}, kept_prefixes{0}, kept_bytes{0};
   };
   const Stats& stats() const { return stats_; }
   const SchedulerOptions& options() const { return options_; }
 
  private:
-  struct Sequence {
-    std::shared_ptr<Generation> generation;
-    TextStream text;
-    struct SamplerFree {
-      void operator()(llama_sampler* chain) const { llama_sampler_free(chain); }
-    };
-    std::unique_ptr<llama_sampler, SamplerFree> sampler;  // none: greedy
-    std::size_t read = 0;             // prompt tokens decoded
-    llama_token next = -1;            // sampled, not decoded yet
-    std::int64_t generated = 0;
-    std::int64_t generated_max = 0;
-    std::int32_t logits_at = -1;      // index in the current batch
-    std::string finish_reason;
-    std::optional<base::Error> failure;
-    bool reading() const { return read < generation->request.prompt.size(); }
-    bool done() const { return !finish_reason.empty() || failure.has_value(); }
-    std::uint64_t cells() const { return read + static_cast<std::uint64_t>(generated); }
+  using Time = std::chrono::steady_clock::time_point;
+  using SequencePtr = std::unique_ptr<Sequence>;
+  struct BurnCommand {
+    std::string tenant;
+    std::optional<std::string> session;
+    KeptBurn burned;
+    base::Event done;
   };
 
   Scheduler(const Model& model, SchedulerOptions options);
   base::Result<void> open_context();
   void run();
   bool wait_for_work();
+  void run_commands();
+  void shut_down();
+
+  // scheduler_admit.cc
+  void drop_cancelled();
   void admit();
-  std::shared_ptr<Generation> next_waiting();
-  void build_batch();
-  void add_token(llama_token token, std::size_t position, std::size_t sequence, bool logits);
-  void decode();
+  std::optional<std::size_t> free_slot() const;
+  std::optional<std::size_t> victim_for(const std::string& tenant) const;
+  void set_aside(std::size_t slot);
+  void put_back(SequencePtr sequence);
+  void place(SequencePtr sequence, std::size_t slot);
+  void restore(Sequence& sequence, std::size_t slot, const std::vector<std::uint8_t>& rows, std::size_t keep);
+  std::vector<std::uint8_t> rows_of(std::size_t slot) const;
+  std::optional<PrefixKey> prefix_key(const Sequence& sequence) const;
+  void reuse_prefix(Sequence& sequence, std::size_t slot);
+  void begin_other_choices(Sequence& first, std::size_t slot);
+
+  // scheduler_step.cc
+  void step();
+  std::vector<std::size_t> runnable(bool exclusive) const;
+  std::size_t prompt_budget(const std::vector<std::size_t>& slots) const;
+  std::vector<std::size_t> prompt_shares(const std::vector<std::size_t>& slots, std::size_t budget) const;
+  void decode(const std::vector<std::size_t>& slots, std::size_t budget);
+  void add_token(Token token, std::size_t position, std::size_t slot, bool logits);
   void sample(Sequence& sequence);
-  void accept(Sequence& sequence, llama_token token);
   void finish_ended();
   void end(std::size_t slot);
+  void finish_generation(Sequence& sequence, const BurnResult& burned);
 
   const Model& model_;
   const SchedulerOptions options_;
@@ -93,12 +111,16 @@ class Scheduler {
   struct ggml_threadpool* threads_ = nullptr;
   struct ggml_threadpool* batch_threads_ = nullptr;
   llama_batch batch_{};
-  std::vector<std::unique_ptr<Sequence>> slots_;
+  std::vector<SequencePtr> slots_;
+  PrefixCache prefixes_;
+  double prompt_tokens_a_second_ = 0;  // measured; 0: not yet
+  std::uint64_t placed_ = 0;
 
   std::mutex mutex_;
   std::condition_variable work_;
-  std::map<std::string, std::deque<std::shared_ptr<Generation>>> lines_;
-  std::list<std::string> turns_;
+  base::FairLines<SequencePtr> lines_;
+  std::deque<std::shared_ptr<BurnCommand>> commands_;
+  bool woken_ = false;
   bool stopping_ = false;
   Stats stats_;
   std::thread thread_;

@@ -1,6 +1,8 @@
 // Bodies of the worker's interface: reading them strictly, writing answers. docs/engine-protocol.md.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,17 +10,25 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "http/message.h"
+#include "inference/chat_format.h"
 #include "inference/generation.h"
+#include "inference/prefix_cache.h"
 
 namespace bulkhead::inference {
 
-struct ChatBody {
+// The signed headers as a context. BadContext when one is missing or malformed.
+base::Result<RequestContext> parse_context(const http::Request& request);
+
+struct GenerateBody {
   std::string model;
-  std::vector<ChatMessage> messages;
-  GenerationRequest request;  // sampling members only
+  std::vector<ChatMessage> messages;  // of a chat
+  std::string prompt;                 // of a completion
+  std::optional<ToolRequest> tools;
+  GenerationRequest request;          // sampling, limits and format; no prompt and no context yet
   bool stream = false;
 };
-base::Result<ChatBody> parse_chat(std::string_view body);
+base::Result<GenerateBody> parse_chat(std::string_view body);
+base::Result<GenerateBody> parse_completion(std::string_view body);
 
 struct InputBody {
   std::string model;
@@ -26,13 +36,27 @@ struct InputBody {
 };
 base::Result<InputBody> parse_input(std::string_view body, std::size_t count_max);
 
+enum class BurnScope { Session, Tenant };
+base::Result<BurnScope> parse_burn(std::string_view body);
+
 struct AnswerHead {
   std::string id, model;
   std::int64_t created = 0;
+  bool chat = true;  // false: a text completion
 };
-std::string completion_body(const AnswerHead& head, const std::string& text, const GenerationResult& result);
-std::string chunk_body(const AnswerHead& head, std::string_view text, std::string_view finish_reason);
+
+struct AnswerChoice {
+  std::string text;
+  std::vector<ToolCall> calls;
+  std::vector<TokenLogprob> logprobs;
+  bool has_logprobs = false;
+  std::string finish_reason;  // empty: goes on (in chunks)
+};
+std::string answer_body(const AnswerHead& head, const std::vector<AnswerChoice>& choices,
+                        const GenerationResult& result);
+std::string chunk_body(const AnswerHead& head, std::size_t index, const AnswerChoice& piece);
 std::string last_chunk_body(const AnswerHead& head, const GenerationResult& result);
+std::string burn_body(const KeptBurn& burned);
 http::Response error_answer(const base::Error& error);
 
 }  // namespace bulkhead::inference

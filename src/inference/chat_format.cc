@@ -1,0 +1,204 @@
+#include "inference/chat_format.h"
+
+#include <algorithm>
+
+#include "crypto/random.h"
+#include "llama-common/chat.h"
+#include "llama.h"
+
+namespace bulkhead::inference {
+
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr unsigned kMarkBits = 130;
+constexpr unsigned kCallIdBits = 120;
+
+Error bad_tools(const char* detail) {
+  return Error(InferenceError::BadGrammar, "The tools or messages can't be laid out by this model's template.",
+               detail);
+}
+
+// Characters that mean something in a regular expression, made plain.
+std::string plain_pattern(const std::string& word) {
+  static const std::string kSpecial = ".^$*+?()[]{}|\\/";
+  std::string out;
+  for (char c : word) {
+    if (kSpecial.find(c) != std::string::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+class PegFormat final : public AnswerFormat {
+ public:
+  explicit PegFormat(const common_chat_params& params) : syntax_(params) {
+    syntax_.parser.load(params.parser);
+    syntax_.parse_tool_calls = true;
+  }
+
+  ParsedAnswer parse(const std::string& text, bool whole) const override {
+    ParsedAnswer out;
+    try {
+      common_chat_msg message = common_chat_parse(text, !whole, syntax_);
+      out.content = std::move(message.content);
+      if (!whole) return out;
+      for (common_chat_tool_call& call : message.tool_calls) {
+        if (call.id.empty()) call.id = "call_" + crypto::random_id(kCallIdBits);
+        out.calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
+      }
+    } catch (const std::exception&) {
+      // Cut off in the middle of a call, or no call at all: then it is text.
+      if (whole) out.content = text;
+    }
+    return out;
+  }
+
+ private:
+  common_chat_parser_params syntax_;
+};
+
+// Cuts every control token inside client text in two, so that no tokenizer sees it whole.
+class Cutter {
+ public:
+  Cutter(const std::vector<std::string>& controls, Frame& frame) : controls_(controls), frame_(frame) {}
+
+  std::string operator()(std::string text) {
+    for (const std::string& control : controls_) {
+      for (std::size_t at = text.find(control); at != std::string::npos; at = text.find(control, at)) {
+        // The whole token becomes a mark; its characters come back as content.
+        std::string mark = ChatFormat::new_mark();
+        text.replace(at, control.size(), mark);
+        frame_.marked.push_back({mark, control, false});
+        at += mark.size();
+      }
+    }
+    return text;
+  }
+
+ private:
+  const std::vector<std::string>& controls_;
+  Frame& frame_;
+};
+
+class CommonFormat final : public ChatFormat {
+ public:
+  CommonFormat(common_chat_templates_ptr templates, std::vector<std::string> controls)
+      : templates_(std::move(templates)), controls_(std::move(controls)) {
+    auto caps = common_chat_templates_get_caps(templates_.get());
+    takes_tools_ = caps["supports_tools"] || caps["supports_tool_calls"];
+    // Longest first, so that a token that holds another is cut as a whole.
+    std::sort(controls_.begin(), controls_.end(),
+              [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
+  }
+
+  bool takes_tools() const override { return takes_tools_; }
+
+  Result<Frame> frame(const std::vector<ChatMessage>& messages) const override {
+    try {
+      Frame frame;
+      common_chat_templates_inputs inputs = lay_out(messages, frame);
+      inputs.force_pure_content = true;
+      frame.text = common_chat_templates_apply(templates_.get(), inputs).prompt;
+      return frame;
+    } catch (const std::exception& error) {
+      return bad_tools(error.what());
+    }
+  }
+
+  Result<ToolPrompt> with_tools(const std::vector<ChatMessage>& messages,
+                                const ToolRequest& request) const override {
+    try {
+      ToolPrompt out;
+      // Once with marks, for the prompt; once with the tools as they are, for grammar and parser, which
+      // are about the names and schemas themselves.
+      common_chat_templates_inputs marked = lay_out(messages, out.frame);
+      common_chat_templates_inputs plain = marked;
+      Cutter cut(controls_, out.frame);
+      for (const Tool& tool : request.tools) {
+        if (named(request) && tool.name != request.choice) continue;
+        marked.tools.push_back({cut(tool.name), cut(tool.description), cut(tool.parameters)});
+        plain.tools.push_back({tool.name, tool.description, tool.parameters});
+      }
+      marked.tool_choice = plain.tool_choice = choice_of(request);
+      marked.parallel_tool_calls = plain.parallel_tool_calls = request.parallel;
+      out.frame.text = common_chat_templates_apply(templates_.get(), marked).prompt;
+      common_chat_params params = common_chat_templates_apply(templates_.get(), plain);
+      out.grammar = params.grammar;
+      out.lazy = params.grammar_lazy;
+      for (const common_grammar_trigger& trigger : params.grammar_triggers) add_trigger(trigger, out);
+      if (!params.grammar_lazy) out.accepted = params.generation_prompt;
+      out.stops = params.additional_stops;
+      out.shown = params.preserved_tokens;
+      out.format = std::make_shared<PegFormat>(params);
+      return out;
+    } catch (const std::exception& error) {
+      return bad_tools(error.what());
+    }
+  }
+
+ private:
+  static bool named(const ToolRequest& request) {
+    return request.choice != "auto" && request.choice != "none" && request.choice != "required";
+  }
+  static common_chat_tool_choice choice_of(const ToolRequest& request) {
+    if (request.choice == "auto") return COMMON_CHAT_TOOL_CHOICE_AUTO;
+    if (request.choice == "none") return COMMON_CHAT_TOOL_CHOICE_NONE;
+    return COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+  }
+
+  static void add_trigger(const common_grammar_trigger& trigger, ToolPrompt& out) {
+    if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) {
+      out.trigger_patterns.push_back(plain_pattern(trigger.value));
+    } else if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN) {
+      out.trigger_patterns.push_back(trigger.value);
+    } else if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL) {
+      out.trigger_patterns.push_back("^" + trigger.value + "$");
+    }
+  }
+
+  common_chat_templates_inputs lay_out(const std::vector<ChatMessage>& messages, Frame& frame) const {
+    common_chat_templates_inputs inputs;
+    inputs.use_jinja = true;
+    inputs.enable_thinking = false;
+    Cutter cut(controls_, frame);
+    for (const ChatMessage& message : messages) {
+      common_chat_msg& laid = inputs.messages.emplace_back();
+      laid.role = message.role;
+      laid.tool_call_id = cut(message.tool_call_id);
+      if (!message.content.empty()) {
+        frame.marked.push_back({new_mark(), message.content});
+        laid.content = frame.marked.back().mark;
+      }
+      for (const ToolCall& call : message.tool_calls) {
+        laid.tool_calls.push_back({cut(call.name), cut(call.arguments), cut(call.id)});
+      }
+    }
+    return inputs;
+  }
+
+  common_chat_templates_ptr templates_;
+  std::vector<std::string> controls_;
+  bool takes_tools_ = false;
+};
+
+}  // namespace
+
+std::string ChatFormat::new_mark() { return kMarkBegin + crypto::random_id(kMarkBits); }
+
+Result<std::unique_ptr<ChatFormat>> ChatFormat::make(const llama_model* model,
+                                                     std::vector<std::string> control_tokens) {
+  try {
+    if (!llama_model_chat_template(model, nullptr)) {
+      return Error(InferenceError::Unsupported, "The model file holds no chat template.");
+    }
+    return std::unique_ptr<ChatFormat>(
+        std::make_unique<CommonFormat>(common_chat_templates_init(model, ""), std::move(control_tokens)));
+  } catch (const std::exception& error) {
+    return Error(InferenceError::Unsupported, "The model's chat template can't be read.", error.what());
+  }
+}
+
+}  // namespace bulkhead::inference

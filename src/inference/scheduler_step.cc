@@ -1,0 +1,231 @@
+// The scheduler's step: what goes into the next batch, decoding it, and ending what has ended.
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "inference/scheduler.h"
+
+namespace bulkhead::inference {
+
+using base::Error;
+
+namespace {
+
+constexpr double kAnswerTokenCost = 2;
+// Prompt tokens that share a step with streams: what can be read in this time, within these bounds.
+constexpr double kChunkSeconds = 0.15;
+constexpr std::size_t kChunkMin = 64;
+constexpr double kSpeedSmoothing = 0.3;
+constexpr std::size_t kPrefixTokensKeptMin = 32;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+}  // namespace
+
+std::vector<std::size_t> Scheduler::runnable(bool exclusive) const {
+  std::vector<std::size_t> out;
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    const SequencePtr& sequence = slots_[slot];
+    if (sequence && !sequence->ended() && sequence->request().context.exclusive == exclusive) out.push_back(slot);
+  }
+  return out;
+}
+
+void Scheduler::step() {
+  auto began = Clock::now();
+  std::vector<std::size_t> shared = runnable(false);
+  if (!shared.empty()) decode(shared, prompt_budget(shared));
+  for (std::size_t slot : runnable(true)) decode({slot}, options_.batch_tokens);
+  stats_.busy_micros.fetch_add(static_cast<std::uint64_t>(seconds_since(began) * 1e6));
+}
+
+std::size_t Scheduler::prompt_budget(const std::vector<std::size_t>& slots) const {
+  bool streams = std::any_of(slots.begin(), slots.end(), [this](std::size_t s) { return !slots_[s]->reading(); });
+  if (!streams || prompt_tokens_a_second_ <= 0) return options_.batch_tokens;
+  auto chunk = static_cast<std::size_t>(prompt_tokens_a_second_ * kChunkSeconds);
+  return std::clamp(chunk, std::min(kChunkMin, options_.batch_tokens), options_.batch_tokens);
+}
+
+// How many prompt tokens each slot may read: equal parts a tenant, what one leaves goes to the others;
+// inside a tenant the sequence that came first is served first.
+std::vector<std::size_t> Scheduler::prompt_shares(const std::vector<std::size_t>& slots,
+                                                  std::size_t budget) const {
+  std::map<std::string, std::vector<std::size_t>> readers;  // places in `slots`
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const Sequence& sequence = *slots_[slots[i]];
+    if (sequence.reading()) readers[sequence.request().context.tenant].push_back(i);
+  }
+  auto wanted = [&](std::size_t i) {
+    const Sequence& sequence = *slots_[slots[i]];
+    return sequence.prompt().size() - sequence.held.size();
+  };
+  std::vector<std::size_t> shares(slots.size(), 0);
+  for (auto& [tenant, places] : readers) {
+    std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
+      return slots_[slots[a]]->placed < slots_[slots[b]]->placed;
+    });
+  }
+  while (budget > 0 && !readers.empty()) {
+    std::size_t part = std::max<std::size_t>(1, budget / readers.size());
+    for (auto reader = readers.begin(); reader != readers.end() && budget > 0;) {
+      std::size_t left = std::min(part, budget);
+      std::vector<std::size_t>& places = reader->second;
+      while (left > 0 && !places.empty()) {
+        std::size_t i = places.front();
+        std::size_t more = std::min(left, wanted(i) - shares[i]);
+        shares[i] += more;
+        left -= more;
+        budget -= more;
+        if (shares[i] == wanted(i)) places.erase(places.begin());
+      }
+      reader = places.empty() ? readers.erase(reader) : std::next(reader);
+    }
+  }
+  return shares;
+}
+
+void Scheduler::add_token(Token token, std::size_t position, std::size_t slot, bool logits) {
+  int at = batch_.n_tokens++;
+  batch_.token[at] = token;
+  batch_.pos[at] = static_cast<llama_pos>(position);
+  batch_.n_seq_id[at] = 1;
+  batch_.seq_id[at][0] = static_cast<llama_seq_id>(slot);
+  batch_.logits[at] = logits ? 1 : 0;
+}
+
+void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget) {
+  batch_.n_tokens = 0;
+  std::vector<std::size_t> shares = prompt_shares(slots, budget);
+  std::size_t read = 0;
+  // Ascending slots: llama.cpp splits unordered batches into slower pieces.
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    Sequence& sequence = *slots_[slots[i]];
+    sequence.logits_at = -1;
+    if (!sequence.reading()) {
+      sequence.logits_at = batch_.n_tokens;
+      add_token(sequence.next, sequence.held.size(), slots[i], true);
+      sequence.hold(sequence.next);
+      continue;
+    }
+    for (std::size_t k = 0; k < shares[i]; ++k) {
+      std::size_t position = sequence.held.size();
+      bool last = position + 1 == sequence.prompt().size();
+      if (last) sequence.logits_at = batch_.n_tokens;
+      add_token(sequence.prompt()[position], position, slots[i], last);
+      sequence.hold(sequence.prompt()[position]);
+    }
+    read += shares[i];
+  }
+  if (batch_.n_tokens == 0) return;
+  auto began = Clock::now();
+  int status = llama_decode(context_, batch_);
+  stats_.steps.fetch_add(1);
+  stats_.prompt_tokens.fetch_add(read);
+  if (status != 0) base::log::error("decode_failed", {{"status", std::int64_t{status}}});
+  std::map<std::string, double> costs;
+  for (std::size_t slot : slots) {
+    Sequence& sequence = *slots_[slot];
+    if (status != 0) {
+      sequence.fail(Error(InferenceError::Failed, "The engine failed on this batch.",
+                          "llama_decode gave " + std::to_string(status)));
+    } else if (sequence.logits_at >= 0) {
+      bool first = sequence.generated == 0 && sequence.choice == 0;
+      sample(sequence);
+      costs[sequence.request().context.tenant] += kAnswerTokenCost;
+      if (first && sequence.request().n > 1) begin_other_choices(sequence, slot);
+    }
+  }
+  if (read >= kChunkMin) {
+    double speed = static_cast<double>(read) / std::max(1e-6, seconds_since(began));
+    prompt_tokens_a_second_ =
+        prompt_tokens_a_second_ <= 0
+            ? speed
+            : prompt_tokens_a_second_ + kSpeedSmoothing * (speed - prompt_tokens_a_second_);
+  }
+  // The batch's ids are of no more use.
+  std::fill(batch_.token, batch_.token + batch_.n_tokens, 0);
+  std::lock_guard lock(mutex_);
+  for (const auto& [tenant, cost] : costs) lines_.charge(tenant, cost);
+}
+
+void Scheduler::sample(Sequence& sequence) {
+  const float* logits = llama_get_logits_ith(context_, sequence.logits_at);
+  std::optional<Token> token = sequence.sampler->sample(logits);
+  if (!token) {
+    sequence.fail(Error(InferenceError::BadGrammar, "The answer could not be brought into the format asked for."));
+    return;
+  }
+  std::optional<TokenLogprob> logprob;
+  if (sequence.sampler->reports_logprobs() && !model_.ends_generation(*token)) {
+    logprob = sequence.sampler->logprob(logits, *token);
+  }
+  sequence.accept(model_, *token, std::move(logprob));
+  stats_.generated_tokens.fetch_add(1);
+}
+
+void Scheduler::finish_ended() {
+  std::vector<std::size_t> ended;
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (slots_[slot] && slots_[slot]->ended()) ended.push_back(slot);
+  }
+  if (ended.empty()) return;
+  // All logits of this step have been sampled from: the shared buffers may go.
+  auto began = Clock::now();
+  Burner(context_, cache_tensors_, options_.burn).scrub_shared();
+  stats_.burn_micros.fetch_add(static_cast<std::uint64_t>(seconds_since(began) * 1e6));
+  for (std::size_t slot : ended) end(slot);
+}
+
+void Scheduler::end(std::size_t slot) {
+  SequencePtr sequence = std::move(slots_[slot]);
+  auto key = prefix_key(*sequence);
+  std::uint64_t kept = 0;
+  if (key && !sequence->failure && sequence->choice == 0 && sequence->held.size() >= kPrefixTokensKeptMin) {
+    PrefixCache::Entry entry{sequence->held, rows_of(slot), sequence->request().context.prefix_lifetime, {}};
+    if (prefixes_.keep(*key, std::move(entry), Clock::now())) kept = sequence->held.size();
+  }
+  Burner burner(context_, cache_tensors_, options_.burn);
+  BurnResult burned = burner.erase_sequence(static_cast<llama_seq_id>(slot), sequence->cells_used);
+  burned.tokens_kept = kept;
+  stats_.burns.fetch_add(1);
+  stats_.burn_micros.fetch_add(burned.micros);
+  stats_.active.fetch_sub(1);
+  finish_generation(*sequence, burned);
+}
+
+void Scheduler::finish_generation(Sequence& sequence, const BurnResult& burned) {
+  std::shared_ptr<Generation> generation = sequence.generation;
+  GenerationResult& result = generation->result;
+  result.burn.add(burned);
+  result.completion_tokens += sequence.generated;
+  if (generation->choices_left == 0) return;  // another choice has failed, and all was said
+  GenerationChannel::Item last;
+  last.choice = sequence.choice;
+  if (sequence.failure) {
+    last.error = std::move(sequence.failure);
+    generation->choices_left = 0;
+    generation->abandoned = true;
+  } else {
+    last.text = sequence.text.stopped() ? "" : sequence.text.finish();
+    last.finish_reason = sequence.finish_reason;
+    generation->choices_left -= 1;
+  }
+  bool complete = !last.error && generation->choices_left == 0;
+  if (complete) {
+    result.prompt_tokens = static_cast<std::int64_t>(generation->request.prompt.size());
+    last.result = result;
+  }
+  if (complete && options_.burn) {
+    base::wipe(generation->request.prompt.data(), generation->request.prompt.size() * sizeof(Token));
+  }
+  std::shared_ptr<GenerationChannel> channel = generation->channel;
+  generation.reset();
+  channel->push(std::move(last));
+}
+
+}  // namespace bulkhead::inference
