@@ -44,7 +44,7 @@ LIBRARIES = [
     ("OpenSSL", r"openssl/", r"crypto/|http/(detail/)?tls"),
     ("libsodium", r"sodium(\.h|/)", r"crypto/|http/(detail/)?tls"),
     ("Asio", r"boost/|asio(\.hpp|/)", r"http/"),
-    ("libllama", r"(src/)?(llama|ggml|gguf)[^/]*\.h", r"inference/"),
+    ("libllama", r"(src/)?(llama|ggml|gguf)[^/]*\.h|llama-common/", r"inference/"),
     ("SQLite", r"(sqlcipher/)?sqlite3", r"storage/"),
     ("a document parser", r"poppler|zip\.h|zipconf\.h|pugi|gumbo|md4c", r"extract/"),
 ]

@@ -160,8 +160,9 @@ class FairLines {
   // counters nearest to it go first.
   void forget_idle() {
     double low = floor();
-    std::erase_if(lines_,
-                  [low](const auto& entry) { return entry.second.waiting() == 0 && entry.second.counter <= low; });
+    std::erase_if(lines_, [low](const auto& entry) {
+      return entry.second.waiting() == 0 && entry.second.counter <= low;
+    });
     while (lines_.size() > kIdleMax + waiting_parties_) {
       auto least = lines_.end();
       for (auto at = lines_.begin(); at != lines_.end(); ++at) {

@@ -1,9 +1,11 @@
 #include "inference/chat_format.h"
 
 #include <algorithm>
+#include <regex>
 
 #include "crypto/random.h"
 #include "llama-common/chat.h"
+#include "llama-common/log.h"
 #include "llama.h"
 
 namespace bulkhead::inference {
@@ -17,8 +19,8 @@ constexpr unsigned kMarkBits = 130;
 constexpr unsigned kCallIdBits = 120;
 
 Error bad_tools(const char* detail) {
-  return Error(InferenceError::BadGrammar, "The tools or messages can't be laid out by this model's template.",
-               detail);
+  return Error(InferenceError::BadGrammar,
+               "The tools or messages can't be laid out by this model's template.", detail);
 }
 
 // Characters that mean something in a regular expression, made plain.
@@ -32,9 +34,15 @@ std::string plain_pattern(const std::string& word) {
   return out;
 }
 
+// The library's grammar lets a model talk before it calls; a required call is what the answer begins with.
+std::string only_calls(const std::string& grammar) {
+  static const std::regex kTalk("(^|\n)(root ::= [^\n]*?) until-[0-9]+\\?");
+  return std::regex_replace(grammar, kTalk, "$1$2", std::regex_constants::format_first_only);
+}
+
 class PegFormat final : public AnswerFormat {
  public:
-  explicit PegFormat(const common_chat_params& params) : syntax_(params) {
+  PegFormat(const common_chat_params& params, bool parallel) : syntax_(params), parallel_(parallel) {
     syntax_.parser.load(params.parser);
     syntax_.parse_tool_calls = true;
   }
@@ -48,6 +56,7 @@ class PegFormat final : public AnswerFormat {
       for (common_chat_tool_call& call : message.tool_calls) {
         if (call.id.empty()) call.id = "call_" + crypto::random_id(kCallIdBits);
         out.calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
+        if (!parallel_) break;
       }
     } catch (const std::exception&) {
       // Cut off in the middle of a call, or no call at all: then it is text.
@@ -58,6 +67,7 @@ class PegFormat final : public AnswerFormat {
 
  private:
   common_chat_parser_params syntax_;
+  bool parallel_;
 };
 
 // Cuts every control token inside client text in two, so that no tokenizer sees it whole.
@@ -126,13 +136,14 @@ class CommonFormat final : public ChatFormat {
       marked.parallel_tool_calls = plain.parallel_tool_calls = request.parallel;
       out.frame.text = common_chat_templates_apply(templates_.get(), marked).prompt;
       common_chat_params params = common_chat_templates_apply(templates_.get(), plain);
-      out.grammar = params.grammar;
+      out.grammar = choice_of(request) == COMMON_CHAT_TOOL_CHOICE_REQUIRED ? only_calls(params.grammar)
+                                                                           : params.grammar;
       out.lazy = params.grammar_lazy;
       for (const common_grammar_trigger& trigger : params.grammar_triggers) add_trigger(trigger, out);
       if (!params.grammar_lazy) out.accepted = params.generation_prompt;
       out.stops = params.additional_stops;
       out.shown = params.preserved_tokens;
-      out.format = std::make_shared<PegFormat>(params);
+      out.format = std::make_shared<PegFormat>(params, request.parallel);
       return out;
     } catch (const std::exception& error) {
       return bad_tools(error.what());
@@ -189,13 +200,14 @@ class CommonFormat final : public ChatFormat {
 std::string ChatFormat::new_mark() { return kMarkBegin + crypto::random_id(kMarkBits); }
 
 Result<std::unique_ptr<ChatFormat>> ChatFormat::make(const llama_model* model,
+                                                     const std::string& chat_template,
                                                      std::vector<std::string> control_tokens) {
+  // Its warnings quote prompts and answers.
+  common_log_set_verbosity_thold(-1);
   try {
-    if (!llama_model_chat_template(model, nullptr)) {
-      return Error(InferenceError::Unsupported, "The model file holds no chat template.");
-    }
+    auto templates = common_chat_templates_init(model, chat_template);
     return std::unique_ptr<ChatFormat>(
-        std::make_unique<CommonFormat>(common_chat_templates_init(model, ""), std::move(control_tokens)));
+        std::make_unique<CommonFormat>(std::move(templates), std::move(control_tokens)));
   } catch (const std::exception& error) {
     return Error(InferenceError::Unsupported, "The model's chat template can't be read.", error.what());
   }

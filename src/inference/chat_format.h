@@ -36,7 +36,7 @@ struct Tool {
 struct ToolRequest {
   std::vector<Tool> tools;
   std::string choice = "auto";  // "auto", "none", "required", or a tool's name
-  bool parallel = false;
+  bool parallel = true;         // false: one call an answer at most
 };
 
 struct ParsedAnswer {
@@ -66,18 +66,19 @@ struct Frame {
 
 struct ToolPrompt {
   Frame frame;
-  std::string grammar;           // empty: none
-  bool lazy = false;             // holds from the first match of a trigger on
+  std::string grammar;  // empty: none
+  bool lazy = false;    // holds from the first match of a trigger on
   std::vector<std::string> trigger_patterns;
-  std::string accepted;          // the prompt's end, which the grammar covers too
+  std::string accepted;                   // the prompt's end, which the grammar covers too
   std::vector<std::string> stops, shown;  // shown: control tokens that are part of calls
   std::shared_ptr<const AnswerFormat> format;
 };
 
 class ChatFormat {
  public:
-  // Unsupported when the model has no template that can be rendered.
+  // Unsupported when the template, a Jinja text, can't be read.
   static base::Result<std::unique_ptr<ChatFormat>> make(const llama_model* model,
+                                                        const std::string& chat_template,
                                                         std::vector<std::string> control_tokens);
   // A mark that stands for text; it is in no document and no vocabulary. All are of one length, and begin
   // with kMarkBegin.

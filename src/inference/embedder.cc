@@ -114,7 +114,8 @@ std::size_t Embedder::compute_batch(Job& job) {
          tokens + job.texts[end].size() <= kBatchTokens) {
     tokens += job.texts[end++].size();
   }
-  if (!encode(job, end)) job.failure.emplace(InferenceError::Failed, "The embedding model failed on this input.");
+  if (!encode(job, end))
+    job.failure.emplace(InferenceError::Failed, "The embedding model failed on this input.");
   job.result.tokens += static_cast<std::int64_t>(tokens);
   if (burn_) {
     llama_context_scrub(context_);

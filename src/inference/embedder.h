@@ -34,7 +34,8 @@ class Embedder {
   ~Embedder();
 
   // Each text's tokens; resumes the caller when done. ContextExceeded names the text by index.
-  base::Task<base::Result<EmbeddingResult>> embed(std::string tenant, double weight, std::vector<Tokens> texts);
+  base::Task<base::Result<EmbeddingResult>> embed(std::string tenant, double weight,
+                                                  std::vector<Tokens> texts);
   std::int64_t context() const;
   std::int64_t dimensions() const;
 

@@ -6,8 +6,18 @@
 namespace bulkhead::inference {
 
 enum class InferenceError {
-  ModelUnreadable, HashMismatch, Unsupported, ContextExceeded, QueueFull, Cancelled, Failed,
-  BadRequest, BadContext, BadGrammar, ModelUnknown, ShuttingDown,
+  ModelUnreadable,
+  HashMismatch,
+  Unsupported,
+  ContextExceeded,
+  QueueFull,
+  Cancelled,
+  Failed,
+  BadRequest,
+  BadContext,
+  BadGrammar,
+  ModelUnknown,
+  ShuttingDown,
 };
 base::ErrorName error_name(InferenceError code);
 

@@ -1,5 +1,6 @@
 #include "inference/grammar.h"
 
+#include <cctype>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,10 @@ Result<void> check(const json::Value& value) {
         return bad("\"" + std::string(key) + "\" may be at most " + std::to_string(kRepetitionMax) + ".");
       }
       auto text = member.as_string();
+      if (key == "pattern" && text && !is_plain_pattern(*text)) {
+        return bad(
+            "A pattern must begin with ^, end with $ and use nothing beyond classes, groups and repetition.");
+      }
       if (key == "pattern" && text && has_nested_repetition(*text)) {
         return bad("The pattern repeats a group that repeats itself, which is not served.");
       }
@@ -78,24 +83,34 @@ bool has_nested_repetition(std::string_view pattern) {
   return false;
 }
 
-std::string grammar_of_any_object() {
-  // Depth is bounded by rules of their own, since a model can't be trusted to close what it opens.
-  constexpr int kDepth = 16;
-  std::string out =
-      "root ::= object1 ws\n"
-      "ws ::= [ \\t\\n]{0,20}\n"
-      "string ::= \"\\\"\" ([^\"\\\\\\x7F\\x00-\\x1F] | \"\\\\\" ([\"\\\\/bfnrt] | \"u\" [0-9a-fA-F]{4})){0,2000} \"\\\"\"\n"
-      "number ::= \"-\"? ([0-9] | [1-9] [0-9]{0,15}) (\".\" [0-9]{1,15})? ([eE] [-+]? [0-9]{1,3})?\n"
-      "scalar ::= string | number | \"true\" | \"false\" | \"null\"\n";
-  for (int depth = 1; depth <= kDepth; ++depth) {
-    std::string d = std::to_string(depth), next = std::to_string(depth + 1);
-    std::string value = depth < kDepth ? "value" + next : "scalar";
-    out += "object" + d + " ::= \"{\" ws (string \":\" ws " + value + " ws (\",\" ws string \":\" ws " + value +
-           " ws)*)? \"}\"\n";
-    out += "array" + d + " ::= \"[\" ws (" + value + " ws (\",\" ws " + value + " ws)*)? \"]\"\n";
-    out += "value" + d + " ::= object" + d + " | array" + d + " | scalar\n";
+bool is_plain_pattern(std::string_view pattern) {
+  if (pattern.size() < 2 || pattern.front() != '^' || pattern.back() != '$') return false;
+  std::string_view inside = pattern.substr(1, pattern.size() - 2);
+  int depth = 0;
+  bool in_class = false;
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    char c = inside[i];
+    char next = i + 1 < inside.size() ? inside[i + 1] : '\0';
+    if (c == '\\') {
+      // Classes and escaped punctuation; no back references, boundaries or properties.
+      bool known =
+          next == 'd' || next == 'w' || next == 's' || std::ispunct(static_cast<unsigned char>(next));
+      if (!known) return false;
+      ++i;
+    } else if (in_class) {
+      in_class = c != ']';
+    } else if (c == '[') {
+      in_class = true;
+    } else if (c == '(') {
+      if (next == '?') return false;  // look-around and the like
+      ++depth;
+    } else if (c == ')') {
+      if (--depth < 0) return false;
+    } else if (c == '^' || c == '$') {
+      return false;
+    }
   }
-  return out;
+  return depth == 0 && !in_class;
 }
 
 Result<std::string> grammar_of_schema(std::string_view schema) {

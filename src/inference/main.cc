@@ -25,7 +25,7 @@ constexpr std::size_t kKeyHexBytes = 64;
 
 struct Options {
   int listen_fd = -1, control_fd = -1;
-  std::string chat, chat_sha256, embedding, embedding_sha256;
+  std::string chat, chat_sha256, chat_template, embedding, embedding_sha256;
   SchedulerOptions scheduler;
   int threads = 0, batch_threads = 0, gpu_layers = 0;
   bool no_burn = false;
@@ -58,12 +58,13 @@ base::Secret read_key(int fd) {
   return key;
 }
 
-ModelFile model_file(const std::string& text, const std::string& sha256) {
+ModelFile model_file(const std::string& text, const std::string& sha256,
+                     const std::string& chat_template = "") {
   std::size_t equals = text.find('=');
   if (equals == std::string::npos) {
     die(base::Error(InferenceError::BadRequest, "A model is given as ID=PATH, not \"" + text + "\"."));
   }
-  return {text.substr(0, equals), text.substr(equals + 1), sha256};
+  return {text.substr(0, equals), text.substr(equals + 1), sha256, chat_template};
 }
 
 void quiet_log(ggml_log_level level, const char* text, void*) {
@@ -98,7 +99,8 @@ int serve(Options options) {
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<Embedder> embedder;
   if (!options.chat.empty()) {
-    chat = or_die(Model::load(model_file(options.chat, options.chat_sha256), ModelKind::Chat, options.gpu_layers));
+    chat = or_die(Model::load(model_file(options.chat, options.chat_sha256, options.chat_template),
+                              ModelKind::Chat, options.gpu_layers));
     scheduler = or_die(Scheduler::start(*chat, options.scheduler));
     engine.chat = chat.get();
     engine.scheduler = scheduler.get();
@@ -126,6 +128,8 @@ int serve(Options options) {
   server.handler = [&routes](http::Exchange& exchange) { return routes.handle(exchange); };
   auto started = http::Server::start(reactors, std::move(server));
   if (!started) die(started.error());
+  // From here on llama.cpp's errors may quote what a client sent (a grammar, a schema).
+  llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   if (auto sandboxed = enter_sandbox(); !sandboxed) die(sandboxed.error());
   base::log::info("ready", {{"chat", std::string_view(chat ? chat->id() : "")},
                             {"embedding", std::string_view(embedding ? embedding->id() : "")}});
@@ -151,6 +155,8 @@ int main(int argc, char** argv) {
   app.add_option("--control-fd", options.control_fd, "Descriptor of the pipe that carries the signing key")->required();
   app.add_option("--chat-model", options.chat, "ID=PATH of the chat model (GGUF)");
   app.add_option("--chat-model-sha256", options.chat_sha256, "Its SHA-256; checked when given");
+  app.add_option("--chat-template", options.chat_template,
+                 "File with a Jinja chat template in place of the model's own");
   app.add_option("--embed-model", options.embedding, "ID=PATH of the embedding model (GGUF)");
   app.add_option("--embed-model-sha256", options.embedding_sha256, "Its SHA-256; checked when given");
   app.add_option("--context", options.scheduler.context, "Tokens of one sequence")->check(CLI::Range(64, 1 << 20));

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <unordered_map>
 
+#include "base/file.h"
 #include "crypto/hash.h"
 
 namespace bulkhead::inference {
@@ -15,6 +16,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kReadBytes = 1 << 20;
+constexpr std::size_t kTemplateBytesMax = 1 << 20;
 
 // Architectures whose whole per-sequence state is the K and V cache that burn.h zeroes. Recurrent,
 // hybrid and sliding-window ones keep state elsewhere and are refused rather than burned by halves.
@@ -105,14 +107,25 @@ Result<std::unique_ptr<Model>> Model::load(const ModelFile& file, ModelKind kind
   model->id_ = file.id;
   model->sha256_ = std::move(hash);
   if (kind == ModelKind::Chat) {
-    BULKHEAD_CHECK_OK(model->prepare_chat());
+    BULKHEAD_CHECK_OK(model->prepare_chat(file.chat_template));
   }
   return model;
 }
 
-Result<void> Model::prepare_chat() {
-  const char* text = llama_model_chat_template(model_, nullptr);
-  template_ = text ? text : "";
+Result<void> Model::prepare_chat(const std::filesystem::path& chat_template) {
+  if (!chat_template.empty()) {
+    auto text = base::read_file(chat_template, kTemplateBytesMax);
+    if (!text) {
+      return Error(InferenceError::ModelUnreadable, "The chat template " + chat_template.string() +
+                                                        " can't be read: " + text.error().message());
+    }
+    template_ = std::move(*text);
+  } else if (const char* text = llama_model_chat_template(model_, nullptr)) {
+    template_ = text;
+  } else {
+    return Error(InferenceError::Unsupported,
+                 "The model file holds no chat template; give one by --chat-template.");
+  }
   std::vector<ChatMessage> trial = {{"system", "a", {}, ""}, {"user", "b", {}, ""}};
   known_template_ = known_frame(trial).ok();
   std::vector<std::string> controls;
@@ -120,7 +133,7 @@ Result<void> Model::prepare_chat() {
     if ((llama_vocab_get_attr(vocab_, token) & LLAMA_TOKEN_ATTR_CONTROL) == 0) continue;
     if (const char* name = llama_vocab_get_text(vocab_, token); name && *name) controls.emplace_back(name);
   }
-  if (auto made = ChatFormat::make(model_, std::move(controls)); made) {
+  if (auto made = ChatFormat::make(model_, template_, std::move(controls)); made) {
     format_ = std::move(*made);
   } else if (!known_template_) {
     return made.take_error();
@@ -219,7 +232,8 @@ Result<Tokens> Model::tokenize_chat(const std::vector<ChatMessage>& messages) co
   return tokenize_frame(frame);
 }
 
-Result<ToolChat> Model::prepare_tools(const std::vector<ChatMessage>& messages, const ToolRequest& request) const {
+Result<ToolChat> Model::prepare_tools(const std::vector<ChatMessage>& messages,
+                                      const ToolRequest& request) const {
   if (!format_ || !format_->takes_tools()) {
     return Error(InferenceError::BadGrammar, "This model's template has no place for tools.");
   }

@@ -27,7 +27,8 @@ enum class ModelKind { Chat, Embedding };
 struct ModelFile {
   std::string id;
   std::filesystem::path path;
-  std::string sha256;  // empty: not checked
+  std::string sha256;                   // empty: not checked
+  std::filesystem::path chat_template;  // empty: the model's own
 };
 
 // A chat with tools, ready to be generated from.
@@ -55,7 +56,8 @@ class Model {
   // For embedding models: content between the model's own begin and end tokens.
   Tokens tokenize_for_embedding(std::string_view text) const;
   base::Result<Tokens> tokenize_chat(const std::vector<ChatMessage>& messages) const;
-  base::Result<ToolChat> prepare_tools(const std::vector<ChatMessage>& messages, const ToolRequest& request) const;
+  base::Result<ToolChat> prepare_tools(const std::vector<ChatMessage>& messages,
+                                       const ToolRequest& request) const;
   // A text to go on from: content after the model's own begin token.
   Tokens tokenize_completion(std::string_view text) const;
   // Bytes of one token; may be part of a character. Control tokens are empty unless `control`.
@@ -67,7 +69,7 @@ class Model {
   Tokens tokenize(std::string_view text, bool add_special, bool parse_special) const;
   base::Result<Tokens> tokenize_frame(const Frame& frame) const;
   base::Result<Frame> known_frame(const std::vector<ChatMessage>& messages) const;
-  base::Result<void> prepare_chat();
+  base::Result<void> prepare_chat(const std::filesystem::path& chat_template);
 
   llama_model* model_ = nullptr;
   const llama_vocab* vocab_ = nullptr;

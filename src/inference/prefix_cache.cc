@@ -9,7 +9,8 @@ namespace bulkhead::inference {
 std::size_t common_prefix(const Tokens& a, const Tokens& b) {
   std::size_t shorter = std::min(a.size(), b.size());
   return static_cast<std::size_t>(
-      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(shorter), b.begin()).first - a.begin());
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(shorter), b.begin()).first -
+      a.begin());
 }
 
 void KeptBurn::add(const KeptBurn& more) {
@@ -30,7 +31,8 @@ KeptBurn PrefixCache::erase(Entry& entry) const {
   }
   base::wipe(entry.state.data(), entry.state.size());
   base::wipe(entry.tokens.data(), entry.tokens.size() * sizeof(Token));
-  burned.verified = std::all_of(entry.state.begin(), entry.state.end(), [](std::uint8_t byte) { return byte == 0; });
+  burned.verified =
+      std::all_of(entry.state.begin(), entry.state.end(), [](std::uint8_t byte) { return byte == 0; });
   return burned;
 }
 

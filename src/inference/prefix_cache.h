@@ -39,20 +39,20 @@ class PrefixCache {
  public:
   using Time = std::chrono::steady_clock::time_point;
   struct Options {
-    std::size_t partitions = 8;             // tenants that may keep prefixes at once
+    std::size_t partitions = 8;  // tenants that may keep prefixes at once
     std::size_t partition_bytes = 256u << 20;
-    bool burn = true;                       // false: the control experiment
+    bool burn = true;  // false: the control experiment
   };
   struct Entry {
-    Tokens tokens;                          // whose rows these are, from position 0
+    Tokens tokens;  // whose rows these are, from position 0
     std::vector<std::uint8_t> state;
-    std::chrono::seconds lifetime{300};     // since the last use
+    std::chrono::seconds lifetime{300};  // since the last use
     Time used{};
     std::size_t bytes() const { return state.size() + tokens.size() * sizeof(Token); }
   };
   struct Match {
-    const Entry* entry = nullptr;           // valid until the next change
-    std::size_t common = 0;                 // leading tokens shared with the prompt
+    const Entry* entry = nullptr;  // valid until the next change
+    std::size_t common = 0;        // leading tokens shared with the prompt
   };
 
   explicit PrefixCache(Options options) : options_(options) {}
@@ -78,7 +78,7 @@ class PrefixCache {
     Entry entry;
   };
   struct Partition {
-    std::list<Kept> kept;                   // least recently used first
+    std::list<Kept> kept;  // least recently used first
     std::size_t bytes = 0;
   };
   template <typename Chosen>

@@ -119,7 +119,8 @@ Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestC
   const std::string& text = exchange.request().body;
   BULKHEAD_CO_TRY(body, chat ? parse_chat(text) : parse_completion(text));
   if (body.model != engine_.chat->id()) co_return model_unknown();
-  AnswerHead head{(chat ? "chatcmpl-" : "cmpl-") + crypto::random_id(), body.model, clock_.unix_seconds(), chat};
+  AnswerHead head{(chat ? "chatcmpl-" : "cmpl-") + crypto::random_id(), body.model, clock_.unix_seconds(),
+                  chat};
   bool as_stream = body.stream;
   BULKHEAD_CO_TRY(prepared, prepare(std::move(body), std::move(context), chat));
   std::shared_ptr<Generation> generation = std::move(prepared.generation);
@@ -161,7 +162,8 @@ Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, Gene
         !piece.text.empty() || !piece.calls.empty() || piece.has_logprobs || !piece.finish_reason.empty();
     if (open && says_something) {
       std::string event = http::sse_event(chunk_body(head, item.choice, piece));
-      if (item.result) event += http::sse_event(last_chunk_body(head, *item.result)) + http::sse_event("[DONE]");
+      if (item.result)
+        event += http::sse_event(last_chunk_body(head, *item.result)) + http::sse_event("[DONE]");
       open = co_await exchange.write(std::move(event));
     }
     if (item.result) break;
@@ -189,7 +191,8 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   if (body.model != engine_.embedding->id()) co_return model_unknown();
   std::vector<Tokens> texts;
   for (const std::string& text : body.input) texts.push_back(engine_.embedding->tokenize_for_embedding(text));
-  auto embedded = co_await engine_.embedder->embed(std::move(context.tenant), context.weight, std::move(texts));
+  auto embedded =
+      co_await engine_.embedder->embed(std::move(context.tenant), context.weight, std::move(texts));
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();

@@ -38,8 +38,8 @@ class Routes {
   base::Task<http::Response> answer(http::Exchange& exchange, bool& streamed);
   base::Result<RequestContext> verified_context(const http::Request& request);
   base::Result<Prepared> prepare(GenerateBody body, RequestContext context, bool chat) const;
-  base::Task<base::Result<http::Response>> generate(http::Exchange& exchange, RequestContext context, bool chat,
-                                                    bool& streamed);
+  base::Task<base::Result<http::Response>> generate(http::Exchange& exchange, RequestContext context,
+                                                    bool chat, bool& streamed);
   base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
                           Answer& answer, GenerationChannel::Item item);
   base::Task<base::Result<http::Response>> embeddings(http::Exchange& exchange, RequestContext context);

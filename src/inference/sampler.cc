@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kTopK = 40;
 constexpr int kPenaltyTokens = 256;  // how far back the penalties look
+// How many of the likeliest tokens a grammar is asked about, and how that grows while none can stand.
+constexpr std::size_t kFirstAsked = 64, kAskedGrowth = 16;
 
 std::uint32_t seed_of(const SamplingOptions& options) {
   std::uint32_t seed = 0;
@@ -46,7 +48,8 @@ void Sampler::build(std::size_t choice) {
     add(llama_sampler_init_logit_bias(vocabulary, static_cast<int>(biases.size()), biases.data()));
   }
   if (o.presence_penalty != 0 || o.frequency_penalty != 0) {
-    add(llama_sampler_init_penalties(vocabulary, kPenaltyTokens, 1.0f, static_cast<float>(o.frequency_penalty),
+    add(llama_sampler_init_penalties(vocabulary, kPenaltyTokens, 1.0f,
+                                     static_cast<float>(o.frequency_penalty),
                                      static_cast<float>(o.presence_penalty)));
   }
   if (o.temperature <= 0) {
@@ -111,21 +114,34 @@ std::optional<Token> Sampler::draw() {
   return std::isinf(best->logit) ? std::nullopt : std::optional<Token>(best->id);
 }
 
+std::optional<Token> Sampler::draw_allowed(const float* logits) {
+  auto likelier = [](const llama_token_data& a, const llama_token_data& b) { return a.logit > b.logit; };
+  for (std::size_t count = kFirstAsked;; count *= kAskedGrowth) {
+    fill(logits);
+    std::size_t asked = std::min(count, candidates_.size());
+    auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(asked);
+    std::nth_element(candidates_.begin(), end == candidates_.end() ? end - 1 : end, candidates_.end(),
+                     likelier);
+    candidates_.resize(asked);
+    llama_token_data_array array{candidates_.data(), candidates_.size(), -1, false};
+    llama_sampler_apply(grammar_.get(), &array);
+    std::erase_if(candidates_, [](const llama_token_data& one) { return std::isinf(one.logit); });
+    if (!candidates_.empty()) return draw();
+    if (asked < count) return std::nullopt;
+  }
+}
+
 std::optional<Token> Sampler::sample(const float* logits) {
   std::optional<Token> token;
   try {
     if (!chain_ && !grammar_) {
-      token = static_cast<Token>(std::max_element(logits, logits + llama_vocab_n_tokens(model_.vocab())) - logits);
+      token = static_cast<Token>(std::max_element(logits, logits + llama_vocab_n_tokens(model_.vocab())) -
+                                 logits);
     } else {
       fill(logits);
       token = draw();
     }
-    if (grammar_ && token && !allowed(*token)) {
-      fill(logits);
-      llama_token_data_array array{candidates_.data(), candidates_.size(), -1, false};
-      llama_sampler_apply(grammar_.get(), &array);
-      token = draw();
-    }
+    if (grammar_ && token && !allowed(*token)) token = draw_allowed(logits);
     if (!token) return std::nullopt;
     if (grammar_) llama_sampler_accept(grammar_.get(), *token);
     if (chain_) llama_sampler_accept(chain_.get(), *token);

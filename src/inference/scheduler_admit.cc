@@ -58,7 +58,8 @@ void Scheduler::admit() {
       // With a free slot, the tenant with the least service; else the one with the least service among
       // those that are below their share while another is above its own.
       bool room = free_slot().has_value();
-      tenant = lines_.next([&](const std::string& waiting) { return room || victim_for(waiting).has_value(); });
+      tenant =
+          lines_.next([&](const std::string& waiting) { return room || victim_for(waiting).has_value(); });
       if (tenant && !room) victim = victim_for(*tenant);
     }
     if (!tenant) break;

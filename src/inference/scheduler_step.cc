@@ -31,7 +31,8 @@ std::vector<std::size_t> Scheduler::runnable(bool exclusive) const {
   std::vector<std::size_t> out;
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
     const SequencePtr& sequence = slots_[slot];
-    if (sequence && !sequence->ended() && sequence->request().context.exclusive == exclusive) out.push_back(slot);
+    if (sequence && !sequence->ended() && sequence->request().context.exclusive == exclusive)
+      out.push_back(slot);
   }
   return out;
 }
@@ -45,7 +46,8 @@ void Scheduler::step() {
 }
 
 std::size_t Scheduler::prompt_budget(const std::vector<std::size_t>& slots) const {
-  bool streams = std::any_of(slots.begin(), slots.end(), [this](std::size_t s) { return !slots_[s]->reading(); });
+  bool streams =
+      std::any_of(slots.begin(), slots.end(), [this](std::size_t s) { return !slots_[s]->reading(); });
   if (!streams || prompt_tokens_a_second_ <= 0) return options_.batch_tokens;
   auto chunk = static_cast<std::size_t>(prompt_tokens_a_second_ * kChunkSeconds);
   return std::clamp(chunk, std::min(kChunkMin, options_.batch_tokens), options_.batch_tokens);
@@ -157,7 +159,8 @@ void Scheduler::sample(Sequence& sequence) {
   const float* logits = llama_get_logits_ith(context_, sequence.logits_at);
   std::optional<Token> token = sequence.sampler->sample(logits);
   if (!token) {
-    sequence.fail(Error(InferenceError::BadGrammar, "The answer could not be brought into the format asked for."));
+    sequence.fail(
+        Error(InferenceError::BadGrammar, "The answer could not be brought into the format asked for."));
     return;
   }
   std::optional<TokenLogprob> logprob;

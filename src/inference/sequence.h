@@ -52,18 +52,18 @@ struct Sequence {
   std::size_t choice = 0;
   TextStream text;
   std::unique_ptr<Sampler> sampler;
-  Tokens held;                          // tokens whose rows are in the cache, from position 0
-  std::size_t cells_used = 0;           // the most that ever were: what burning must cover
-  Token next = -1;                      // sampled, not decoded yet
+  Tokens held;                 // tokens whose rows are in the cache, from position 0
+  std::size_t cells_used = 0;  // the most that ever were: what burning must cover
+  Token next = -1;             // sampled, not decoded yet
   std::int64_t generated = 0, generated_max = 0;
-  std::int32_t logits_at = -1;          // index in the current batch
+  std::int32_t logits_at = -1;  // index in the current batch
   std::string finish_reason;
   std::optional<base::Error> failure;
-  Rows rows;                            // of `held`, while it has no slot
-  std::shared_ptr<const Rows> start;    // of the prompt, read by the first choice
+  Rows rows;                          // of `held`, while it has no slot
+  std::shared_ptr<const Rows> start;  // of the prompt, read by the first choice
   std::chrono::steady_clock::time_point arrived{};
-  bool started = false;                 // has had a slot
-  std::uint64_t placed = 0;             // order of getting its slot
+  bool started = false;      // has had a slot
+  std::uint64_t placed = 0;  // order of getting its slot
 };
 
 }  // namespace bulkhead::inference

@@ -24,7 +24,7 @@ struct GenerateBody {
   std::vector<ChatMessage> messages;  // of a chat
   std::string prompt;                 // of a completion
   std::optional<ToolRequest> tools;
-  GenerationRequest request;          // sampling, limits and format; no prompt and no context yet
+  GenerationRequest request;  // sampling, limits and format; no prompt and no context yet
   bool stream = false;
 };
 base::Result<GenerateBody> parse_chat(std::string_view body);

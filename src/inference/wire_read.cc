@@ -45,9 +45,11 @@ Result<void> known_members(const json::Value& object, std::string_view name,
   return Result<void>();
 }
 
-Result<std::vector<std::string>> read_texts(const json::Value& list, std::size_t count_max, const char* name) {
+Result<std::vector<std::string>> read_texts(const json::Value& list, std::size_t count_max,
+                                            const char* name) {
   std::vector<std::string> texts;
-  if (!list.is_array() || list.size() > count_max) return bad(std::string(name) + " must be a list of strings.");
+  if (!list.is_array() || list.size() > count_max)
+    return bad(std::string(name) + " must be a list of strings.");
   for (std::size_t i = 0; i < list.size(); ++i) {
     auto text = list.at(i).as_string();
     if (!text) return bad(std::string(name) + " must be a list of strings.");
@@ -64,7 +66,8 @@ Result<void> read_real(const json::Value& root, std::string_view name, double lo
   json::Value value = root[name];
   if (!value.exists()) return Result<void>();
   auto number = value.as_double();
-  if (!number || !(*number >= low && *number <= high)) return bad(std::string(name) + " must be from " + range(low, high));
+  if (!number || !(*number >= low && *number <= high))
+    return bad(std::string(name) + " must be from " + range(low, high));
   out = *number;
   return Result<void>();
 }
@@ -102,8 +105,8 @@ Result<void> read_biases(const json::Value& biases, SamplingOptions& out) {
     Token token = -1;
     auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), token);
     auto bias = biases.at(i).as_double();
-    bool fits = failed == std::errc() && end == key.data() + key.size() && token >= 0 && bias && *bias >= -100 &&
-                *bias <= 100;
+    bool fits = failed == std::errc() && end == key.data() + key.size() && token >= 0 && bias &&
+                *bias >= -100 && *bias <= 100;
     if (!fits) return bad("logit_bias must map token ids to numbers from -100 to 100.");
     // OpenAI: -100 forbids, 100 forces.
     out.logit_bias.emplace_back(token, static_cast<float>(*bias));
@@ -142,7 +145,8 @@ Result<void> read_format(const json::Value& format, GenerationRequest& out) {
   auto type = format["type"].as_string().value_or("");
   if (type == "text") return Result<void>();
   if (type == "json_object") {
-    out.constraint.grammar = grammar_of_any_object();
+    BULKHEAD_TRY(any, grammar_of_schema(R"({"type":"object"})"));
+    out.constraint.grammar = std::move(any);
     return Result<void>();
   }
   json::Value wrapper = format["json_schema"];
@@ -165,10 +169,13 @@ Result<void> read_calls(const json::Value& calls, ChatMessage& message) {
     json::Value function = calls.at(i)["function"];
     auto name = function["name"].as_string();
     auto arguments = function["arguments"].as_string();
-    if (!name || !arguments) return bad("tool_calls[" + std::to_string(i) + "] must hold a function's name and arguments.");
+    if (!name || !arguments)
+      return bad("tool_calls[" + std::to_string(i) + "] must hold a function's name and arguments.");
     // Templates that lay arguments out as objects read them.
-    if (!json::Document::parse(*arguments)) return bad("tool_calls[" + std::to_string(i) + "].function.arguments must be JSON.");
-    message.tool_calls.push_back({text_or_empty(calls.at(i)["id"]), std::string(*name), std::string(*arguments)});
+    if (!json::Document::parse(*arguments))
+      return bad("tool_calls[" + std::to_string(i) + "].function.arguments must be JSON.");
+    message.tool_calls.push_back(
+        {text_or_empty(calls.at(i)["id"]), std::string(*name), std::string(*arguments)});
   }
   return Result<void>();
 }
@@ -200,7 +207,8 @@ Result<Tool> read_tool(const json::Value& value, std::size_t index) {
   std::string name = "tools[" + std::to_string(index) + "]";
   BULKHEAD_CHECK_OK(known_members(value, name, {"type", "function"}));
   json::Value function = value["function"];
-  BULKHEAD_CHECK_OK(known_members(function, name + ".function", {"name", "description", "parameters", "strict"}));
+  BULKHEAD_CHECK_OK(
+      known_members(function, name + ".function", {"name", "description", "parameters", "strict"}));
   Tool tool;
   tool.name = text_or_empty(function["name"]);
   tool.description = text_or_empty(function["description"]);
@@ -224,7 +232,8 @@ Result<Tool> read_tool(const json::Value& value, std::size_t index) {
 Result<void> read_tools(const json::Value& root, GenerateBody& out) {
   json::Value list = root["tools"];
   if (!list.exists()) return Result<void>();
-  if (!list.is_array() || list.size() == 0 || list.size() > kToolsMax) return bad("tools must be a list of tools.");
+  if (!list.is_array() || list.size() == 0 || list.size() > kToolsMax)
+    return bad("tools must be a list of tools.");
   ToolRequest tools;
   for (std::size_t i = 0; i < list.size(); ++i) {
     BULKHEAD_TRY(tool, read_tool(list.at(i), i));
@@ -242,7 +251,8 @@ Result<void> read_tools(const json::Value& root, GenerateBody& out) {
   }
   BULKHEAD_CHECK_OK(read_flag(root, "parallel_tool_calls", tools.parallel));
   if (!out.request.constraint.grammar.empty()) {
-    return Error(InferenceError::BadGrammar, "tools and a response_format other than text exclude each other.");
+    return Error(InferenceError::BadGrammar,
+                 "tools and a response_format other than text exclude each other.");
   }
   out.tools = std::move(tools);
   return Result<void>();
@@ -278,7 +288,8 @@ Result<RequestContext> parse_context(const http::Request& request) {
   fits = base::is_tenant_name(context.tenant) && base::is_identifier(context.session) &&
          base::is_identifier(context.request_id);
   context.prefix = static_cast<PrefixScope>(choice("x-bulkhead-prefix-cache", {"off", "session", "tenant"}));
-  context.prefix_lifetime = std::chrono::seconds(number("x-bulkhead-prefix-seconds", 1, kPrefixSecondsMax, 300));
+  context.prefix_lifetime =
+      std::chrono::seconds(number("x-bulkhead-prefix-seconds", 1, kPrefixSecondsMax, 300));
   context.exclusive = choice("x-bulkhead-batching", {"shared", "exclusive"}) == 1;
   context.weight = static_cast<double>(number("x-bulkhead-weight", 1, kWeightMax, 1));
   context.priority = choice("x-bulkhead-priority", {"interactive", "background"});
@@ -288,10 +299,10 @@ Result<RequestContext> parse_context(const http::Request& request) {
 
 Result<GenerateBody> parse_chat(std::string_view body) {
   BULKHEAD_TRY(document,
-               parse_object(body, {"model", "messages", "stream", "stream_options", "max_tokens", "temperature",
-                                   "top_p", "seed", "stop", "n", "presence_penalty", "frequency_penalty",
-                                   "logit_bias", "logprobs", "top_logprobs", "response_format", "tools",
-                                   "tool_choice", "parallel_tool_calls"}));
+               parse_object(body, {"model", "messages", "stream", "stream_options", "max_tokens",
+                                   "temperature", "top_p", "seed", "stop", "n", "presence_penalty",
+                                   "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
+                                   "response_format", "tools", "tool_choice", "parallel_tool_calls"}));
   json::Value root = document.root();
   GenerateBody out;
   out.model = text_or_empty(root["model"]);
@@ -308,9 +319,10 @@ Result<GenerateBody> parse_chat(std::string_view body) {
 }
 
 Result<GenerateBody> parse_completion(std::string_view body) {
-  BULKHEAD_TRY(document, parse_object(body, {"model", "prompt", "stream", "stream_options", "max_tokens",
-                                             "temperature", "top_p", "seed", "stop", "n", "presence_penalty",
-                                             "frequency_penalty", "logit_bias", "logprobs", "response_format"}));
+  BULKHEAD_TRY(document,
+               parse_object(body, {"model", "prompt", "stream", "stream_options", "max_tokens", "temperature",
+                                   "top_p", "seed", "stop", "n", "presence_penalty", "frequency_penalty",
+                                   "logit_bias", "logprobs", "response_format"}));
   json::Value root = document.root();
   GenerateBody out;
   out.model = text_or_empty(root["model"]);

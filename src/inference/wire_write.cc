@@ -10,7 +10,9 @@ namespace {
 
 json::Writer begin(const AnswerHead& head, bool chunk) {
   json::Writer w;
-  std::string_view object = !head.chat ? "text_completion" : chunk ? "chat.completion.chunk" : "chat.completion";
+  std::string_view object = !head.chat ? "text_completion"
+                            : chunk    ? "chat.completion.chunk"
+                                       : "chat.completion";
   w.begin_object().member("id", head.id).member("object", object);
   w.member("created", head.created).member("model", head.model);
   return w;
@@ -102,7 +104,8 @@ void write_finish(json::Writer& w, const std::string& reason) {
   }
 }
 
-void write_choice(json::Writer& w, const AnswerHead& head, std::size_t index, const AnswerChoice& choice, bool chunk) {
+void write_choice(json::Writer& w, const AnswerHead& head, std::size_t index, const AnswerChoice& choice,
+                  bool chunk) {
   w.begin_object().member("index", static_cast<std::uint64_t>(index));
   if (!head.chat) {
     w.member("text", choice.text);
@@ -126,18 +129,24 @@ int status_of(const Error& error) {
   auto code = error.as<InferenceError>();
   if (!code) return 401;  // what isn't ours comes from the signature check
   switch (*code) {
-    case InferenceError::BadContext: return 401;
+    case InferenceError::BadContext:
+      return 401;
     case InferenceError::BadRequest:
     case InferenceError::BadGrammar:
-    case InferenceError::ContextExceeded: return 400;
-    case InferenceError::ModelUnknown: return 404;
-    case InferenceError::QueueFull: return 429;
-    case InferenceError::ShuttingDown: return 503;
+    case InferenceError::ContextExceeded:
+      return 400;
+    case InferenceError::ModelUnknown:
+      return 404;
+    case InferenceError::QueueFull:
+      return 429;
+    case InferenceError::ShuttingDown:
+      return 503;
     case InferenceError::ModelUnreadable:
     case InferenceError::HashMismatch:
     case InferenceError::Unsupported:
     case InferenceError::Cancelled:
-    case InferenceError::Failed: return 500;
+    case InferenceError::Failed:
+      return 500;
   }
   return 500;
 }
