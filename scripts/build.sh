@@ -9,11 +9,14 @@ log=$BUILD/$preset.log
 if [ ! -f "build/$preset/build.ninja" ]; then
   cmake --preset "$preset" >"$log" 2>&1 || { tail -20 "$log" >&2; die "cmake failed (log: build/$preset.log)"; }
 fi
+# Of the fuzz build only the fuzz targets are of use.
+goal=all
+[ "$preset" = fuzz ] && goal=fuzzers
 # Progress on a terminal, a quiet log elsewhere.
 if [ -t 1 ]; then
-  ninja -C "build/$preset" || die "the build failed (above)"
+  ninja -C "build/$preset" "$goal" || die "the build failed (above)"
 else
-  ninja -C "build/$preset" >"$log" 2>&1 || { grep -E 'error|FAILED' -A5 "$log" | head -60 >&2; die "the build failed (log: build/$preset.log)"; }
+  ninja -C "build/$preset" "$goal" >"$log" 2>&1 || { grep -E 'error|FAILED' -A5 "$log" | head -60 >&2; die "the build failed (log: build/$preset.log)"; }
 fi
 if [ "$preset" = release ]; then
   for program in bulkhead bulkhead-engine bulkhead-extract; do

@@ -45,6 +45,38 @@ struct Tail {
   bool was_torn = false;
 };
 
+Error altered(const std::filesystem::path& segment, std::uint64_t seq) {
+  return Error(AuditError::Corrupt, "The audit log was altered at line " + std::to_string(seq) + " of " +
+                                        segment.filename().string() +
+                                        ". Keep it as evidence, run `bulkhead audit verify`, and point "
+                                        "audit.dir at a new folder.");
+}
+
+// Walks one segment along the chain and sees whether `head` is met on the way.
+Result<void> walk(const Segment& segment, const std::optional<Checkpoint>& head, Tail& tail, bool& head_met) {
+  tail.position = {segment.first_seq - 1, {}};
+  SegmentReader reader(segment.path);
+  bool first = true;
+  while (auto line = reader.next()) {
+    auto front = read_front(*line);
+    bool chained = front && front->seq == tail.position.seq + 1 &&
+                   (first || front->prev == tail.position.hash);
+    if (!chained) return altered(segment.path, tail.position.seq + 1);
+    // The head may lie in an older segment; then the chain to it is `verify`'s to check.
+    if (first && head && head->seq < front->seq) head_met = true;
+    first = false;
+    tail.position = {front->seq, line_hash(*line)};
+    if (head && head->seq == front->seq) {
+      head_met = head->hash == tail.position.hash;
+      if (!head_met) return Result<void>();
+    }
+  }
+  if (reader.too_long()) return altered(segment.path, tail.position.seq + 1);
+  tail.was_torn = reader.torn();
+  tail.segment_bytes = reader.whole_bytes();
+  return Result<void>();
+}
+
 // Walks the newest segment and checks it against the head file.
 Result<Tail> read_tail(const std::filesystem::path& dir, const crypto::VerifyKey& key) {
   BULKHEAD_TRY(segments, list_segments(dir));
@@ -57,31 +89,18 @@ Result<Tail> read_tail(const std::filesystem::path& dir, const crypto::VerifyKey
   bool head_met = !head;
   if (!segments.empty()) {
     tail.segment = segments.back().path;
-    tail.position.seq = segments.back().first_seq - 1;
-    SegmentReader reader(tail.segment);
-    bool first = true;
-    while (auto line = reader.next()) {
-      auto front = read_front(*line);
-      bool chained = front && front->seq == tail.position.seq + 1 &&
-                     (first || front->prev == tail.position.hash);
-      if (!chained) {
-        return Error(AuditError::Corrupt,
-                     "The audit log was altered at line " + std::to_string(tail.position.seq + 1) +
-                         " of " + tail.segment.filename().string() +
-                         ". Keep it as evidence, run `bulkhead audit verify`, and point audit.dir at "
-                         "a new folder.");
+    BULKHEAD_CHECK_OK(walk(segments.back(), head, tail, head_met));
+    if (tail.segment_bytes == 0 && segments.size() > 1) {
+      // Nothing was written since the last rotation: the chain goes on from the segment before.
+      const Segment& before = segments[segments.size() - 2];
+      Tail older;
+      BULKHEAD_CHECK_OK(walk(before, head, older, head_met));
+      // A whole segment is only ever followed by the next number, and never torn.
+      if (older.was_torn || older.position.seq + 1 != segments.back().first_seq) {
+        return altered(before.path, older.position.seq + 1);
       }
-      // The head may lie in an older segment; then the chain to it is `verify`'s to check.
-      if (first && head && head->seq < front->seq) head_met = true;
-      first = false;
-      tail.position = {front->seq, line_hash(*line)};
-      if (head && head->seq == front->seq) {
-        head_met = head->hash == tail.position.hash;
-        if (!head_met) break;
-      }
+      tail.position = older.position;
     }
-    tail.was_torn = reader.torn();
-    tail.segment_bytes = reader.whole_bytes();
   }
   if (!head_met) {
     return Error(AuditError::Corrupt,

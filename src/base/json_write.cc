@@ -60,10 +60,10 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
-template <typename Number>
-void append_number(std::string& out, Number number) {
+template <typename Number, typename... Format>
+void append_number(std::string& out, Number number, Format... format) {
   char text[32];
-  auto [end, failed] = std::to_chars(text, text + sizeof text, number);
+  auto [end, failed] = std::to_chars(text, text + sizeof text, number, format...);
   static_cast<void>(failed);
   out.append(text, end);
 }
@@ -127,7 +127,12 @@ Writer& Writer::value(std::uint64_t number) {
 Writer& Writer::value(double number) {
   if (!std::isfinite(number)) return null();
   separate();
-  append_number(out_, number);
+  // Digits alone would be read as an integer, which beyond 64 bits no strict reader accepts.
+  if (std::abs(number) >= 0x1p53) {
+    append_number(out_, number, std::chars_format::scientific);
+  } else {
+    append_number(out_, number);
+  }
   return *this;
 }
 Writer& Writer::null() {

@@ -15,12 +15,24 @@ Error bad_answer(std::string detail) {
                std::move(detail));
 }
 
-std::int64_t int_or_zero(const json::Value& value) { return value.as_int().value_or(0); }
+// More than any model will ever count; small enough that sums and budgets can't overflow.
+constexpr std::int64_t kCountMax = std::int64_t{1} << 40;
+
+// Embeddings lie far inside these; outside, single precision would lose the direction.
+constexpr double kComponentMax = 1e12;
+constexpr double kNormMin = 1e-24;
+
+// A count as an upstream states it: what is none, or beyond all reason, counts as not known. A
+// negative one would give tokens back to whoever is charged for them.
+std::int64_t count_or_zero(const json::Value& value) {
+  std::int64_t count = value.as_int().value_or(0);
+  return count >= 0 && count <= kCountMax ? count : 0;
+}
 
 void read_usage(const json::Value& usage, Completion& result) {
   if (!usage.is_object()) return;
-  result.usage.prompt_tokens = int_or_zero(usage["prompt_tokens"]);
-  result.usage.completion_tokens = int_or_zero(usage["completion_tokens"]);
+  result.usage.prompt_tokens = count_or_zero(usage["prompt_tokens"]);
+  result.usage.completion_tokens = count_or_zero(usage["completion_tokens"]);
 }
 
 void read_burn(const json::Value& root, Completion& result) {
@@ -115,11 +127,11 @@ Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body,
     double norm = 0;
     for (std::size_t k = 0; k < numbers.size(); ++k) {
       auto number = numbers.at(k).as_double();
-      if (!number || !std::isfinite(*number)) return bad_answer("embeddings: not a number");
+      if (!number || !(std::abs(*number) <= kComponentMax)) return bad_answer("embeddings: not a usable number");
       vector.push_back(static_cast<float>(*number));
       norm += *number * *number;
     }
-    if (norm <= 0) return bad_answer("embeddings: zero vector");
+    if (!(norm >= kNormMin)) return bad_answer("embeddings: zero vector");
     // An external server may not normalise; the index needs unit vectors.
     auto scale = static_cast<float>(1.0 / std::sqrt(norm));
     for (float& x : vector) x *= scale;
@@ -135,7 +147,7 @@ Result<std::vector<std::int64_t>> parse_token_counts(std::string_view body, std:
   std::vector<std::int64_t> out;
   for (std::size_t i = 0; i < expected; ++i) {
     auto count = counts.at(i).as_int();
-    if (!count) return bad_answer("tokenize: not a number");
+    if (!count || *count < 0 || *count > kCountMax) return bad_answer("tokenize: not a count");
     out.push_back(*count);
   }
   return out;
@@ -154,8 +166,8 @@ Result<std::vector<ModelInfo>> parse_models(std::string_view body) {
     ModelInfo model;
     model.id = std::string(*id);
     model.kind = std::string(item["kind"].as_string().value_or("chat"));
-    model.context = int_or_zero(item["context"]);
-    model.dimensions = int_or_zero(item["dimensions"]);
+    model.context = count_or_zero(item["context"]);
+    model.dimensions = count_or_zero(item["dimensions"]);
     model.sha256 = std::string(item["sha256"].as_string().value_or(""));
     models.push_back(std::move(model));
   }
@@ -184,8 +196,8 @@ Error read_error(int status, std::string_view body) {
     auto text = error["code"].as_string();
     if (!text) text = error["type"].as_string();
     if (text && text->size() <= 64) code = std::string(*text);
-    prompt_tokens = int_or_zero(error["prompt_tokens"]);
-    context = int_or_zero(error["context"]);
+    prompt_tokens = count_or_zero(error["prompt_tokens"]);
+    context = count_or_zero(error["context"]);
   }
   if (code == "context_length_exceeded") {
     std::string message = "The prompt does not fit into the model's context";

@@ -22,10 +22,13 @@ constexpr std::string_view kControlTokens[] = {"<|im_start|>", "<|im_end|>", "<|
 bool is_zero_width(CodePoint c) { return (c >= 0x200B && c <= 0x200D) || c == 0x2060 || c == 0xFEFF || c == 0x00AD; }
 bool is_bidi_control(CodePoint c) { return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069); }
 bool is_tag(CodePoint c) { return c >= 0xE0000 && c <= 0xE007F; }
+bool is_invisible(CodePoint c) { return is_zero_width(c) || is_bidi_control(c) || is_tag(c); }
 bool is_forbidden_control(CodePoint c) {
   return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x7F && c <= 0x9F);
 }
-bool is_latin(CodePoint c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+bool is_latin(CodePoint c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= 0x00C0 && c <= 0x024F) || (c >= 0x1E00 && c <= 0x1EFF);
+}
 bool is_lookalike_script(CodePoint c) { return (c >= 0x0370 && c <= 0x03FF) || (c >= 0x0400 && c <= 0x04FF); }
 bool is_letter(CodePoint c) {
   utf8proc_category_t category = utf8proc_category(c);
@@ -33,8 +36,11 @@ bool is_letter(CodePoint c) {
 }
 
 // ZWJ and ZWNJ shape emoji and several scripts: between two characters beyond Latin they stay.
+// A run of them joins nothing, it can only carry hidden bits.
 bool joins(CodePoint before, CodePoint c, CodePoint after) {
-  return (c == 0x200C || c == 0x200D) && before > 0x2FF && after > 0x2FF;
+  // Combining marks up to U+036F belong to Latin, Greek and Cyrillic letters.
+  auto joinable = [](CodePoint point) { return point > 0x36F && !is_invisible(point); };
+  return (c == 0x200C || c == 0x200D) && joinable(before) && joinable(after);
 }
 
 Result<std::vector<CodePoint>> decode(std::string_view text) {
@@ -122,7 +128,6 @@ base::ErrorName error_name(GuardError code) {
 
 Result<CheckedText> check_text(std::string_view text, SmugglingPolicy policy) {
   CheckedText out;
-  out.findings.control_tokens = control_tokens(text);
   Error control(GuardError::ControlCharacter,
                 "The text holds a control character; only tab and line breaks are allowed.");
   if (is_ascii(text)) {
@@ -130,9 +135,13 @@ Result<CheckedText> check_text(std::string_view text, SmugglingPolicy policy) {
       if (is_forbidden_control(static_cast<unsigned char>(c))) return control;
     }
     out.text = std::string(text);
+    out.findings.control_tokens = control_tokens(out.text);
     return out;
   }
-  BULKHEAD_TRY(points, decode(text));
+  BULKHEAD_CHECK_OK(decode(text));  // only UTF-8 can be normalised
+  // Normalised first, so that no spelling of a character changes what is found, and again at the end,
+  // since taking characters out can bring a letter and its mark together.
+  BULKHEAD_TRY(points, decode(normalised(std::string(text))));
   std::vector<CodePoint> kept;
   kept.reserve(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) {
@@ -153,6 +162,8 @@ Result<CheckedText> check_text(std::string_view text, SmugglingPolicy policy) {
     return Error(GuardError::Smuggling, "The text holds invisible or look-alike characters.");
   }
   out.text = normalised(encode(kept));
+  // In the text that goes on: taking invisible characters out can put a token together.
+  out.findings.control_tokens = control_tokens(out.text);
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "http/client.h"
+#include "identity/jwks.h"
 
 namespace bulkhead::identity {
 
@@ -19,20 +20,13 @@ using base::Task;
 namespace {
 
 constexpr std::size_t kDocumentBytesMax = 256 << 10;
-constexpr std::size_t kKeysMax = 64;
 // Between tries while there is no usable set: everything of this issuer is refused meanwhile, and
 // strangers' tokens must not become a stream of requests to it.
 constexpr std::chrono::seconds kRetryIntervalMin{1};
 constexpr std::string_view kDiscoveryPath = "/.well-known/openid-configuration";
 
-struct Key {
-  std::string id;
-  std::optional<crypto::JwsAlgorithm> algorithm;  // when the JWK names one
-  crypto::PublicKey key;
-};
-
 struct Keys {
-  std::vector<Key> list;
+  std::vector<Jwk> list;
   base::MonotonicTime fetched{};
 };
 
@@ -44,46 +38,6 @@ Error unavailable(const std::string& issuer, std::string detail) {
 
 std::string_view text(const json::Value& object, std::string_view name) {
   return object[name].as_string().value_or("");
-}
-
-bool for_signatures(const json::Value& jwk) {
-  if (json::Value use = jwk["use"]; use.exists() && use.as_string() != "sig") return false;
-  json::Value operations = jwk["key_ops"];
-  if (!operations.exists()) return true;
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    if (operations.at(i).as_string() == "verify") return true;
-  }
-  return false;
-}
-
-Result<crypto::PublicKey> public_key(const json::Value& jwk) {
-  std::string_view type = text(jwk, "kty");
-  if (type == "RSA") return crypto::PublicKey::from_rsa(text(jwk, "n"), text(jwk, "e"));
-  if (type == "EC") return crypto::PublicKey::from_ec(text(jwk, "crv"), text(jwk, "x"), text(jwk, "y"));
-  if (type == "OKP") return crypto::PublicKey::from_okp(text(jwk, "crv"), text(jwk, "x"));
-  return Error(crypto::CryptoError::Unsupported, "Unsupported key type.");
-}
-
-// Keys that aren't for verifying signatures with an accepted algorithm are passed over: sets of real
-// providers hold encryption keys too.
-Result<std::vector<Key>> parse_jwks(std::string_view body) {
-  auto document = json::Document::parse(body);
-  if (!document) return Error(IdentityError::IssuerUnavailable, "", "JWKS: " + document.error().describe());
-  json::Value list = document->root()["keys"];
-  if (!list.is_array() || list.size() > kKeysMax) {
-    return Error(IdentityError::IssuerUnavailable, "", "JWKS: `keys` is not a list of at most 64 keys");
-  }
-  std::vector<Key> keys;
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    json::Value jwk = list.at(i);
-    if (!for_signatures(jwk)) continue;
-    auto algorithm = crypto::parse_jws_algorithm(text(jwk, "alg"));
-    if (jwk["alg"].exists() && !algorithm) continue;
-    auto key = public_key(jwk);
-    if (!key) continue;
-    keys.push_back({std::string(text(jwk, "kid")), algorithm, std::move(*key)});
-  }
-  return keys;
 }
 
 bool is_loopback(const std::string& host) {
@@ -150,13 +104,13 @@ struct KeySet::Impl {
     co_return std::string(text(document->root(), "jwks_uri"));
   }
 
-  Task<Result<std::vector<Key>>> fetch() {
+  Task<Result<std::vector<Jwk>>> fetch() {
     auto address = co_await jwks_address();
     if (!address) co_return address.take_error();
     auto body = co_await get(std::move(*address));
     if (!body) co_return body.take_error();
     auto parsed = parse_jwks(*body);
-    if (!parsed) co_return unavailable(config.issuer, parsed.error().detail());
+    if (!parsed) co_return unavailable(config.issuer, parsed.error().message());
     co_return std::move(*parsed);
   }
 
@@ -216,17 +170,6 @@ struct KeySet::Impl {
   bool older_than(const std::shared_ptr<const Keys>& set, std::chrono::seconds age) const {
     return !set || clock.monotonic() - set->fetched >= age;
   }
-
-  static const Key* find(const Keys& set, const std::string& id, crypto::JwsAlgorithm algorithm) {
-    const Key* found = nullptr;
-    for (const Key& key : set.list) {
-      if (!key.key.fits(algorithm) || (key.algorithm && *key.algorithm != algorithm)) continue;
-      if (!id.empty() && key.id != id) continue;
-      if (found) return nullptr;  // ambiguous: not guessed
-      found = &key;
-    }
-    return found;
-  }
 };
 
 KeySet::KeySet(IssuerConfig config, const base::Clock& clock)
@@ -255,11 +198,11 @@ Task<Result<crypto::PublicKey>> KeySet::key(std::string key_id, crypto::JwsAlgor
     // Nobody waits for a renewal while the old set may still be used.
     base::spawn(*executor, Impl::renew(impl, config.unknown_kid_interval_min));
   }
-  const Key* found = Impl::find(*set, key_id, algorithm);
+  const Jwk* found = find_key(set->list, key_id, algorithm);
   if (!found) {
     co_await Impl::renew(impl, config.unknown_kid_interval_min);
     set = impl->current();
-    found = Impl::find(*set, key_id, algorithm);
+    found = find_key(set->list, key_id, algorithm);
   }
   if (!found) {
     co_return Error(IdentityError::KeyUnknown, "The token is signed with a key that its issuer does not list.");

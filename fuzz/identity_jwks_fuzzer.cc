@@ -1,0 +1,51 @@
+// Key sets as an issuer may serve them: bounded, never a key outside the accepted kinds, and a key is
+// found only when exactly one fits.
+#include "base/bytes.h"
+#include "check.h"
+#include "identity/jwks.h"
+
+namespace {
+
+using namespace bulkhead;
+using fuzz::require;
+
+constexpr crypto::JwsAlgorithm kAll[] = {
+    crypto::JwsAlgorithm::Rs256, crypto::JwsAlgorithm::Rs384, crypto::JwsAlgorithm::Rs512,
+    crypto::JwsAlgorithm::Ps256, crypto::JwsAlgorithm::Es256, crypto::JwsAlgorithm::Es384,
+    crypto::JwsAlgorithm::EdDsa};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  auto keys = identity::parse_jwks(fuzz::text_of(data, size));
+  if (!keys) {
+    fuzz::require_told(keys.error());
+    return 0;
+  }
+  require(keys->size() <= identity::kJwksKeysMax, "a set stays in its bound");
+  for (const identity::Jwk& key : *keys) {
+    bool fits_one = false;
+    for (crypto::JwsAlgorithm algorithm : kAll) {
+      fits_one = fits_one || key.key.fits(algorithm);
+      // No signature was ever made with these keys.
+      base::Bytes zeros(64, 0);
+      require(!key.key.verify(algorithm, base::as_bytes("message"), zeros), "zeros are no signature");
+      require(!key.key.verify(algorithm, base::as_bytes("message"), {}), "nothing is no signature");
+    }
+    require(fits_one, "a kept key is of an accepted kind");
+  }
+  for (crypto::JwsAlgorithm algorithm : kAll) {
+    std::size_t fitting = 0;
+    for (const identity::Jwk& key : *keys) {
+      bool usable = key.key.fits(algorithm) && (!key.algorithm || *key.algorithm == algorithm);
+      fitting += usable;
+      if (const identity::Jwk* found = identity::find_key(*keys, key.id, algorithm)) {
+        require(key.id.empty() || found->id == key.id, "a key is found under its own id");
+        require(found->key.fits(algorithm), "a found key fits");
+      }
+    }
+    require((identity::find_key(*keys, "", algorithm) != nullptr) == (fitting == 1),
+            "without an id a key is found when exactly one fits");
+  }
+  return 0;
+}

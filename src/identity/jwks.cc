@@ -1,0 +1,70 @@
+#include "identity/jwks.h"
+
+#include "base/json.h"
+
+namespace bulkhead::identity {
+
+namespace json = base::json;
+using base::Error;
+using base::Result;
+
+namespace {
+
+Error bad_set(std::string why) {
+  return Error(IdentityError::IssuerUnavailable, "The identity provider's key set can't be used: " + std::move(why));
+}
+
+std::string_view text(const json::Value& object, std::string_view name) {
+  return object[name].as_string().value_or("");
+}
+
+bool for_signatures(const json::Value& jwk) {
+  if (json::Value use = jwk["use"]; use.exists() && use.as_string() != "sig") return false;
+  json::Value operations = jwk["key_ops"];
+  if (!operations.exists()) return true;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (operations.at(i).as_string() == "verify") return true;
+  }
+  return false;
+}
+
+Result<crypto::PublicKey> public_key(const json::Value& jwk) {
+  std::string_view type = text(jwk, "kty");
+  if (type == "RSA") return crypto::PublicKey::from_rsa(text(jwk, "n"), text(jwk, "e"));
+  if (type == "EC") return crypto::PublicKey::from_ec(text(jwk, "crv"), text(jwk, "x"), text(jwk, "y"));
+  if (type == "OKP") return crypto::PublicKey::from_okp(text(jwk, "crv"), text(jwk, "x"));
+  return Error(crypto::CryptoError::Unsupported, "Unsupported key type.");
+}
+
+}  // namespace
+
+Result<std::vector<Jwk>> parse_jwks(std::string_view body) {
+  auto document = json::Document::parse(body);
+  if (!document) return bad_set(document.error().message());
+  json::Value list = document->root()["keys"];
+  if (!list.is_array() || list.size() > kJwksKeysMax) return bad_set("`keys` is not a list of at most 64 keys");
+  std::vector<Jwk> keys;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    json::Value jwk = list.at(i);
+    if (!for_signatures(jwk)) continue;
+    auto algorithm = crypto::parse_jws_algorithm(text(jwk, "alg"));
+    if (jwk["alg"].exists() && !algorithm) continue;
+    auto key = public_key(jwk);
+    if (!key) continue;
+    keys.push_back({std::string(text(jwk, "kid")), algorithm, std::move(*key)});
+  }
+  return keys;
+}
+
+const Jwk* find_key(const std::vector<Jwk>& keys, std::string_view id, crypto::JwsAlgorithm algorithm) {
+  const Jwk* found = nullptr;
+  for (const Jwk& key : keys) {
+    if (!key.key.fits(algorithm) || (key.algorithm && *key.algorithm != algorithm)) continue;
+    if (!id.empty() && key.id != id) continue;
+    if (found) return nullptr;
+    found = &key;
+  }
+  return found;
+}
+
+}  // namespace bulkhead::identity
