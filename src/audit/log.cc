@@ -86,7 +86,15 @@ Result<Tail> read_tail(const std::filesystem::path& dir, const crypto::VerifyKey
     head = std::move(checkpoint);
   }
   Tail tail;
-  bool head_met = !head;
+  // The head is signed before the first line is written (seq 0), so no crash leaves a log without.
+  if (!head && !segments.empty()) {
+    return Error(AuditError::Corrupt,
+                 "The audit log's signed head, " + std::string(kHeadFile) +
+                     ", is missing: whether lines were cut off can't be told without it. Put it back from "
+                     "the witness folder or a backup, or keep the log as evidence and point audit.dir at "
+                     "a new folder.");
+  }
+  bool head_met = !head || head->seq == 0;
   if (!segments.empty()) {
     tail.segment = segments.back().path;
     BULKHEAD_CHECK_OK(walk(segments.back(), head, tail, head_met));
@@ -217,6 +225,8 @@ struct Log::Impl {
     segment_bytes = tail.segment_bytes;
     last_checkpoint = clock.monotonic();
     if (tail.segment.empty()) {
+      std::string first = sign_checkpoint({options.origin, 0, {}, base::rfc3339(clock.wall())}, key);
+      BULKHEAD_CHECK_OK(base::write_file_atomically(options.dir / kHeadFile, first + "\n", 0644));
       BULKHEAD_CHECK_OK(open_segment(options.dir / segment_name(1), true));
     } else {
       // Bytes after the last whole line were never acknowledged to anyone.

@@ -3,7 +3,8 @@
 // Form: JSON lines in segment files audit-<first seq, 12 digits>.jsonl under `dir`. Each line holds
 // "seq" and "prev" (hash of the line before, across segments), so any edit, cut or reorder breaks
 // the chain. Signed checkpoints (Ed25519 over origin, seq, hash, time) stand in the log itself, and
-// the newest one in audit-head.json, replaced at each; a copy goes to `witness_dir` when configured
+// the newest one in audit-head.json (from the first moment on, so that a missing one is found),
+// replaced at each; a copy goes to `witness_dir` when configured
 // (another disk or mount): a log rolled back together with its head file is caught by that copy, by
 // the platform database's copy, and by any burn receipt a client kept.
 //

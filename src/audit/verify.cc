@@ -24,6 +24,7 @@ class Verifier {
 
   // An outside statement that line `seq` has this hash.
   void expect(const Checkpoint& anchor, std::string source) {
+    if (anchor.seq == 0) return;  // of a log that had no line yet
     expected_.emplace(anchor.seq, Expected{anchor.hash, std::move(source)});
   }
 

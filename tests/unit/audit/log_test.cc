@@ -95,6 +95,13 @@ TEST_F(Writing, AReopenedLogGoesOnWithTheChain) {
   EXPECT_TRUE(judge().ok) << told(judge());
 }
 
+TEST_F(Writing, ALogWithoutAnyLineIsInOrder) {
+  open();
+  EXPECT_TRUE(judge().ok) << told(judge());
+  close();
+  EXPECT_TRUE(judge().ok) << told(judge());
+}
+
 TEST_F(Writing, ASecondProcessIsRefused) {
   open();
   auto second = try_open();

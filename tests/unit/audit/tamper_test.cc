@@ -128,6 +128,10 @@ TEST_F(Tamper, AMissingHeadFileIsFound) {
   VerifyReport report = judge();
   EXPECT_FALSE(report.ok);
   EXPECT_EQ(report.findings.front().file, kHeadFile);
+  // Nor does the writer go on from there, which would sign whatever is left of the log.
+  auto refused = try_open();
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(AuditError::Corrupt));
 }
 
 TEST_F(Tamper, ALogTakenAwayWholeIsFoundByItsHeadOrByAnAnchor) {
