@@ -33,6 +33,7 @@ Decoded decode(BodyDecoder decoder, const std::vector<std::string_view>& pieces)
 }
 
 void check(const BodyDecoder& decoder, std::string_view text, std::uint64_t bytes_max) {
+  if (text.empty()) return;  // no piece, so no state to compare
   std::optional<Decoded> whole;
   for (const auto& pieces : bulkhead::fuzz::ways_to_cut(text)) {
     Decoded seen = decode(decoder, pieces);

@@ -12,14 +12,14 @@ namespace json = base::json;
 
 constexpr std::size_t kInputsMax = 8;
 
-void check_chat(const inference::ChatBody& body) {
-  require(!body.messages.empty(), "there is a message");
-  const inference::GenerationRequest& request = body.request;
-  require(request.max_tokens >= 0, "max_tokens is not negative");
-  require(request.temperature >= 0 && request.temperature <= 2, "temperature is in range");
-  require(request.top_p >= 0 && request.top_p <= 1, "top_p is in range");
-  for (const std::string& stop : request.stop) require(!stop.empty(), "no stop is empty");
-  require(request.tenant.empty() && request.session.empty() && request.request_id.empty(),
+void check_body(const inference::GenerateBody& body) {
+  const inference::SamplingOptions& sampling = body.request.sampling;
+  require(body.request.max_tokens >= 0, "max_tokens is not negative");
+  require(sampling.temperature >= 0 && sampling.temperature <= 2, "temperature is in range");
+  require(sampling.top_p >= 0 && sampling.top_p <= 1, "top_p is in range");
+  for (const std::string& stop : body.request.stop) require(!stop.empty(), "no stop is empty");
+  const inference::RequestContext& context = body.request.context;
+  require(context.tenant.empty() && context.session.empty() && context.request_id.empty(),
           "no body says whose request it is");
 }
 
@@ -34,14 +34,26 @@ void check_refusal(const base::Error& error) {
 // Answers are JSON whatever the model wrote.
 void check_answers(std::string_view text) {
   inference::AnswerHead head{"chatcmpl-1", "model", 1};
-  inference::GenerationResult result;
-  result.finish_reason = "stop";
-  for (const std::string& answer :
-       {inference::completion_body(head, std::string(text), result), inference::chunk_body(head, text, "")}) {
+  inference::AnswerChoice choice;
+  choice.text = text;
+  choice.finish_reason = "stop";
+  for (const std::string& answer : {inference::answer_body(head, {choice}, inference::GenerationResult()),
+                                    inference::chunk_body(head, 0, choice)}) {
     auto document = json::Document::parse(answer);
     require(document.ok(), "an answer is JSON");
     require(answer.find('\n') == std::string::npos, "an answer is one line");
   }
+}
+
+// The signed headers, once verified, are still read strictly: a context is whole or refused.
+void check_context(std::string_view text) {
+  http::Request request;
+  for (const char* name : {"x-bulkhead-tenant", "x-bulkhead-session", "x-bulkhead-request"}) {
+    request.headers.set(name, fuzz::take_line(text));
+  }
+  auto context = inference::parse_context(request);
+  if (!context) return fuzz::require_told(context.error());
+  require(!context->tenant.empty() && !context->session.empty(), "a context names a tenant and a session");
 }
 
 }  // namespace
@@ -49,10 +61,19 @@ void check_answers(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view text = fuzz::text_of(data, size);
   if (auto chat = inference::parse_chat(text)) {
-    check_chat(*chat);
+    check_body(*chat);
+    require(!chat->messages.empty(), "there is a message");
   } else {
     check_refusal(chat.error());
   }
+  if (auto completion = inference::parse_completion(text)) {
+    check_body(*completion);
+  } else {
+    check_refusal(completion.error());
+  }
+  auto burn = inference::parse_burn(text);
+  if (!burn) check_refusal(burn.error());
+  check_context(text);
   if (auto input = inference::parse_input(text, kInputsMax)) {
     require(!input->input.empty() && input->input.size() <= kInputsMax, "inputs stay in their bound");
     json::Writer writer;

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "gateway/config_reader.h"
 
@@ -256,6 +258,23 @@ void fill_defaults(Config& config) {
   }
 }
 
+// The first section header that does not begin with a name.
+std::size_t line_of_bad_header(std::string_view text) {
+  for (std::size_t line = 1; !text.empty(); ++line) {
+    std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view header = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    std::size_t name = header.find_first_not_of(" \t[");
+    bool is_header = header.substr(0, name).find('[') != std::string_view::npos;
+    if (!is_header || name == std::string_view::npos) continue;
+    char first = header[name];
+    bool good = (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
+                (first >= '0' && first <= '9') || std::string_view("-_\"'").find(first) != std::string_view::npos;
+    if (!good) return line;
+  }
+  return 1;
+}
+
 }  // namespace
 
 base::ErrorName error_name(ConfigError code) {
@@ -278,6 +297,10 @@ Result<Config> parse_config(std::string_view text, const std::filesystem::path& 
     return Error(ConfigError::Syntax, file.string() + ":" +
                                           std::to_string(error.source().begin.line) +
                                           ": not valid TOML: " + std::string(error.description()));
+  } catch (const TomlAssertionBroken&) {
+    return Error(ConfigError::Syntax, file.string() + ":" + std::to_string(line_of_bad_header(text)) +
+                                          ": not valid TOML: a section's name is made of letters, digits, "
+                                          "- and _, or stands in quotes");
   }
   Config config;
   std::optional<Error> failure;

@@ -28,6 +28,8 @@ std::optional<std::size_t> parse_size(std::string_view text) {
 
 }  // namespace
 
+void toml_assertion_broken() { throw TomlAssertionBroken(); }
+
 std::string ConfigReader::full_name(std::string_view key) const {
   return section_.empty() ? std::string(key) : section_ + "." + std::string(key);
 }

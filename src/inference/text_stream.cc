@@ -30,8 +30,17 @@ std::size_t partial_stop(std::string_view text, std::string_view stop) {
 std::string TextStream::add(std::string_view piece) {
   if (stopped_) return "";
   held_ += piece;
-  std::size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
+  // The stop that is complete first decides, however the pieces fall: a longer one that began earlier
+  // may be held back in the middle, and would not have been complete yet.
+  std::size_t first = std::string::npos, end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    std::size_t at = held_.find(stop);
+    if (at == std::string::npos) continue;
+    if (at + stop.size() < end || (at + stop.size() == end && at < first)) {
+      first = at;
+      end = at + stop.size();
+    }
+  }
   if (first != std::string::npos) {
     stopped_ = true;
     std::string out = held_.substr(0, first);

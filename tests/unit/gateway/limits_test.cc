@@ -1,0 +1,119 @@
+// Quotas per tenant and user: both or neither are charged, and what is given back is given back once.
+#include "gateway/limits.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "gateway/api_error.h"
+
+namespace bulkhead::gateway {
+namespace {
+
+class Limits : public ::testing::Test {
+ protected:
+  static tenancy::Tenant tenant(const char* name) {
+    tenancy::Tenant made{.id = *base::TenantId::parse(name), .display_name = name};
+    made.policy.limits = {.requests_per_minute = 6, .tokens_per_minute = 600, .concurrent_requests = 3,
+                          .user_requests_per_minute = 4, .user_tokens_per_minute = 400, .user_concurrent_requests = 2};
+    return made;
+  }
+  base::Result<Limiter::Admission> admit(const tenancy::Tenant& who, const char* user, std::int64_t tokens = 1) {
+    retry_after_ = 0;
+    return limiter_.admit(who, user, tokens, retry_after_);
+  }
+  void expect_refused(const tenancy::Tenant& who, const char* user, ApiError code, std::int64_t tokens = 1) {
+    auto refused = admit(who, user, tokens);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().is(code)) << refused.error().describe();
+    EXPECT_GE(retry_after_, 1);
+    EXPECT_EQ(map_error(refused.error()).status, 429);
+  }
+
+  base::ManualClock clock_;
+  Limiter limiter_{clock_};
+  std::int64_t retry_after_ = 0;
+  tenancy::Tenant hospital_ = tenant("hospital"), firm_ = tenant("firm");
+};
+
+TEST_F(Limits, AUsersRequestsRunOutAndComeBackWhenSaid) {
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(admit(hospital_, "ada")) << i;
+  expect_refused(hospital_, "ada", ApiError::RateLimited);
+  std::int64_t wait = retry_after_;
+  clock_.advance(std::chrono::seconds(wait));
+  EXPECT_TRUE(admit(hospital_, "ada")) << "after as long as was said";
+  EXPECT_TRUE(admit(firm_, "ada")) << "the same name at another tenant is another user";
+}
+
+TEST_F(Limits, AUserWhoIsRefusedCostsTheTenantNothing) {
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(admit(hospital_, "ada"));
+  for (int i = 0; i < 50; ++i) expect_refused(hospital_, "ada", ApiError::RateLimited);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(admit(hospital_, "ben")) << "control: two of the tenant's six are left";
+  expect_refused(hospital_, "cleo", ApiError::RateLimited);
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(admit(firm_, "dan")) << "another tenant is untouched";
+}
+
+TEST_F(Limits, ConcurrencyIsGivenBackByTheAdmission) {
+  auto first = admit(hospital_, "ada"), second = admit(hospital_, "ada");
+  ASSERT_TRUE(first && second);
+  expect_refused(hospital_, "ada", ApiError::TooManyConcurrent);
+  auto third = admit(hospital_, "ben");
+  ASSERT_TRUE(third);
+  expect_refused(hospital_, "cleo", ApiError::TooManyConcurrent);
+  *first = Limiter::Admission();
+  EXPECT_TRUE(admit(hospital_, "cleo"));
+}
+
+TEST_F(Limits, TokensAreSettledByWhatWasUsed) {
+  {
+    auto cheap = admit(hospital_, "ada", 300);
+    ASSERT_TRUE(cheap);
+    cheap->settle(10);
+  }
+  EXPECT_TRUE(admit(hospital_, "ada", 380)) << "what was not used is there again";
+  expect_refused(hospital_, "ada", ApiError::RateLimited, 380);
+  {
+    auto dear = admit(firm_, "dan", 1);
+    ASSERT_TRUE(dear);
+    dear->settle(5'000);
+  }
+  expect_refused(firm_, "dan", ApiError::RateLimited, 1);
+  clock_.advance(std::chrono::seconds(60));
+  expect_refused(firm_, "dan", ApiError::RateLimited, 1);
+  clock_.advance(std::chrono::minutes(20));
+  EXPECT_TRUE(admit(firm_, "dan", 1)) << "a debt is worked off";
+}
+
+TEST_F(Limits, ARequestLargerThanAMinuteNeedsAFullBucketAndIsServed) {
+  EXPECT_TRUE(admit(hospital_, "ada", 100'000));
+  expect_refused(hospital_, "ada", ApiError::RateLimited, 1);
+}
+
+TEST_F(Limits, HeadersSayWhatIsLeftOfTheTighterSide) {
+  auto admitted = admit(hospital_, "ada", 100);
+  ASSERT_TRUE(admitted);
+  http::Headers headers;
+  admitted->add_headers(headers);
+  EXPECT_EQ(headers.single("x-ratelimit-limit-requests"), "4");
+  EXPECT_EQ(headers.single("x-ratelimit-remaining-requests"), "3");
+  EXPECT_EQ(headers.single("x-ratelimit-limit-tokens"), "400");
+  EXPECT_EQ(headers.single("x-ratelimit-remaining-tokens"), "300");
+}
+
+TEST_F(Limits, ThreadsTogetherGetNoMoreThanTheLimit) {
+  std::atomic<int> admitted{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      std::int64_t wait = 0;
+      for (int i = 0; i < 50; ++i) {
+        if (limiter_.admit(hospital_, "user" + std::to_string(t), 1, wait)) ++admitted;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(admitted, 6) << "the clock stands still, so the tenant's bucket is all there is";
+}
+
+}  // namespace
+}  // namespace bulkhead::gateway
