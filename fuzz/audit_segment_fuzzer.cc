@@ -40,7 +40,8 @@ void check_reader(const std::filesystem::path& segment, std::string_view text) {
   std::string joined;
   std::size_t lines = 0;
   while (auto line = reader.next()) {
-    require(line->size() <= audit::kLineBytesMax && line->find('\n') == std::string::npos, "a line is one, and bounded");
+    require(line->size() <= audit::kLineBytesMax && line->find('\n') == std::string::npos,
+            "a line is one, and bounded");
     joined += *line + "\n";
     ++lines;
   }
@@ -68,7 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto report = audit::verify(folder.path, key().verify_key(), {});
   require(report.ok(), "a folder that can be read can be judged");
   require(!report->ok && !report->findings.empty(), "no folder without a signed head is in order");
-  for (const audit::Finding& finding : report->findings) require(!finding.what.empty(), "a finding says what");
+  for (const audit::Finding& finding : report->findings)
+    require(!finding.what.empty(), "a finding says what");
   require(report->findings.size() <= 101, "findings stay in their bound");
 
   // A head that our key did sign, of another log.
@@ -89,7 +91,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(lines.ok() && lines->size() <= 3, "a query gives at most what was asked for");
   for (const std::string& line : *lines) {
     auto document = base::json::Document::parse(line);
-    require(document.ok() && document->root()["tenant"].as_string() == "hospital", "a query gives one tenant's lines");
+    require(document.ok() && document->root()["tenant"].as_string() == "hospital",
+            "a query gives one tenant's lines");
   }
   return 0;
 }

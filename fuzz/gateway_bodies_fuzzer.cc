@@ -19,14 +19,16 @@ void check_refusal(const base::Error& error) {
   int status = gateway::map_error(error).status;
   require(status >= 400 && status < 500, "a client's mistake is a 4xx");
   auto body = json::Document::parse(gateway::error_response(error).body);
-  require(body.ok() && body->root()["error"]["message"].is_string(), "the error's body is JSON with a message");
+  require(body.ok() && body->root()["error"]["message"].is_string(),
+          "the error's body is JSON with a message");
 }
 
 void check_policy(const json::Value& root) {
   auto policy = tenancy::TenantPolicy::from_json(root);
   if (!policy) return check_refusal(policy.error());
   require(policy->relevance_threshold >= 0 && policy->relevance_threshold <= 1, "a threshold is in range");
-  require(policy->limits.requests_per_minute >= 1 && policy->limits.concurrent_requests >= 1, "limits are positive");
+  require(policy->limits.requests_per_minute >= 1 && policy->limits.concurrent_requests >= 1,
+          "limits are positive");
   std::string once = policy->to_json();
   auto written = json::Document::parse(once);
   require(written.ok(), "a policy is written as JSON");
@@ -44,8 +46,8 @@ void check_access(const json::Value& root) {
   auto written = json::Document::parse(writer.text());
   require(written.ok(), "access is written as JSON");
   auto again = gateway::parse_access(written->root(), "access");
-  require(again.ok() && again->users == read->users && again->groups == read->groups && again->roles == read->roles &&
-              again->shared_with_tenant == read->shared_with_tenant,
+  require(again.ok() && again->users == read->users && again->groups == read->groups &&
+              again->roles == read->roles && again->shared_with_tenant == read->shared_with_tenant,
           "written access is read as it was");
 }
 
@@ -69,7 +71,8 @@ void check_reader(const json::Value& root) {
   require(list.size() <= 3, "a list stays in its bound");
   if (metadata) {
     auto pairs = json::Document::parse(*metadata);
-    require(pairs.ok() && pairs->root().is_object() && pairs->root().size() <= 16, "metadata is an object of pairs");
+    require(pairs.ok() && pairs->root().is_object() && pairs->root().size() <= 16,
+            "metadata is an object of pairs");
   }
 }
 

@@ -17,14 +17,16 @@ void check(const gateway::ChatBody& body) {
   require(!request.messages.empty() && request.messages.size() <= 512, "messages stay in their bound");
   require(!body.question.empty(), "there is a question");
   for (const engine::Message& message : request.messages) {
-    require(message.role == "system" || message.role == "user" || message.role == "assistant", "a role is one of three");
+    require(message.role == "system" || message.role == "user" || message.role == "assistant",
+            "a role is one of three");
     auto checked = guard::check_text(message.content, guard::SmugglingPolicy::Clean);
     require(checked.ok() && checked->text == message.content, "contents are clean text");
   }
   require(request.stop.size() <= 4, "stops stay in their bound");
   for (const std::string& stop : request.stop) require(!stop.empty(), "no stop is empty");
   require(!request.max_tokens || *request.max_tokens >= 1, "max_tokens is positive");
-  require(!request.temperature || (*request.temperature >= 0 && *request.temperature <= 2), "temperature is in range");
+  require(!request.temperature || (*request.temperature >= 0 && *request.temperature <= 2),
+          "temperature is in range");
   require(!request.top_p || (*request.top_p >= 0 && *request.top_p <= 1), "top_p is in range");
   require(!body.include_usage || request.stream, "usage is streamed in streams");
   require(json::Document::parse(body.metadata_json).ok(), "metadata is JSON");

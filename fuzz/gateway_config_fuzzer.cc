@@ -25,7 +25,8 @@ void check(const gateway::Config& config) {
     }
   }
   if (config.server.plain_http) {
-    require(config.server.host == "127.0.0.1" || config.server.host == "::1", "plain HTTP stays on the machine");
+    require(config.server.host == "127.0.0.1" || config.server.host == "::1",
+            "plain HTTP stays on the machine");
   }
   for (const identity::IssuerConfig& issuer : config.issuers) {
     require(!issuer.issuer.empty() && !issuer.audiences.empty() && !issuer.algorithms.empty(),
@@ -46,7 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   fuzz::require_told(config.error());
-  require(config.error().as<gateway::ConfigError>().has_value(), "an error is one of the configuration's own");
+  require(config.error().as<gateway::ConfigError>().has_value(),
+          "an error is one of the configuration's own");
   const std::string& message = config.error().message();
   constexpr std::string_view kPlace = "/etc/bulkhead/bulkhead.toml:";
   require(message.starts_with(kPlace), "an error names its file");

@@ -35,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   auto again = guard::check_text(clean->text, SmugglingPolicy::Clean);
   require(again.ok() && again->text == clean->text, "cleaning is stable");
-  require(again->findings.zero_width == 0 && again->findings.bidi_controls == 0 && again->findings.tag_characters == 0,
+  require(again->findings.zero_width == 0 && again->findings.bidi_controls == 0 &&
+              again->findings.tag_characters == 0,
           "a cleaned text smuggles nothing");
   require(again->findings.control_tokens == clean->findings.control_tokens,
           "control tokens are counted in the text that goes on");

@@ -25,7 +25,8 @@ Decoded decode(BodyDecoder decoder, const std::vector<std::string_view>& pieces)
     std::size_t consumed = 0;
     out.state = decoder.feed(piece, consumed, out.body);
     require(consumed <= piece.size(), "no more is consumed than was given");
-    if (out.state == BodyDecoder::State::NeedMore) require(consumed == piece.size(), "what needs more took all");
+    if (out.state == BodyDecoder::State::NeedMore)
+      require(consumed == piece.size(), "what needs more took all");
     out.consumed += consumed;
     if (out.state != BodyDecoder::State::NeedMore) break;
   }

@@ -12,7 +12,8 @@ void check_parts(const std::vector<FormPart>& parts, std::string_view body) {
   require(parts.size() <= 32, "parts stay in their bound");
   const char* free_from = body.data();
   for (const FormPart& part : parts) {
-    require(part.content.data() >= free_from && part.content.data() + part.content.size() <= body.data() + body.size(),
+    require(part.content.data() >= free_from &&
+                part.content.data() + part.content.size() <= body.data() + body.size(),
             "a part's content lies inside the body, behind the part before");
     free_from = part.content.data() + part.content.size();
     require(!part.name.empty(), "a part has a name");
@@ -20,7 +21,8 @@ void check_parts(const std::vector<FormPart>& parts, std::string_view body) {
                 part.file_name != "." && part.file_name != "..",
             "a file's name is a base name");
     for (char c : part.name + part.file_name + part.content_type) {
-      require((static_cast<unsigned char>(c) >= 0x20 || c == '\t') && c != 0x7F, "names hold no control byte");
+      require((static_cast<unsigned char>(c) >= 0x20 || c == '\t') && c != 0x7F,
+              "names hold no control byte");
     }
   }
 }
@@ -72,7 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_parts(*parts, body);
   // Header blocks over the bound can only come from escaping what stood near it.
   std::size_t names = 0;
-  for (const FormPart& part : *parts) names = std::max(names, part.name.size() + part.file_name.size() + part.content_type.size());
+  for (const FormPart& part : *parts)
+    names = std::max(names, part.name.size() + part.file_name.size() + part.content_type.size());
   if (names < 3 << 10) check_written(*parts);
   return 0;
 }

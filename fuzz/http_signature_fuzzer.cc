@@ -13,9 +13,7 @@ using namespace bulkhead::http;
 using bulkhead::base::Secret;
 using bulkhead::fuzz::require;
 
-Secret key() {
-  return Secret::copy_of(bulkhead::base::as_bytes("0123456789abcdef0123456789abcdef"));
-}
+Secret key() { return Secret::copy_of(bulkhead::base::as_bytes("0123456789abcdef0123456789abcdef")); }
 
 Request request(std::string_view tenant, std::string_view body) {
   Request out;
@@ -37,14 +35,14 @@ void check_fields(std::string_view input_field, std::string_view signature_field
   auto input = detail::parse_signature_input(input_field);
   if (input) {
     // What was understood, written again, is what was received: nothing is read past.
-    std::string again = std::string(detail::kSignatureLabel) + "=" + detail::component_list(input->components) +
-                        input->parameters;
+    std::string again = std::string(detail::kSignatureLabel) + "=" +
+                        detail::component_list(input->components) + input->parameters;
     require(again == input_field, "a Signature-Input has one reading");
   }
   auto bytes = detail::parse_byte_sequence(signature_field, detail::kSignatureLabel);
   if (bytes) {
-    std::string again = std::string(detail::kSignatureLabel) + "=:" +
-                        bulkhead::base::base64_encode(bulkhead::base::as_bytes(*bytes)) + ":";
+    std::string again = std::string(detail::kSignatureLabel) +
+                        "=:" + bulkhead::base::base64_encode(bulkhead::base::as_bytes(*bytes)) + ":";
     require(again == signature_field, "a signature has one spelling");
   }
 }

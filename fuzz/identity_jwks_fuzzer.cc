@@ -9,10 +9,10 @@ namespace {
 using namespace bulkhead;
 using fuzz::require;
 
-constexpr crypto::JwsAlgorithm kAll[] = {
-    crypto::JwsAlgorithm::Rs256, crypto::JwsAlgorithm::Rs384, crypto::JwsAlgorithm::Rs512,
-    crypto::JwsAlgorithm::Ps256, crypto::JwsAlgorithm::Es256, crypto::JwsAlgorithm::Es384,
-    crypto::JwsAlgorithm::EdDsa};
+constexpr crypto::JwsAlgorithm kAll[] = {crypto::JwsAlgorithm::Rs256, crypto::JwsAlgorithm::Rs384,
+                                         crypto::JwsAlgorithm::Rs512, crypto::JwsAlgorithm::Ps256,
+                                         crypto::JwsAlgorithm::Es256, crypto::JwsAlgorithm::Es384,
+                                         crypto::JwsAlgorithm::EdDsa};
 
 }  // namespace
 

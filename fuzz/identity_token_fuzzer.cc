@@ -43,8 +43,9 @@ void check(std::string_view compact, const identity::UnverifiedToken& token) {
   require(spelt == compact, "a token has one spelling");
   require(crypto::parse_jws_algorithm(crypto::jws_algorithm_name(token.algorithm())) == token.algorithm(),
           "the algorithm is one of the list");
-  require(identity::normal_token_type(token.type()) == token.type() || token.type().starts_with("application/"),
-          "the type is in the form that is compared");
+  require(
+      identity::normal_token_type(token.type()) == token.type() || token.type().starts_with("application/"),
+      "the type is in the form that is compared");
   // A key of the right kind that never signed this.
   const crypto::PublicKey* key = key_for(token.algorithm());
   require(key != nullptr, "every algorithm has a key that fits");

@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto grammar = inference::grammar_of_schema(text);
   if (!grammar) {
     fuzz::require_told(grammar.error());
-    require(grammar.error().as<inference::InferenceError>().has_value(), "an error is one of inference's own");
+    require(grammar.error().as<inference::InferenceError>().has_value(),
+            "an error is one of inference's own");
   } else {
     require(grammar->find("root") != std::string::npos, "a grammar has a root");
     require(grammar->size() <= (size + 64) * 4096, "a grammar stays in proportion to its schema");

@@ -41,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& pieces : fuzz::ways_to_cut(text)) {
     Answer seen = stream(stops, pieces);
     require(std::string_view(text).starts_with(seen.text), "what goes out is the beginning of what came in");
-    for (const std::string& stop : stops) require(seen.text.find(stop) == std::string::npos, "no stop goes out");
+    for (const std::string& stop : stops)
+      require(seen.text.find(stop) == std::string::npos, "no stop goes out");
     if (!whole) {
       whole = std::move(seen);
       continue;
@@ -49,6 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(seen.stopped == whole->stopped, "stopping doesn't depend on the pieces");
     require(seen.text == whole->text, "the text doesn't depend on the pieces");
   }
-  if (!whole->stopped) require(text.size() - whole->text.size() <= 3, "without a stop all but a torn character goes out");
+  if (!whole->stopped)
+    require(text.size() - whole->text.size() <= 3, "without a stop all but a torn character goes out");
   return 0;
 }

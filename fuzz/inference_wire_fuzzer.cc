@@ -28,7 +28,8 @@ void check_refusal(const base::Error& error) {
   http::Response answer = inference::error_answer(error);
   require(answer.status >= 400 && answer.status < 500, "a bad body is a 4xx");
   auto body = json::Document::parse(answer.body);
-  require(body.ok() && body->root()["error"]["message"].is_string(), "the error's body is JSON with a message");
+  require(body.ok() && body->root()["error"]["message"].is_string(),
+          "the error's body is JSON with a message");
 }
 
 // Answers are JSON whatever the model wrote.

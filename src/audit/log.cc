@@ -59,8 +59,8 @@ Result<void> walk(const Segment& segment, const std::optional<Checkpoint>& head,
   bool first = true;
   while (auto line = reader.next()) {
     auto front = read_front(*line);
-    bool chained = front && front->seq == tail.position.seq + 1 &&
-                   (first || front->prev == tail.position.hash);
+    bool chained =
+        front && front->seq == tail.position.seq + 1 && (first || front->prev == tail.position.hash);
     if (!chained) return altered(segment.path, tail.position.seq + 1);
     // The head may lie in an older segment; then the chain to it is `verify`'s to check.
     if (first && head && head->seq < front->seq) head_met = true;

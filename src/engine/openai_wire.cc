@@ -127,7 +127,8 @@ Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body,
     double norm = 0;
     for (std::size_t k = 0; k < numbers.size(); ++k) {
       auto number = numbers.at(k).as_double();
-      if (!number || !(std::abs(*number) <= kComponentMax)) return bad_answer("embeddings: not a usable number");
+      if (!number || !(std::abs(*number) <= kComponentMax))
+        return bad_answer("embeddings: not a usable number");
       vector.push_back(static_cast<float>(*number));
       norm += *number * *number;
     }

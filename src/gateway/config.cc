@@ -269,7 +269,8 @@ std::size_t line_of_bad_header(std::string_view text) {
     if (!is_header || name == std::string_view::npos) continue;
     char first = header[name];
     bool good = (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
-                (first >= '0' && first <= '9') || std::string_view("-_\"'").find(first) != std::string_view::npos;
+                (first >= '0' && first <= '9') ||
+                std::string_view("-_\"'").find(first) != std::string_view::npos;
     if (!good) return line;
   }
   return 1;

@@ -27,7 +27,8 @@ bool is_forbidden_control(CodePoint c) {
   return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x7F && c <= 0x9F);
 }
 bool is_latin(CodePoint c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= 0x00C0 && c <= 0x024F) || (c >= 0x1E00 && c <= 0x1EFF);
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= 0x00C0 && c <= 0x024F) ||
+         (c >= 0x1E00 && c <= 0x1EFF);
 }
 bool is_lookalike_script(CodePoint c) { return (c >= 0x0370 && c <= 0x03FF) || (c >= 0x0400 && c <= 0x04FF); }
 bool is_letter(CodePoint c) {

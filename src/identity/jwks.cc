@@ -11,7 +11,8 @@ using base::Result;
 namespace {
 
 Error bad_set(std::string why) {
-  return Error(IdentityError::IssuerUnavailable, "The identity provider's key set can't be used: " + std::move(why));
+  return Error(IdentityError::IssuerUnavailable,
+               "The identity provider's key set can't be used: " + std::move(why));
 }
 
 std::string_view text(const json::Value& object, std::string_view name) {
@@ -42,7 +43,8 @@ Result<std::vector<Jwk>> parse_jwks(std::string_view body) {
   auto document = json::Document::parse(body);
   if (!document) return bad_set(document.error().message());
   json::Value list = document->root()["keys"];
-  if (!list.is_array() || list.size() > kJwksKeysMax) return bad_set("`keys` is not a list of at most 64 keys");
+  if (!list.is_array() || list.size() > kJwksKeysMax)
+    return bad_set("`keys` is not a list of at most 64 keys");
   std::vector<Jwk> keys;
   for (std::size_t i = 0; i < list.size(); ++i) {
     json::Value jwk = list.at(i);

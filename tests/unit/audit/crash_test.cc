@@ -1,6 +1,7 @@
 // A process that is killed in the middle of writing, and what a crash leaves at the end of a file.
-#include <csignal>
 #include <sys/wait.h>
+
+#include <csignal>
 
 #include "base/json.h"
 #include "support.h"
@@ -32,7 +33,8 @@ TEST_F(Crash, ATornEndIsCutOffAndNotedAtEveryByte) {
     std::vector<std::string> after = lines(segment);
     bool torn = bytes != whole.size() && bytes != longer.size();
     bool noted = false;
-    for (const std::string& line : after) noted = noted || line.find("unacknowledged_bytes_cut") != std::string::npos;
+    for (const std::string& line : after)
+      noted = noted || line.find("unacknowledged_bytes_cut") != std::string::npos;
     EXPECT_EQ(noted, torn) << bytes;
     EXPECT_TRUE(judge().ok) << bytes << "\n" << told(judge());
   }

@@ -1,7 +1,8 @@
 // Writing: order, group commit, restart, rotation, a full disk.
+#include <sys/resource.h>
+
 #include <csignal>
 #include <set>
-#include <sys/resource.h>
 #include <thread>
 
 #include "base/json.h"
@@ -126,7 +127,8 @@ TEST_F(Writing, CheckpointsComeByCountAndGoToWitnessAndListener) {
   ASSERT_GE(heard.size(), 2u);
   EXPECT_EQ(slurp(options_.witness_dir / kHeadFile), heard.back() + "\n");
   EXPECT_EQ(head(), heard.back() + "\n");
-  EXPECT_TRUE(judge(heard).ok) << "every checkpoint that was heard of lies on the chain\n" << told(judge(heard));
+  EXPECT_TRUE(judge(heard).ok) << "every checkpoint that was heard of lies on the chain\n"
+                               << told(judge(heard));
 }
 
 // Rotation at every checkpoint, stopping at every point of it: the log opens again and stays whole.

@@ -70,7 +70,9 @@ class AuditTest : public ::testing::Test {
     for (const Segment& segment : *listed) paths.push_back(segment.path);
     return paths;
   }
-  static std::string slurp(const std::filesystem::path& path) { return base::read_file(path, 64u << 20).value_or(""); }
+  static std::string slurp(const std::filesystem::path& path) {
+    return base::read_file(path, 64u << 20).value_or("");
+  }
   static std::vector<std::string> lines(const std::filesystem::path& path) {
     std::vector<std::string> all;
     SegmentReader reader(path);

@@ -23,7 +23,8 @@ class Tamper : public AuditTest {
     ASSERT_FALSE(report.ok) << what;
     const Finding& first = report.findings.front();
     EXPECT_EQ(first.file, segment_.filename().string()) << what;
-    EXPECT_TRUE(first.line == line || first.line == line + 1) << what << " at " << line << ":\n" << told(report);
+    EXPECT_TRUE(first.line == line || first.line == line + 1) << what << " at " << line << ":\n"
+                                                              << told(report);
   }
 
   std::filesystem::path segment_;
@@ -65,7 +66,8 @@ TEST_F(Tamper, EveryRemovedLineIsFoundWhereItWas) {
 
 TEST_F(Tamper, EveryRemovedTailIsFound) {
   for (std::size_t keep = 0; keep < original_.size(); ++keep) {
-    put(segment_, std::vector<std::string>(original_.begin(), original_.begin() + static_cast<std::ptrdiff_t>(keep)));
+    put(segment_,
+        std::vector<std::string>(original_.begin(), original_.begin() + static_cast<std::ptrdiff_t>(keep)));
     VerifyReport report = judge();
     EXPECT_FALSE(report.ok) << keep;
   }

@@ -81,7 +81,8 @@ TEST(ApiErrors, TheBodyIsOpenAisAndHoldsNoDetail) {
     auto body = base::json::Document::parse(response.body);
     ASSERT_TRUE(body);
     base::json::Value shown = body->root()["error"];
-    for (std::string_view member : {"message", "type", "param", "code"}) EXPECT_TRUE(shown[member].exists()) << member;
+    for (std::string_view member : {"message", "type", "param", "code"})
+      EXPECT_TRUE(shown[member].exists()) << member;
     EXPECT_EQ(shown["code"].as_string(), error.name().code);
     EXPECT_EQ(response.body.find("secret"), std::string::npos) << error.describe();
     EXPECT_EQ(response.headers.count("www-authenticate"), response.status == 401 ? 1u : 0u);

@@ -19,7 +19,7 @@ std::string seed(const char* name) {
 
 struct Line {
   std::size_t number;
-  std::string key;   // "" for a section's head or an empty line
+  std::string key;  // "" for a section's head or an empty line
   std::string section;
 };
 
@@ -67,7 +67,9 @@ class EveryKey : public ::testing::Test {
     keys_ = keys_of(lines_);
     ASSERT_GT(keys_.size(), 60u);
   }
-  static std::string name_of(const Line& line) { return line.section.empty() ? line.key : line.section + "." + line.key; }
+  static std::string name_of(const Line& line) {
+    return line.section.empty() ? line.key : line.section + "." + line.key;
+  }
 
   std::vector<std::string> lines_;
   std::vector<Line> keys_;
@@ -79,7 +81,8 @@ TEST_F(EveryKey, OfAWrongTypeIsRefusedWithFileLineKeyAndWhatIsAllowed) {
     changed[line.number - 1] = line.key + " = 1979-05-27";  // a date: no key takes one
     std::string message = refusal(join(changed));
     std::string place = std::string(kFile) + ":" + std::to_string(line.number) + ": ";
-    EXPECT_TRUE(message.starts_with(place + name_of(line) + " ")) << message << "\n  wanted " << place << name_of(line);
+    EXPECT_TRUE(message.starts_with(place + name_of(line) + " "))
+        << message << "\n  wanted " << place << name_of(line);
     EXPECT_NE(message.find(" must be "), std::string::npos) << message;
   }
 }
@@ -120,7 +123,8 @@ TEST_F(EveryKey, OutOfRangeIsRefusedWithTheRange) {
 }
 
 TEST(Config, EveryUnknownSectionIsRefused) {
-  EXPECT_NE(refusal(seed("smallest") + "[sever]\nx = 1\n").find("sever is not a known key; allowed at the top level"),
+  EXPECT_NE(refusal(seed("smallest") + "[sever]\nx = 1\n")
+                .find("sever is not a known key; allowed at the top level"),
             std::string::npos);
 }
 
@@ -140,13 +144,15 @@ TEST(Config, ASectionWithoutANameIsRefused) {
 TEST(Config, RulesOverSeveralKeys) {
   std::string smallest = seed("smallest");
   ASSERT_TRUE(parse_config(smallest, kFile)) << "control";
-  EXPECT_NE(refusal("burn = false\n" + seed("every_key").substr(seed("every_key").find("[server]"))).find("burn"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal("burn = false\n" + seed("every_key").substr(seed("every_key").find("[server]"))).find("burn"),
+      std::string::npos);
   EXPECT_NE(refusal(seed("plain_http_everywhere")).find("plain_http"), std::string::npos);
   std::string production = smallest;
   production.replace(production.find("development"), 11, "production");
   EXPECT_NE(refusal(production).find("certificate"), std::string::npos);
-  EXPECT_NE(refusal(smallest + "[[issuer]]\nissuer = \"https://a\"\n").find("audiences is needed"), std::string::npos);
+  EXPECT_NE(refusal(smallest + "[[issuer]]\nissuer = \"https://a\"\n").find("audiences is needed"),
+            std::string::npos);
   std::string both = smallest;
   both.replace(both.find("platform_key_file"), 0, "platform_key_env = \"K\"\n");
   EXPECT_NE(refusal(both).find("exactly one"), std::string::npos);

@@ -14,11 +14,16 @@ class Limits : public ::testing::Test {
  protected:
   static tenancy::Tenant tenant(const char* name) {
     tenancy::Tenant made{.id = *base::TenantId::parse(name), .display_name = name};
-    made.policy.limits = {.requests_per_minute = 6, .tokens_per_minute = 600, .concurrent_requests = 3,
-                          .user_requests_per_minute = 4, .user_tokens_per_minute = 400, .user_concurrent_requests = 2};
+    made.policy.limits = {.requests_per_minute = 6,
+                          .tokens_per_minute = 600,
+                          .concurrent_requests = 3,
+                          .user_requests_per_minute = 4,
+                          .user_tokens_per_minute = 400,
+                          .user_concurrent_requests = 2};
     return made;
   }
-  base::Result<Limiter::Admission> admit(const tenancy::Tenant& who, const char* user, std::int64_t tokens = 1) {
+  base::Result<Limiter::Admission> admit(const tenancy::Tenant& who, const char* user,
+                                         std::int64_t tokens = 1) {
     retry_after_ = 0;
     return limiter_.admit(who, user, tokens, retry_after_);
   }
@@ -48,7 +53,8 @@ TEST_F(Limits, AUsersRequestsRunOutAndComeBackWhenSaid) {
 TEST_F(Limits, AUserWhoIsRefusedCostsTheTenantNothing) {
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(admit(hospital_, "ada"));
   for (int i = 0; i < 50; ++i) expect_refused(hospital_, "ada", ApiError::RateLimited);
-  for (int i = 0; i < 2; ++i) EXPECT_TRUE(admit(hospital_, "ben")) << "control: two of the tenant's six are left";
+  for (int i = 0; i < 2; ++i)
+    EXPECT_TRUE(admit(hospital_, "ben")) << "control: two of the tenant's six are left";
   expect_refused(hospital_, "cleo", ApiError::RateLimited);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(admit(firm_, "dan")) << "another tenant is untouched";
 }

@@ -30,7 +30,8 @@ TEST(Routes, PlatformPermissionsStandOnOperatorRoutesOnly) {
   for (const Route& route : routes()) {
     if (route.audience == Audience::Public) continue;
     std::string name(access::permission_name(route.permission));
-    EXPECT_EQ(route.audience == Audience::Operator, name.starts_with("platform.")) << route.pattern << " " << name;
+    EXPECT_EQ(route.audience == Audience::Operator, name.starts_with("platform."))
+        << route.pattern << " " << name;
   }
 }
 
@@ -69,7 +70,8 @@ TEST(Routes, EachIsFoundByItsOwnPathAndMethodOnly) {
     EXPECT_EQ(match_route(http::Method::Options, path).route, nullptr);
     EXPECT_TRUE(match_route(http::Method::Options, path).path_known) << path;
   }
-  for (std::string_view path : {"/", "/v1", "/v1/", "/V1/models", "/v1/models/", "/v1//models", "/admin", "*", "v1/models"}) {
+  for (std::string_view path :
+       {"/", "/v1", "/v1/", "/V1/models", "/v1/models/", "/v1//models", "/admin", "*", "v1/models"}) {
     EXPECT_EQ(match_route(http::Method::Get, path).route, nullptr) << path;
   }
 }

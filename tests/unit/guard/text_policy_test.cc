@@ -34,8 +34,8 @@ void expect_untouched(std::string_view text) {
 }
 
 TEST(TextPolicy, PlainTextPassesAsItIs) {
-  for (std::string_view text : {"", "Which dose of Veltrane?", "tab\tand\nlines\r\n", "Ünïcödé", "Привет, мир",
-                                "Ελληνικά", "日本語", "العربية", "😀"}) {
+  for (std::string_view text : {"", "Which dose of Veltrane?", "tab\tand\nlines\r\n", "Ünïcödé",
+                                "Привет, мир", "Ελληνικά", "日本語", "العربية", "😀"}) {
     expect_untouched(text);
   }
 }
@@ -69,7 +69,8 @@ TEST(TextPolicy, AisvsV2_1_2_ControlCharactersAreRefused) {
 }
 
 TEST(TextPolicy, AisvsV2_1_2_WhatIsNotUtf8IsRefused) {
-  for (std::string_view text : {"\xFF", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "a\xE2\x82", "\x80"}) {
+  for (std::string_view text :
+       {"\xFF", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "a\xE2\x82", "\x80"}) {
     auto checked = check_text(text, SmugglingPolicy::Clean);
     ASSERT_FALSE(checked);
     EXPECT_TRUE(checked.error().is(GuardError::NotUtf8));
@@ -85,9 +86,9 @@ TEST(TextPolicy, AisvsV2_1_5_ZeroWidthCharactersAreSmuggling) {
 }
 
 TEST(TextPolicy, JoinersStayWhereTheyJoin) {
-  expect_untouched("\U0001F468\u200D\U0001F469\u200D\U0001F467");  // family
-  expect_untouched("\u2764\uFE0F\u200D\U0001F525");                // heart on fire
-  expect_untouched("\u0915\u094D\u200D\u0937");                    // Devanagari half form
+  expect_untouched("\U0001F468\u200D\U0001F469\u200D\U0001F467");        // family
+  expect_untouched("\u2764\uFE0F\u200D\U0001F525");                      // heart on fire
+  expect_untouched("\u0915\u094D\u200D\u0937");                          // Devanagari half form
   expect_untouched("\u0645\u06CC\u200C\u062E\u0648\u0627\u0647\u0645");  // Persian
 }
 
@@ -100,7 +101,8 @@ TEST(TextPolicy, AisvsV2_1_5_RunsOfJoinersAreSmuggling) {
 }
 
 TEST(TextPolicy, AisvsV2_1_5_BidiControlsAreSmuggling) {
-  for (std::string_view hidden : {"\u202A", "\u202B", "\u202C", "\u202D", "\u202E", "\u2066", "\u2067", "\u2068", "\u2069"}) {
+  for (std::string_view hidden :
+       {"\u202A", "\u202B", "\u202C", "\u202D", "\u202E", "\u2066", "\u2067", "\u2068", "\u2069"}) {
     expect_smuggled("abc" + std::string(hidden) + "fed", "abcfed");
     EXPECT_EQ(findings(hidden).bidi_controls, 1u);
   }
@@ -124,7 +126,8 @@ TEST(TextPolicy, AisvsV2_1_5_WordsOfMixedScriptsAreMarkedAndRefusedWhereAsked) {
     EXPECT_FALSE(check_text(text, SmugglingPolicy::Refuse)) << text;
     EXPECT_EQ(cleaned(text), text) << "letters are not taken out";
   }
-  EXPECT_EQ(findings("\u0434\u0430 and \u03B1\u03B2 and yes").mixed_script_words, 0u) << "control: words of one script";
+  EXPECT_EQ(findings("\u0434\u0430 and \u03B1\u03B2 and yes").mixed_script_words, 0u)
+      << "control: words of one script";
   EXPECT_EQ(findings("p\u0430y p\u0430l").mixed_script_words, 2u);
 }
 
