@@ -1,0 +1,54 @@
+// Answers of an upstream that may be a stranger's: counts and vectors are sane or refused, and its
+// words stay inside.
+#include "engine/openai_wire.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace bulkhead::engine::wire {
+namespace {
+
+TEST(OpenAiWire, CountsThatAreNoneCountAsNotKnown) {
+  auto read = [](const char* usage) {
+    std::string body = R"({"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":)" +
+                       std::string(usage) + R"(,"completion_tokens":2}})";
+    auto completion = parse_completion(body);
+    EXPECT_TRUE(completion);
+    return completion ? completion->usage.prompt_tokens : -1;
+  };
+  EXPECT_EQ(read("7"), 7) << "control";
+  EXPECT_EQ(read("-7"), 0) << "would give tokens back";
+  EXPECT_EQ(read("9223372036854775807"), 0) << "would overflow sums";
+  EXPECT_EQ(read("\"7\""), 0);
+  EXPECT_TRUE(parse_token_counts(R"({"counts":[1,2]})", 2)) << "control";
+  EXPECT_FALSE(parse_token_counts(R"({"counts":[1,-2]})", 2));
+  EXPECT_FALSE(parse_token_counts(R"({"counts":[1]})", 2));
+}
+
+TEST(OpenAiWire, VectorsAreOfUnitLengthOrRefused) {
+  auto vectors =
+      parse_embeddings(R"({"data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":[0,2]}]})", 2);
+  ASSERT_TRUE(vectors);
+  EXPECT_FLOAT_EQ((*vectors)[0][1], 1.0F);
+  EXPECT_FLOAT_EQ((*vectors)[1][0], 0.6F);
+  for (const char* numbers : {"[]", "[0,0]", "[1e200,1]", "[1e-200,0]", "[\"1\"]", "[null]"}) {
+    auto refused = parse_embeddings(R"({"data":[{"index":0,"embedding":)" + std::string(numbers) + "}]}", 1);
+    ASSERT_FALSE(refused) << numbers;
+    EXPECT_TRUE(refused.error().is(EngineError::BadAnswer));
+  }
+  EXPECT_FALSE(parse_embeddings(R"({"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]})", 2));
+}
+
+TEST(OpenAiWire, AnUpstreamsWordsNeverReachTheMessage) {
+  std::string body = R"({"error":{"message":"the prompt was SECRET","code":"odd","type":"x"}})";
+  for (int status : {400, 401, 404, 413, 422, 429, 500, 503}) {
+    base::Error error = read_error(status, body);
+    EXPECT_EQ(error.message().find("SECRET"), std::string::npos);
+    EXPECT_EQ(error.detail().find("SECRET"), std::string::npos);
+    EXPECT_FALSE(error.message().empty());
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead::engine::wire
