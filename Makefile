@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := build/venv/bin/python
 export MODEL DEMO_PORT WALKTHROUGH
 
-.PHONY: help setup build demo test check format tidy bench fuzz test-asan test-tsan unit clean
+.PHONY: help setup build demo test check format tidy bench proofs fuzz test-asan test-tsan unit clean
 help:
 	@echo "make demo       set up, build, load three tenants, walk through, keep serving"
 	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-asan  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make test-tsan  unit tests under ThreadSanitizer"
 	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
+	@echo "make proofs     the engine's timing, order, residue and soak experiments at full length"
 	@echo "make bench      every figure of the README beside its peer's"
 	@echo "make setup      packages, llama.cpp, test models, Python environment; nothing when all is there"
 	@echo "make build      build/bulkhead, build/bulkhead-engine, build/bulkhead-extract"
@@ -60,6 +61,8 @@ test-tsan: setup
 fuzz: setup
 	@bash scripts/build.sh fuzz
 	@bash scripts/fuzz.sh
+proofs: build
+	@PROOF_N=5000 SOAK_ROUNDS=200 build/release/src/inference/test_inference --gtest_filter='*Proof*'
 bench:
 	@bash scripts/setup.sh bench
 	@bash scripts/build.sh release

@@ -35,7 +35,7 @@ inline const Model& model() {
 }
 
 inline std::unique_ptr<Scheduler> scheduler(SchedulerOptions options = {}) {
-  options.threads = options.batch_threads = 2;
+  options.threads = options.batch_threads = 1;  // two that wait for each other crawl on a busy machine
   auto made = Scheduler::start(model(), options);
   if (!made) throw std::runtime_error(made.error().describe());
   return std::move(*made);
