@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -159,6 +160,8 @@ Result<void> Deployment::Parts::start_engine() {
   http::ClientOptions client;
   client.answer_time_max = options.answer_time_max;
   client.stall_time_max = options.answer_time_max;
+  // As many as may be at the engine at once: a connection a request would cost more than the request.
+  client.idle_connections_max = std::max(client.idle_connections_max, options.concurrent);
   if (!options.chat.path.empty() || !options.embedding.path.empty()) {
     engine::WorkerOptions worker_options;
     worker_options.executable = options.executable;

@@ -116,14 +116,37 @@ void Stream::on_events(std::uint32_t events) {
       }
     }
   }
-  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 && writer_) {
-    const std::uint64_t sent_before = bytes_sent_;
-    if (advance_write(*writer_)) {
-      resume_writer();
-    } else if (bytes_sent_ != sent_before) {
-      set_deadline_in(write_stall_max_);  // only progress buys time
-    }
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) flush_write();
+}
+
+void Stream::flush_write() {
+  if (!writer_) return;
+  const std::uint64_t sent_before = bytes_sent_;
+  if (advance_write(*writer_)) {
+    resume_writer();
+  } else if (bytes_sent_ != sent_before) {
+    set_deadline_in(write_stall_max_);  // only progress buys time
   }
+}
+
+void Flusher::add(std::shared_ptr<Stream> stream) {
+  if (waiting_.size() >= kTogetherMax && !flushing_) flush();
+  waiting_.push_back(std::move(stream));
+  if (posted_) return;
+  posted_ = true;
+  asio::post(io_, [this] {
+    posted_ = false;
+    flush();
+  });
+}
+
+// Who is resumed may write again: that waits for the next flush, never inside this one.
+void Flusher::flush() {
+  flushing_ = true;
+  sending_.swap(waiting_);
+  for (const auto& stream : sending_) stream->flush_write();
+  sending_.clear();
+  flushing_ = false;
 }
 
 void Stream::trim() {
@@ -170,6 +193,7 @@ void Stream::WriteAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
   handle = awaiting;
   stream.writer_ = this;
   stream.set_deadline_in(stream.write_stall_max_);
+  stream.reactor_.impl().flusher.add(stream.shared_from_this());
 }
 
 bool Stream::advance_write(WriteAwaiter& write) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "http/detail/asio.h"
+#include "http/detail/flusher.h"
 #include "http/detail/poller.h"
 #include "http/detail/sweeper.h"
 #include "http/reactor.h"
@@ -22,6 +23,7 @@ struct Reactor::Impl {
   detail::asio::executor_work_guard<detail::IoExecutor> work;
   detail::Sweeper sweeper;
   detail::Poller poller;
+  detail::Flusher flusher;
   std::atomic<bool> stopped{false};
 
  private:

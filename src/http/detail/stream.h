@@ -3,7 +3,8 @@
 // Reading: the socket's events are watched all the time, also while a handler runs, so that the
 // peer's going away is seen at once; what arrives is kept up to a bound for whoever asks next. That
 // costs one system call per arrival, none to arm it.
-// Writing: tried at once with one system call; only when the socket is full does the coroutine wait.
+// Writing: the coroutine waits for the end of the loop's turn, when all writes are made together
+// (flusher.h), with one system call each; longer only when the socket is full.
 //
 // On the reactor's thread only. The coroutine that uses a stream, or the pool that keeps it, owns it.
 #pragma once
@@ -93,7 +94,7 @@ class Stream : public Swept,
     std::array<std::string_view, 3> parts;
     std::coroutine_handle<> handle;
     bool failed = false;
-    bool await_ready() { return stream.advance_write(*this); }
+    bool await_ready() const { return false; }
     void await_suspend(std::coroutine_handle<> awaiting);
     bool await_resume() const { return !failed; }
   };
@@ -115,6 +116,8 @@ class Stream : public Swept,
   };
   HandshakeAwaiter secure_handshake() { return HandshakeAwaiter{*this}; }
 
+  // What is waiting to be written goes out, as much as the socket takes.
+  void flush_write();
   void on_deadline() override;
   void on_events(std::uint32_t events) override;
 
