@@ -47,11 +47,20 @@ bool take(std::string_view& text, std::string_view prefix) {
 
 }  // namespace
 
+void append_line(std::string& out, std::uint64_t seq, const crypto::Digest& prev, std::string_view members) {
+  out += "{\"seq\":";
+  out += std::to_string(seq);
+  out += ",\"prev\":\"";
+  out += base::hex_encode(prev);
+  out += "\",";
+  out += members;
+  out += '}';
+}
+
 std::string make_line(std::uint64_t seq, const crypto::Digest& prev, std::string_view members) {
-  std::string line = "{\"seq\":" + std::to_string(seq) + ",\"prev\":\"" + base::hex_encode(prev) + "\",";
-  line.reserve(line.size() + members.size() + 1);
-  line += members;
-  line += '}';
+  std::string line;
+  line.reserve(members.size() + kLineFrameBytes);
+  append_line(line, seq, prev, members);
   return line;
 }
 

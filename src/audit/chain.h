@@ -25,6 +25,9 @@ inline constexpr std::string_view kHeadFile = "audit-head.json";
 inline constexpr std::string_view kKeyFile = "audit-key.pub";
 
 // `members` are the record's JSON members without braces.
+// The line without its end goes behind `out`, in at most kLineFrameBytes more than `members` has.
+inline constexpr std::size_t kLineFrameBytes = 128;
+void append_line(std::string& out, std::uint64_t seq, const crypto::Digest& prev, std::string_view members);
 std::string make_line(std::uint64_t seq, const crypto::Digest& prev, std::string_view members);
 crypto::Digest line_hash(std::string_view line);
 

@@ -25,6 +25,11 @@ using base::Task;
 namespace {
 
 constexpr std::size_t kHeadBytesMax = 16 << 10;
+constexpr std::size_t kKeptBytesMax = 1 << 20;
+// A commit costs the same for one record and for a thousand. When many come, the next one waits a moment
+// for more of them, which is far less than the time that an engine's first token takes.
+constexpr std::size_t kBusyRecords = 40;
+constexpr std::chrono::milliseconds kGatherTime{1};
 
 Error unavailable(std::string detail) {
   return Error(AuditError::Unavailable,
@@ -174,13 +179,19 @@ struct Log::Impl {
   crypto::SigningKey key;
   const base::Clock& clock;
 
+  // Records as they wait: their members in one text, so that a record costs no memory of its own that
+  // one thread takes and another gives back.
   struct Pending {
-    std::string members;
+    std::size_t bytes;  // of its members
     std::shared_ptr<Ticket::State> ticket;
+  };
+  struct Batch {
+    std::string members;
+    std::vector<Pending> records;
   };
   mutable std::mutex mutex;
   std::condition_variable ready;
-  std::vector<Pending> queue;
+  Batch queue;
   bool stopping = false;
   bool failing = false;
   Position head;
@@ -193,6 +204,7 @@ struct Log::Impl {
   int fd = -1;
   std::uint64_t segment_bytes = 0;
   std::uint64_t records_since_checkpoint = 0;
+  std::string commit_bytes;  // kept for its memory: a batch is large, and holds no payload
   base::MonotonicTime last_checkpoint{};
 
   Impl(LogOptions o, crypto::SigningKey k, const base::Clock& c)
@@ -242,35 +254,49 @@ struct Log::Impl {
   // --- writer thread ---
 
   void run() {
+    Batch batch;
     while (true) {
-      std::vector<Pending> batch;
       bool last;
       {
         std::unique_lock lock(mutex);
-        ready.wait_for(lock, options.checkpoint_interval, [this] { return stopping || !queue.empty(); });
-        batch.swap(queue);
+        ready.wait_for(lock, options.checkpoint_interval, [this] { return stopping || !queue.records.empty(); });
+        std::swap(batch, queue);  // the old batch's memory serves the next one
         last = stopping;
       }
-      if (!batch.empty()) commit(batch);
+      bool busy = batch.records.size() >= kBusyRecords;
+      if (!batch.records.empty()) commit(batch);
+      forget(batch);
+      if (busy && !last) std::this_thread::sleep_for(kGatherTime);
       maybe_checkpoint(last);
       if (last) {
         std::lock_guard lock(mutex);
-        if (queue.empty()) return;
+        if (queue.records.empty()) return;
       }
     }
   }
 
-  void commit(std::vector<Pending>& batch) {
+  static void forget(Batch& batch) {
+    batch.records.clear();
+    batch.members.clear();
+    if (batch.members.capacity() > kKeptBytesMax) batch = Batch();
+  }
+
+  void commit(Batch& batch) {
     auto began = clock.monotonic();
     Position at = head_copy();
-    std::string bytes;
+    std::string& bytes = commit_bytes;
+    bytes.clear();
+    if (bytes.capacity() > kKeptBytesMax) bytes.shrink_to_fit();
+    bytes.reserve(batch.members.size() + batch.records.size() * kLineFrameBytes);
     std::vector<Position> positions;
-    positions.reserve(batch.size());
-    for (Pending& pending : batch) {
-      std::string line = make_line(at.seq + 1, at.hash, pending.members);
-      at = {at.seq + 1, line_hash(line)};
+    positions.reserve(batch.records.size());
+    std::string_view members = batch.members;
+    for (const Pending& pending : batch.records) {
+      std::size_t begin = bytes.size();
+      append_line(bytes, at.seq + 1, at.hash, members.substr(0, pending.bytes));
+      members.remove_prefix(pending.bytes);
+      at = {at.seq + 1, line_hash(std::string_view(bytes).substr(begin))};
       positions.push_back(at);
-      bytes += line;
       bytes += '\n';
     }
     bool written = write_durably(bytes);
@@ -280,7 +306,7 @@ struct Log::Impl {
       failing = !written;
       if (written) {
         head = at;
-        stats.records += batch.size();
+        stats.records += batch.records.size();
         stats.bytes += bytes.size();
         ++stats.commits;
         stats.last_commit_seconds = took.count();
@@ -288,9 +314,9 @@ struct Log::Impl {
         ++stats.failures;
       }
     }
-    if (written) records_since_checkpoint += batch.size();
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      batch[i].ticket->finish(written ? std::optional(positions[i]) : std::nullopt);
+    if (written) records_since_checkpoint += batch.records.size();
+    for (std::size_t i = 0; i < batch.records.size(); ++i) {
+      batch.records[i].ticket->finish(written ? std::optional(positions[i]) : std::nullopt);
     }
   }
 
@@ -422,15 +448,15 @@ Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey ke
 
 Log::Ticket Log::append(const Record& record) {
   auto state = std::make_shared<Ticket::State>();
-  std::string members;
-  members.reserve(640);
-  append_members(record, members);
+  std::string members = record_members(record);
   bool queued = false;
   {
     std::lock_guard lock(impl_->mutex);
-    if (!impl_->stopping && impl_->queue.size() < impl_->options.queue_records_max &&
+    Impl::Batch& queue = impl_->queue;
+    if (!impl_->stopping && queue.records.size() < impl_->options.queue_records_max &&
         members.size() < kLineBytesMax - 256) {
-      impl_->queue.push_back({std::move(members), state});
+      queue.members += members;
+      queue.records.push_back({members.size(), state});
       queued = true;
     }
   }

@@ -47,7 +47,7 @@ struct LogOptions {
   std::filesystem::path witness_dir;        // empty: none
   std::string origin = "bulkhead";          // names the deployment in checkpoints
   std::uint64_t segment_bytes_max = 64u << 20;
-  std::uint64_t checkpoint_records = 1000;
+  std::uint64_t checkpoint_records = 10'000;
   std::chrono::seconds checkpoint_interval{10};
   std::size_t queue_records_max = 65'536;
 };

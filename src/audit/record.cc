@@ -49,7 +49,7 @@ std::string_view event_name(Event event) {
   return "unknown";
 }
 
-void append_members(const Record& record, std::string& out) {
+std::string record_members(const Record& record) {
   Writer w;
   w.begin_object();
   w.member("time", base::rfc3339(record.time)).member("event", event_name(record.event));
@@ -83,8 +83,10 @@ void append_members(const Record& record, std::string& out) {
   text(w, "target", record.target);
   text(w, "note", record.note);
   w.end_object();
-  std::string object = w.take();
-  out.append(object, 1, object.size() - 2);
+  std::string members = w.take();
+  members.erase(0, 1);
+  members.pop_back();
+  return members;
 }
 
 }  // namespace bulkhead::audit

@@ -51,8 +51,7 @@ struct Record {
   std::string note;            // fixed phrases of ours only
 };
 
-// Appends the record's members (no braces, no seq/prev) in the schema's order; absent ones are left
-// out.
-void append_members(const Record& record, std::string& out);
+// The record's members (no braces, no seq/prev) in the schema's order; absent ones are left out.
+std::string record_members(const Record& record);
 
 }  // namespace bulkhead::audit

@@ -110,7 +110,7 @@ def metrics(sources):
 
 def audit_members(source):
     """Members of an audit record, in their order."""
-    body = source[source.index("append_members"):]
+    body = source[source.index("record_members"):]
     return some(re.findall(r'(?:text|number)\(w, "(\w+)"|\.?member\("(\w+)"|w\.key\("(\w+)"\)', body), "audit members")
 
 
