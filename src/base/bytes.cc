@@ -21,15 +21,18 @@ int hex_value(char c) {
 }
 
 std::string encode(ByteView bytes, std::string_view alphabet, bool padded) {
+  std::size_t groups = bytes.size() / 3;
   std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
+  out.reserve(groups * 4 + 4);  // with the rest below
+  out.resize(groups * 4);
+  char* to = out.data();
   std::size_t i = 0;
-  for (; i + 3 <= bytes.size(); i += 3) {
+  for (; i < groups * 3; i += 3) {
     std::uint32_t group = (bytes[i] << 16) | (bytes[i + 1] << 8) | bytes[i + 2];
-    out += alphabet[group >> 18];
-    out += alphabet[(group >> 12) & 63];
-    out += alphabet[(group >> 6) & 63];
-    out += alphabet[group & 63];
+    *to++ = alphabet[group >> 18];
+    *to++ = alphabet[(group >> 12) & 63];
+    *to++ = alphabet[(group >> 6) & 63];
+    *to++ = alphabet[group & 63];
   }
   std::size_t rest = bytes.size() - i;
   if (rest > 0) {
@@ -77,11 +80,11 @@ std::optional<Bytes> decode(std::string_view text, const std::array<std::int8_t,
 }  // namespace
 
 std::string hex_encode(ByteView bytes) {
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '\0');
+  char* to = out.data();
   for (std::uint8_t byte : bytes) {
-    out += kHexDigits[byte >> 4];
-    out += kHexDigits[byte & 15];
+    *to++ = kHexDigits[byte >> 4];
+    *to++ = kHexDigits[byte & 15];
   }
   return out;
 }

@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <cstdio>
 #include <ctime>
 
 namespace bulkhead::base {
@@ -33,10 +32,18 @@ std::string rfc3339(WallTime time) {
   std::time_t whole = seconds;
   std::tm parts{};
   gmtime_r(&whole, &parts);
-  char text[48];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                static_cast<int>(rest));
+  // Digits by hand: two of these stand in each audited request, and snprintf is slow.
+  std::string text = "0000-00-00T00:00:00.000000Z";
+  auto put = [&text](std::size_t last, std::int64_t value) {
+    for (; value > 0; value /= 10) text[last--] = static_cast<char>('0' + value % 10);
+  };
+  put(3, parts.tm_year + 1900);
+  put(6, parts.tm_mon + 1);
+  put(9, parts.tm_mday);
+  put(12, parts.tm_hour);
+  put(15, parts.tm_min);
+  put(18, parts.tm_sec);
+  put(25, rest);
   return text;
 }
 

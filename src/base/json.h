@@ -82,6 +82,7 @@ class Document {
 //   Writer w; w.begin_object().key("id").value("x").key("n").value(3).end_object(); w.take();
 class Writer {
  public:
+  Writer();
   Writer& begin_object();
   Writer& end_object();
   Writer& begin_array();
@@ -108,6 +109,7 @@ class Writer {
   std::string take() { return std::move(out_); }
 
  private:
+  static constexpr std::size_t kBytesExpected = 1000;
   void separate();
   std::string out_;
   bool need_comma_ = false;

@@ -25,24 +25,75 @@ bool bulkhead_scrub_heap_linked() { return true; }
 
 namespace {
 
-inline void clear(void* block) {
+inline void clear(void* block, std::size_t bytes) {
   if (!bulkhead::base::heap_scrubbing()) return;
-  std::size_t bytes = malloc_usable_size(block);
   std::memset(block, 0, bytes);
   // Keeps the compiler from dropping the stores as dead.
   asm volatile("" : : "r"(block) : "memory");
 }
 
+// Blocks just over 1 KiB, cleared and kept a thread for the next request of that size. glibc's own
+// thread cache stops at 1 KiB, and beyond it each of the coroutine frames that every request has costs
+// a walk through the free lists (measured: 5 % of a proxied request). What a thread holds when it ends
+// is lost: 512 KiB at most, and the threads of our programs live as long as they do.
+class ThreadCache {
+ public:
+  void* take(std::size_t bytes) {
+    if (bytes <= kBytesMin || bytes > kBytesMax) return nullptr;
+    Shelf& shelf = shelves_[(bytes + kStep - 1) / kStep - 1];
+    Block* block = shelf.first;
+    if (!block) return nullptr;
+    shelf.first = block->next;
+    bytes_kept_ -= (bytes + kStep - 1) / kStep * kStep;
+    block->next = nullptr;
+    return block;
+  }
+  bool keep(void* cleared, std::size_t usable) {
+    if (usable <= kBytesMin || usable >= kBytesMax + kStep) return false;
+    std::size_t bytes = usable / kStep * kStep;
+    if (bytes_kept_ + bytes > kBytesKeptMax) return false;
+    Shelf& shelf = shelves_[usable / kStep - 1];
+    auto* block = static_cast<Block*>(cleared);
+    block->next = shelf.first;
+    shelf.first = block;
+    bytes_kept_ += bytes;
+    return true;
+  }
+  // What to ask glibc for, so that the block fits its shelf again.
+  static std::size_t rounded(std::size_t bytes) {
+    if (bytes <= kBytesMin || bytes > kBytesMax) return bytes;
+    return (bytes + kStep - 1) / kStep * kStep;
+  }
+
+ private:
+  static constexpr std::size_t kStep = 512, kBytesMin = 1024, kBytesMax = 8192, kBytesKeptMax = 512 << 10;
+  struct Block {
+    Block* next;
+  };
+  struct Shelf {
+    Block* first;
+  };
+  Shelf shelves_[kBytesMax / kStep];
+  std::size_t bytes_kept_;
+};
+
+// Of plain data, so that a thread's first use needs no set-up that would itself allocate.
+constinit thread_local ThreadCache thread_cache{};
+
 }  // namespace
 
-void* malloc(std::size_t bytes) { return __libc_malloc(bytes); }
+void* malloc(std::size_t bytes) {
+  if (void* block = thread_cache.take(bytes)) return block;
+  return __libc_malloc(ThreadCache::rounded(bytes));
+}
 void* calloc(std::size_t count, std::size_t bytes) { return __libc_calloc(count, bytes); }
 
 void free(void* block) {
   if (!block) return;
   int kept = errno;  // free must not change it
-  clear(block);
-  __libc_free(block);
+  std::size_t bytes = malloc_usable_size(block);
+  clear(block, bytes);
+  if (!thread_cache.keep(block, bytes)) __libc_free(block);
   errno = kept;
 }
 

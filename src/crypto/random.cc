@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace bulkhead::crypto {
 
@@ -33,13 +34,40 @@ base::Secret random_secret(std::size_t bytes) {
   return out;
 }
 
+namespace {
+
+constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+constexpr unsigned kIdBits = 130;
+
+// Fetched from the kernel many at a time; each byte is used once and then forgotten.
+class IdBytes {
+ public:
+  std::uint8_t next() {
+    if (used_ == sizeof bytes_) {
+      random_fill(bytes_, sizeof bytes_);
+      used_ = 0;
+    }
+    return std::exchange(bytes_[used_++], 0);
+  }
+
+ private:
+  std::uint8_t bytes_[1024];
+  std::size_t used_ = sizeof bytes_;
+};
+
+}  // namespace
+
 std::string random_id(unsigned bits) {
-  static constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
-  std::size_t digits = (bits + 4) / 5;
-  base::Bytes bytes = random_bytes(digits);
-  std::string id;
-  id.reserve(digits);
-  for (std::uint8_t byte : bytes) id += kAlphabet[byte & 31];
+  base::Bytes bytes = random_bytes((bits + 4) / 5);
+  std::string id(bytes.size(), '\0');
+  for (std::size_t i = 0; i < id.size(); ++i) id[i] = kAlphabet[bytes[i] & 31];
+  return id;
+}
+
+std::string random_public_id() {
+  thread_local IdBytes bytes;
+  std::string id((kIdBits + 4) / 5, '\0');
+  for (char& digit : id) digit = kAlphabet[bytes.next() & 31];
   return id;
 }
 
