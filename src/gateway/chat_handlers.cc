@@ -130,10 +130,14 @@ Task<Result<Plan>> make_plan(Call& call) {
   }
   BULKHEAD_CO_TRY(model, resolve_model(call, body.request.model));
   Plan plan;
-  plan.request = body.request;
-  plan.request.model = model;
   plan.body = std::move(body);
-  plan.head.id = base::ChatId::make(crypto::random_id()).str();
+  // The messages come later, from the documents or as they are.
+  std::vector<engine::Message> asked = std::move(plan.body.request.messages);
+  plan.body.request.messages.clear();
+  plan.request = plan.body.request;
+  plan.body.request.messages = std::move(asked);
+  plan.request.model = model;
+  plan.head.id = base::ChatId::make(crypto::random_public_id()).str();
   plan.head.model = model;
   plan.head.created = call.services.clock.unix_seconds();
   plan.head.request_id = call.id.str();
@@ -154,10 +158,9 @@ Task<Result<Plan>> make_plan(Call& call) {
 
 // The record that must be on disk before the first byte.
 void record_start(Call& call) {
-  audit::Record started = call.record;
-  started.event = audit::Event::RequestStarted;
-  started.decision = "allow";
-  call.started = call.services.audit.append(started);
+  call.record.event = audit::Event::RequestStarted;
+  call.record.decision = "allow";
+  call.started = call.services.audit.append(call.record);
 }
 
 void record_end(Call& call, const engine::Completion& completion) {
@@ -224,7 +227,7 @@ HandlerResult answer_whole(Call& call, Plan plan) {
   if (plan.ask_engine) {
     auto place = co_await call.services.engine_queue.enter(call.scope().tenant(), call.cancel);
     if (!place) co_return explained(call, place.take_error());
-    auto answered = co_await call.services.engine.chat(call.engine_context(), plan.request);
+    auto answered = co_await call.services.engine.chat(call.engine_context(), std::move(plan.request));
     if (!answered) co_return explained(call, answered.take_error());
     completion = std::move(*answered);
   }
@@ -279,7 +282,7 @@ Task<Result<void>> pump(Call& call, Plan& plan, EventWriter& events, engine::Com
     auto entered = co_await call.services.engine_queue.enter(call.scope().tenant(), call.cancel);
     if (!entered) co_return explained(call, entered.take_error());
     place.emplace(std::move(*entered));
-    auto opened = co_await call.services.engine.chat_stream(call.engine_context(), plan.request);
+    auto opened = co_await call.services.engine.chat_stream(call.engine_context(), std::move(plan.request));
     if (!opened) co_return explained(call, opened.take_error());
     stream = std::move(*opened);
     auto first = co_await stream->next();

@@ -209,9 +209,16 @@ Result<ChatBody> parse_chat_body(const json::Value& root) {
 }
 
 std::string prompt_digest_input(const std::vector<engine::Message>& messages) {
+  constexpr std::size_t kFrameBytes = 32;  // role, length and separators
+  std::size_t bytes = 0;
+  for (const engine::Message& message : messages) bytes += message.content.size() + kFrameBytes;
   std::string joined;
+  joined.reserve(bytes);
   for (const engine::Message& message : messages) {
-    joined += message.role + ' ' + std::to_string(message.content.size()) + '\n';
+    joined += message.role;
+    joined += ' ';
+    joined += std::to_string(message.content.size());
+    joined += '\n';
     joined += message.content;
   }
   return joined;

@@ -28,6 +28,10 @@ constexpr std::string_view kTenantParameters[] = {"tenant", "tenant_id"};
 // fill the audit disk.
 constexpr double kAnonymousRecordsPerSecond = 20;
 
+// What an answer has, so that its headers are allocated once.
+constexpr std::size_t kHeadersExpected = 12;
+constexpr std::size_t kHeaderBytesExpected = 512;
+
 constexpr std::int64_t kEstimatedBytesPerToken = 4;
 constexpr std::int64_t kEstimatedAnswerTokens = 256;
 
@@ -118,7 +122,7 @@ http::Response Dispatcher::malformed(int status, const Error& error) {
 Task<void> Dispatcher::handle(http::Exchange& exchange) {
   Call call{.services = services_,
             .exchange = exchange,
-            .id = base::RequestId::make(crypto::random_id()),
+            .id = base::RequestId::make(crypto::random_public_id()),
             .began = services_.clock.monotonic()};
   call.record.time = services_.clock.wall();
   call.record.request_id = call.id.str();
@@ -186,20 +190,22 @@ Result<void> Dispatcher::check_tenant_claims(const Call& call) const {
   std::string_view own = call.principal->tenant() ? std::string_view(call.principal->tenant()->str())
                                                   : std::string_view();
   auto foreign = [own](std::string_view named) { return named != own; };
-  Error refusal = api_error(ApiError::TenantMismatch,
-                            "The tenant comes from the credential. Remove the tenant from the "
-                            "request, or use a credential of that tenant.");
+  auto refusal = [] {
+    return api_error(ApiError::TenantMismatch,
+                     "The tenant comes from the credential. Remove the tenant from the "
+                     "request, or use a credential of that tenant.");
+  };
   for (const auto& [name, value] : call.request().headers.all()) {
-    if (name.starts_with(http::kSignedHeaderPrefix)) return refusal;
+    if (name.starts_with(http::kSignedHeaderPrefix)) return refusal();
     if (std::find(std::begin(kTenantHeaders), std::end(kTenantHeaders), name) !=
             std::end(kTenantHeaders) && foreign(value)) {
-      return refusal;
+      return refusal();
     }
   }
   for (const auto& [name, value] : call.request().query) {
     if (std::find(std::begin(kTenantParameters), std::end(kTenantParameters), name) !=
             std::end(kTenantParameters) && foreign(value)) {
-      return refusal;
+      return refusal();
     }
   }
   return Result<void>();
@@ -298,6 +304,7 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t ret
     }
   }
   if (streamed) co_return;
+  response.headers.reserve(kHeadersExpected, kHeaderBytesExpected);
   add_common_headers(call, response.headers);
   call.admission.add_headers(response.headers);
   auto sent = co_await call.exchange.send(std::move(response));
@@ -305,10 +312,10 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t ret
 }
 
 void Dispatcher::count(const Call& call, int status) const {
-  std::string route(audience_name(call.route));
+  std::string_view route = audience_name(call.route);
   services_.metrics
       .counter("bulkhead_requests_total", "Requests by route, tenant and status class",
-               {{"route", route}, {"tenant", call.record.tenant}, {"status", std::string(status_class(status))}})
+               {{"route", route}, {"tenant", call.record.tenant}, {"status", status_class(status)}})
       .add();
   static const std::vector<double> kBounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60};
   services_.metrics

@@ -25,7 +25,9 @@ base::Result<base::json::Document> read_optional_json_object(const http::Request
 class ObjectReader {
  public:
   explicit ObjectReader(const base::json::Value& object, std::string path = {})
-      : object_(object), path_(std::move(path)) {}
+      : object_(object), path_(std::move(path)) {
+    known_.reserve(kMembersExpected);
+  }
 
   std::optional<std::string> text(std::string_view key, std::size_t bytes_max, bool required = false);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most);
@@ -48,6 +50,7 @@ class ObjectReader {
   std::string name_of(std::string_view key) const;
 
  private:
+  static constexpr std::size_t kMembersExpected = 40;  // a chat request knows that many
   base::json::Value find(std::string_view key);
   void wrong_type(std::string_view key, std::string_view expected);
 

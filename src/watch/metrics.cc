@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <shared_mutex>
+#include <utility>
 
 namespace bulkhead::watch {
 
@@ -27,11 +28,24 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+void append_labels(const Labels& labels, std::string& out) {
+  bool first = true;
+  for (const auto& [name, value] : labels) {
+    if (!std::exchange(first, false)) out += ',';
+    out += name;
+    out += "=\"";
+    if (value.find_first_of("\\\"\n") == std::string_view::npos) {
+      out += value;
+    } else {
+      out += escaped(value);
+    }
+    out += '"';
+  }
+}
+
 std::string label_text(const Labels& labels) {
   std::string out;
-  for (const auto& [name, value] : labels) {
-    out += (out.empty() ? "" : ",") + name + "=\"" + escaped(value) + "\"";
-  }
+  append_labels(labels, out);
   return out;
 }
 
@@ -96,7 +110,10 @@ struct Metrics::Impl {
   template <typename T, typename Make>
   T& find_or_make(std::string_view name, std::string_view help, Kind kind, const Labels& labels,
                   std::map<std::string, std::unique_ptr<T>> Family::*series_of, Make make) {
-    std::string key = label_text(labels);
+    // Reused: looking up what is there allocates nothing. Labels hold nothing of a user's.
+    thread_local std::string key;
+    key.clear();
+    append_labels(labels, key);
     {
       std::shared_lock lock(mutex);
       if (auto found = families.find(name); found != families.end()) {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,13 +39,14 @@ class Histogram {
   std::atomic<std::uint64_t> sum_micros_{0};
 };
 
-using Labels = std::vector<std::pair<std::string, std::string>>;
+using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
 class Metrics {
  public:
   Metrics();
   ~Metrics();
-  // The same name and labels give the same object; it lives as long as the registry.
+  // The same name and labels give the same object; it lives as long as the registry. Cheap enough for
+  // every request once the object is there.
   Counter& counter(std::string_view name, std::string_view help, const Labels& labels = {});
   Histogram& histogram(std::string_view name, std::string_view help,
                        const std::vector<double>& bounds, const Labels& labels = {});
