@@ -6,7 +6,7 @@ from rig import load, median, quiet_machine, request_bytes, row, section, start_
 
 ROUNDS = 5
 SECONDS = 3
-CONNECTIONS = 96
+CONNECTIONS = 256
 SLOW_UPSTREAM_US = 5000
 
 
