@@ -49,10 +49,10 @@ class ThreadCache {
     return block;
   }
   bool keep(void* cleared, std::size_t usable) {
-    if (usable <= kBytesMin || usable >= kBytesMax + kStep) return false;
-    std::size_t bytes = usable / kStep * kStep;
+    std::size_t bytes = usable / kStep * kStep;  // what it surely serves
+    if (bytes <= kBytesMin || bytes > kBytesMax) return false;
     if (bytes_kept_ + bytes > kBytesKeptMax) return false;
-    Shelf& shelf = shelves_[usable / kStep - 1];
+    Shelf& shelf = shelves_[bytes / kStep - 1];
     auto* block = static_cast<Block*>(cleared);
     block->next = shelf.first;
     shelf.first = block;

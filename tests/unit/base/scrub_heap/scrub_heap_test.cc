@@ -56,6 +56,34 @@ class ScrubHeapTest : public testing::Test {
   }
 };
 
+// Blocks of this kind are kept a thread for the next request of their size.
+TEST_F(ScrubHeapTest, KeptBlocksAreClearedAndLargeEnough) {
+  std::vector<void*> blocks;
+  for (std::size_t bytes = 1000; bytes < 9000; bytes += 37) {
+    void* block = malloc(bytes);
+    ASSERT_GE(malloc_usable_size(block), bytes);
+    blocks.push_back(block);
+  }
+  expect_cleared([&] {
+    void* block = malloc(2000);
+    plant(block);
+    free(block);
+  });
+  for (void* block : blocks) {
+    std::memset(block, 'x', malloc_usable_size(block));
+    free(block);
+  }
+  for (std::size_t bytes = 1000; bytes < 9000; bytes += 41) {
+    auto* block = static_cast<char*>(malloc(bytes));
+    ASSERT_GE(malloc_usable_size(block), bytes);
+    if (bytes > 1024) {  // smaller ones hold the words of glibc's own lists
+      EXPECT_EQ(std::count(block + 32, block + bytes, 'x'), 0) << bytes;
+    }
+    std::memset(block, 'y', bytes);
+    free(block);
+  }
+}
+
 TEST_F(ScrubHeapTest, IsLinked) {
   EXPECT_TRUE(heap_scrubbing_linked());
   EXPECT_TRUE(heap_scrubbing()) << "on from the first instruction";
