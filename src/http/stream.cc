@@ -191,6 +191,7 @@ void Stream::decrypt_input() {
 
 void Stream::WriteAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
   handle = awaiting;
+  deadline_before = stream.deadline();
   stream.writer_ = this;
   stream.set_deadline_in(stream.write_stall_max_);
   stream.reactor_.impl().flusher.add(stream.shared_from_this());
@@ -288,7 +289,7 @@ std::ptrdiff_t Stream::send_now(const iovec* parts, std::size_t count) {
 void Stream::resume_writer() {
   WriteAwaiter* write = std::exchange(writer_, nullptr);
   if (fd_ < 0) write->failed = true;
-  clear_deadline();
+  set_deadline(write->deadline_before);
   write->handle.resume();
 }
 

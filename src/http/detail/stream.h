@@ -94,6 +94,7 @@ class Stream : public Swept,
     std::array<std::string_view, 3> parts;
     std::coroutine_handle<> handle;
     bool failed = false;
+    SteadyTime deadline_before{};  // what the reader has left to arrive in: writing buys no time
     bool await_ready() const { return false; }
     void await_suspend(std::coroutine_handle<> awaiting);
     bool await_resume() const { return !failed; }

@@ -24,6 +24,7 @@ class Swept {
     deadline_ = std::chrono::steady_clock::now() + time;
   }
   void clear_deadline() { deadline_ = SteadyTime::max(); }
+  SteadyTime deadline() const { return deadline_; }
 
  protected:
   ~Swept();
