@@ -259,7 +259,8 @@ struct Log::Impl {
       bool last;
       {
         std::unique_lock lock(mutex);
-        ready.wait_for(lock, options.checkpoint_interval, [this] { return stopping || !queue.records.empty(); });
+        ready.wait_for(lock, options.checkpoint_interval,
+                       [this] { return stopping || !queue.records.empty(); });
         std::swap(batch, queue);  // the old batch's memory serves the next one
         last = stopping;
       }

@@ -76,7 +76,11 @@ void Sweeper::sweep() {
 }  // namespace detail
 
 Reactor::Impl::Impl()
-    : io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), work(io.get_executor()), sweeper(io), poller(io), flusher(io) {}
+    : io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
+      work(io.get_executor()),
+      sweeper(io),
+      poller(io),
+      flusher(io) {}
 
 std::string_view Reactor::Impl::http_date() {
   const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(
