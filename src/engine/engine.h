@@ -117,6 +117,8 @@ class ChatStream {
   virtual ~ChatStream() = default;
   // The next piece; nothing at the end, after which `result` is complete.
   virtual base::Task<base::Result<std::optional<Piece>>> next() = 0;
+  // True when `next` has a piece without waiting for the engine.
+  virtual bool buffered() const = 0;
   // finish_reason of each choice, usage, burn; texts and calls came as pieces. Valid after the end.
   virtual const Completion& result() const = 0;
 };

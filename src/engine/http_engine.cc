@@ -54,10 +54,6 @@ class HttpChatStream final : public ChatStream {
     while (true) {
       if (auto piece = reader_.next()) co_return std::optional<Piece>(std::move(piece));
       if (reader_.done()) co_return std::optional<Piece>();
-      if (auto event = parser_.next()) {
-        BULKHEAD_CO_CHECK_OK(reader_.feed(*event));
-        continue;
-      }
       auto bytes = co_await response_->read();
       if (!bytes) co_return from_transport(bytes.error());
       if (!*bytes) {
@@ -65,9 +61,13 @@ class HttpChatStream final : public ChatStream {
                         "stream ended without [DONE]");
       }
       if (auto fed = parser_.feed(**bytes); !fed) co_return from_transport(fed.error());
+      while (auto event = reader_.done() ? std::nullopt : parser_.next()) {
+        BULKHEAD_CO_CHECK_OK(reader_.feed(*event));
+      }
     }
   }
 
+  bool buffered() const override { return reader_.has_piece(); }
   const Completion& result() const override { return reader_.result(); }
 
  private:

@@ -20,6 +20,7 @@ class StreamReader {
   // One event's payload; "[DONE]" ends the stream.
   base::Result<void> feed(std::string_view event);
   std::optional<Piece> next();
+  bool has_piece() const { return !pieces_.empty(); }
   bool done() const { return done_; }
   const Completion& result() const { return result_; }
 

@@ -62,12 +62,14 @@ void record_end(Call& call, const engine::Completion& completion) {
   tokens("output").add(static_cast<std::uint64_t>(completion.usage.completion_tokens));
 }
 
-Task<void> add_receipt(Call& call, const Plan& plan, const engine::Completion& completion) {
+Task<void> add_receipt(Call& call, const Plan& plan, const engine::Completion& completion,
+                       std::uint64_t padding_bytes) {
   BurnFacts facts;
   facts.request_id = call.id.str();
   facts.action = call.record.action;
   facts.engine = completion.burn;
   facts.engine_used = plan.ask_engine;
+  facts.stream_padding_bytes = padding_bytes;
   facts.gateway_heap_wiped = base::heap_scrubbing_linked() && base::heap_scrubbing();
   if (call.started) {
     if (auto position = co_await call.started->durable()) facts.audit_position = *position;
@@ -115,7 +117,7 @@ HandlerResult answer_whole(Call& call, Plan plan) {
   std::string body = completion_json(plan.head, completion);
   if (plan.store) BULKHEAD_CO_CHECK_OK(co_await keep_chat(call, plan, body));
   record_end(call, completion);
-  co_await add_receipt(call, plan, completion);
+  co_await add_receipt(call, plan, completion, 0);
   co_return Reply::json(200, std::move(body));
 }
 
@@ -135,6 +137,18 @@ void gather(engine::Completion& completion, const engine::Piece& piece) {
   engine::Choice& choice = completion.choices[piece.choice];
   choice.text += piece.text;
   choice.tool_calls.insert(choice.tool_calls.end(), piece.tool_calls.begin(), piece.tool_calls.end());
+}
+
+// Words of one choice that leave on one beat leave as one event.
+void join(std::vector<engine::Piece>& batch, engine::Piece piece) {
+  auto plain = [](const engine::Piece& p) { return p.logprobs.empty() && p.tool_calls.empty(); };
+  auto before = std::find_if(batch.rbegin(), batch.rend(),
+                             [&piece](const engine::Piece& p) { return p.choice == piece.choice; });
+  if (before != batch.rend() && plain(*before) && plain(piece)) {
+    before->text += piece.text;
+    return;
+  }
+  batch.push_back(std::move(piece));
 }
 
 Task<Result<void>> start_events(Call& call, const Plan& plan, EventWriter& events) {
@@ -170,9 +184,19 @@ Task<Result<void>> pump(Call& call, Plan& plan, EventWriter& events, engine::Com
   if (!piece) co_return explained(call, piece.take_error());
   BULKHEAD_CO_CHECK_OK(co_await start_events(call, plan, events));
   while (*piece) {
-    std::size_t calls_before = completion.choices[(*piece)->choice].tool_calls.size();
-    BULKHEAD_CO_CHECK_OK(co_await events.send(piece_chunk(plan.head, **piece, calls_before)));
-    gather(completion, **piece);
+    std::vector<engine::Piece> batch;
+    batch.push_back(std::move(**piece));
+    co_await events.wait_for_beat();
+    while (events.has_beat() && stream->buffered()) {
+      auto more = co_await stream->next();
+      if (!more) co_return explained(call, more.take_error());
+      if (*more) join(batch, std::move(**more));
+    }
+    for (const engine::Piece& ready : batch) {
+      std::size_t calls_before = completion.choices[ready.choice].tool_calls.size();
+      BULKHEAD_CO_CHECK_OK(co_await events.send(piece_chunk(plan.head, ready, calls_before)));
+      gather(completion, ready);
+    }
     auto next = co_await stream->next();
     if (!next) co_return explained(call, next.take_error());
     *piece = std::move(*next);
@@ -192,7 +216,8 @@ Task<Result<void>> finish_stream(Call& call, Plan& plan, EventWriter& events,
     BULKHEAD_CO_CHECK_OK(co_await keep_chat(call, plan, completion_json(plan.head, completion)));
   }
   // Before the last byte, so that the receipt is there when the client asks for it.
-  co_await add_receipt(call, plan, completion);
+  co_await add_receipt(call, plan, completion, events.padding_bytes());
+  co_await events.wait_for_beat();
   for (std::size_t i = 0; i < completion.choices.size(); ++i) {
     bool last = i + 1 == completion.choices.size();
     BULKHEAD_CO_CHECK_OK(co_await events.send(finish_chunk(plan.head, i, completion.choices[i], last)));
@@ -204,13 +229,22 @@ Task<Result<void>> finish_stream(Call& call, Plan& plan, EventWriter& events,
   co_return co_await call.exchange.finish();
 }
 
+void count_padding(const Call& call, const EventWriter& events) {
+  if (events.padding_bytes() == 0) return;
+  call.services.metrics
+      .counter("bulkhead_stream_padding_bytes_total", "Bytes that padded streamed events",
+               {{"tenant", call.scope().tenant().str()}})
+      .add(events.padding_bytes());
+}
+
 HandlerResult answer_streamed(Call& call, Plan plan) {
   engine::Completion completion = fixed_completion(kNotInDocuments, plan.request.choices);
   record_start(call);
-  EventWriter events(call);
+  EventWriter events(call, plan.stream_options.include_obfuscation);
   auto pumped = co_await pump(call, plan, events, completion);
   if (pumped) pumped = co_await finish_stream(call, plan, events, completion);
   record_end(call, completion);
+  count_padding(call, events);
   if (pumped) co_return Reply::already_streamed();
   if (!call.exchange.started()) co_return pumped.take_error();
   co_await end_with_error(call, events, pumped.error());

@@ -79,7 +79,7 @@ StreamOptions read_stream_options(ObjectReader& reader, engine::ChatRequest& req
   }
   ObjectReader inner(given, "stream_options");
   options.include_usage = inner.flag("include_usage").value_or(false);
-  inner.unsupported_unless_false("include_obfuscation", "it is not served.");
+  options.include_obfuscation = inner.flag("include_obfuscation").value_or(false);
   if (auto read = inner.finish(); !read) reader.fail(read.take_error());
   return options;
 }
