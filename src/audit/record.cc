@@ -65,6 +65,8 @@ std::string record_members(const Record& record) {
   text(w, "route", record.route);
   if (record.status != 0) w.member("status", record.status);
   text(w, "model", record.model);
+  number(w, "choices", record.choices);
+  number(w, "tools", record.tools);
   text(w, "prompt_hash", record.prompt_hash);
   text(w, "output_hash", record.output_hash);
   number(w, "prompt_tokens", record.prompt_tokens);

@@ -38,6 +38,7 @@ struct Record {
   std::string route;           // route pattern, never the raw path: "/v1/files/{id}"
   int status = 0;              // HTTP status, when known
   std::string model;
+  std::optional<std::int64_t> choices, tools;  // answers asked for to one prompt; tools offered
   std::string prompt_hash;     // TenantScope::audit_hash
   std::string output_hash;
   std::optional<std::int64_t> prompt_tokens, completion_tokens, output_bytes;

@@ -24,7 +24,7 @@ constexpr std::size_t kVersionsMax = 16;
 constexpr std::size_t kLineBytesMax = 12 + 2 * kKeyBytes + 1;  // "v4294967295 " and the key
 
 constexpr Purpose kPurposes[] = {Purpose::Database, Purpose::RecordSeal, Purpose::AuditHash,
-                                 Purpose::ApiKeyHash};
+                                 Purpose::ApiKeyHash, Purpose::SessionId};
 
 Error bad_file(std::string what) {
   return Error(CryptoError::BadKey,
@@ -57,6 +57,7 @@ std::string_view purpose_name(Purpose purpose) {
     case Purpose::RecordSeal: return "record-seal";
     case Purpose::AuditHash: return "audit-hash";
     case Purpose::ApiKeyHash: return "api-key-hash";
+    case Purpose::SessionId: return "session-id";
   }
   return "unknown";
 }

@@ -34,6 +34,7 @@ enum class Purpose {
   RecordSeal,     // chunks, originals, chats (invariant I3)
   AuditHash,      // HMAC of prompts, outputs, subjects in audit records
   ApiKeyHash,     // stored hash of API keys
+  SessionId,      // names of engine sessions and cache salts
 };
 std::string_view purpose_name(Purpose purpose);
 

@@ -22,19 +22,43 @@ class WorkerTransport final : public Transport {
   bool can_tokenize() const override { return true; }
   bool ready() const override { return worker_.ready(); }
 
-  Result<void> prepare(http::Request& request, const CallContext* context) override {
-    if (context && !worker_.ready()) {
+  bool keeps_prefixes() const override { return true; }
+
+  Result<void> prepare(http::Request& request, const CallContext& context, Priority priority) override {
+    if (!worker_.ready()) {
       return Error(EngineError::Unavailable, "The model is starting. Try again shortly.",
                    "engine worker is not ready");
     }
-    request.headers.set("host", "engine");
-    request.headers.set("x-bulkhead-tenant", context ? context->scope.tenant().str() : kPlatform);
-    request.headers.set("x-bulkhead-session", context ? context->session : kPlatform);
-    request.headers.set("x-bulkhead-request", context ? context->request_id : kPlatform);
+    const tenancy::EnginePolicy& policy = context.scope.record().policy.engine;
+    set_names(request, context.scope.tenant().str(), context.session, context.request_id);
+    request.headers.set("x-bulkhead-prefix-cache", std::string(tenancy::prefix_cache_name(policy.prefix_cache)));
+    request.headers.set("x-bulkhead-prefix-seconds", std::to_string(policy.prefix_cache_seconds));
+    request.headers.set("x-bulkhead-batching", std::string(tenancy::batching_name(policy.batching)));
+    request.headers.set("x-bulkhead-weight", std::to_string(policy.weight));
+    request.headers.set("x-bulkhead-priority", std::string(priority_name(priority)));
+    return worker_.sign(request);
+  }
+
+  Result<void> prepare_burn(http::Request& request, const BurnTarget& target) override {
+    set_names(request, target.tenant.str(), target.session.empty() ? kPlatform : std::string_view(target.session),
+              target.request_id);
+    return worker_.sign(request);
+  }
+
+  Result<void> prepare_platform(http::Request& request) override {
+    set_names(request, kPlatform, kPlatform, kPlatform);
     return worker_.sign(request);
   }
 
  private:
+  static void set_names(http::Request& request, std::string_view tenant, std::string_view session,
+                        std::string_view request_id) {
+    request.headers.set("host", "engine");
+    request.headers.set("x-bulkhead-tenant", std::string(tenant));
+    request.headers.set("x-bulkhead-session", std::string(session));
+    request.headers.set("x-bulkhead-request", std::string(request_id));
+  }
+
   WorkerProcess& worker_;
   http::Client client_;
 };
@@ -50,7 +74,16 @@ class RemoteTransport final : public Transport {
   bool can_tokenize() const override { return false; }
   bool ready() const override { return true; }
 
-  Result<void> prepare(http::Request& request, const CallContext*) override {
+  bool keeps_prefixes() const override { return false; }
+
+  Result<void> prepare(http::Request& request, const CallContext&, Priority) override {
+    return prepare_platform(request);
+  }
+  Result<void> prepare_burn(http::Request& request, const BurnTarget&) override {
+    return prepare_platform(request);
+  }
+
+  Result<void> prepare_platform(http::Request& request) override {
     request.path = prefix_ + request.path;
     request.target = request.path;
     request.headers.set("host", host_);
@@ -111,6 +144,8 @@ Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext co
   }
   return chat_.count_tokens(std::move(context), std::move(model), std::move(texts));
 }
+
+Task<Result<BurnReport>> SplitEngine::burn_kept(BurnTarget target) { return chat_.burn_kept(std::move(target)); }
 
 std::vector<ModelInfo> SplitEngine::models() const {
   std::vector<ModelInfo> all;

@@ -10,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -30,24 +32,56 @@ enum class EngineError {
 };
 base::ErrorName error_name(EngineError code);
 
-struct Message {
-  std::string role;     // "system", "user", "assistant"
-  std::string content;
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // JSON text as the model wrote it; not checked against the tool's schema
 };
+
+struct Message {
+  std::string role;       // "system", "user", "assistant", "tool"
+  std::string content;
+  std::vector<ToolCall> tool_calls;  // an assistant's earlier calls
+  std::string tool_call_id;          // which call a tool's message answers
+};
+
+enum class AnswerFormat { Text, JsonObject, JsonSchema };
+
+struct ResponseFormat {
+  AnswerFormat kind = AnswerFormat::Text;
+  std::string schema_name;  // of JsonSchema
+  std::string schema;       // of JsonSchema: the schema's JSON text
+};
+
+// Order of a request among its own tenant's.
+enum class Priority { Interactive, Background };
+std::string_view priority_name(Priority priority);
 
 struct ChatRequest {
   std::string model;
   std::vector<Message> messages;
+  std::optional<std::string> prompt;  // raw text to go on from; then there are no messages and no tools
   std::optional<std::int64_t> max_tokens;
   std::optional<double> temperature, top_p;
   std::optional<std::int64_t> seed;
   std::vector<std::string> stop;
+  std::int64_t choices = 1;           // OpenAI's `n`: answers to the one prompt, 1 to 8
+  std::optional<double> presence_penalty, frequency_penalty;
+  std::vector<std::pair<std::int64_t, double>> logit_bias;  // token id, -100 to 100
+  bool logprobs = false;
+  std::int64_t top_logprobs = 0;
+  ResponseFormat response_format;
+  std::string tools;                  // JSON text of OpenAI's list, checked; "" for none
+  std::string tool_choice;            // JSON text, checked; "" for the engine's default
+  std::optional<bool> parallel_tool_calls;
+  Priority priority = Priority::Interactive;
   bool stream = false;
 };
 
 struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
+  std::optional<std::int64_t> cached_tokens;  // prompt tokens not computed anew; none: the engine can't say
 };
 
 // What the engine says of its own clearing up; empty when an external engine can't say.
@@ -56,20 +90,36 @@ struct BurnReport {
   std::string json;  // the worker's "burn" object, as sent
 };
 
-struct Completion {
+struct Choice {
   std::string text;
-  std::string finish_reason;  // "stop", "length"
+  std::string finish_reason;  // "stop", "length", "tool_calls"
+  std::vector<ToolCall> tool_calls;
+  std::string logprobs;       // JSON text in the form of the route asked; "" when not asked
+};
+
+struct Completion {
+  std::vector<Choice> choices;  // by index; as many as were asked for
   Usage usage;
   std::optional<BurnReport> burn;
+};
+
+// A piece of one choice of a stream.
+struct Piece {
+  std::size_t choice = 0;
+  std::string text;
+  std::string logprobs;              // of these tokens, JSON text; "" when not asked
+  std::vector<ToolCall> tool_calls;  // each one whole
 };
 
 // One streamed generation. Destroying it before the end cancels the generation.
 class ChatStream {
  public:
   virtual ~ChatStream() = default;
-  // The next piece of text; nothing at the end, after which `result` is complete.
-  virtual base::Task<base::Result<std::optional<std::string>>> next() = 0;
-  // finish_reason, usage, burn; `text` is empty. Valid after the end.
+  // The next piece; nothing at the end, after which `result` is complete.
+  virtual base::Task<base::Result<std::optional<Piece>>> next() = 0;
+  // True when `next` has a piece without waiting for the engine.
+  virtual bool buffered() const = 0;
+  // finish_reason of each choice, usage, burn; texts and calls came as pieces. Valid after the end.
   virtual const Completion& result() const = 0;
 };
 
@@ -88,6 +138,15 @@ struct CallContext {
   base::CancelToken cancel;
 };
 
+// Whose kept prefixes are to be burned: one session's, or all of the tenant's when `session` is empty.
+// It names what is destroyed and reads nothing, so it needs no scope: the operator who suspends a
+// tenant holds none (invariant I10).
+struct BurnTarget {
+  base::TenantId tenant;
+  std::string session;
+  std::string request_id;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -100,6 +159,8 @@ class Engine {
   // Tokens of each text for `model`.
   virtual base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) = 0;
+  // Burns what was kept of earlier requests. A running request of the target is not touched.
+  virtual base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) = 0;
   // Models as last reported.
   virtual std::vector<ModelInfo> models() const = 0;
   virtual bool ready() const = 0;

@@ -16,4 +16,8 @@ base::ErrorName error_name(EngineError code) {
   return {"engine", "unknown"};
 }
 
+std::string_view priority_name(Priority priority) {
+  return priority == Priority::Background ? "background" : "interactive";
+}
+
 }  // namespace bulkhead::engine

@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "engine/openai_body.h"
 #include "engine/openai_wire.h"
+#include "engine/stream_reader.h"
 #include "http/sse.h"
 
 namespace bulkhead::engine {
@@ -44,52 +46,46 @@ Error from_transport(const Error& error) {
 
 class HttpChatStream final : public ChatStream {
  public:
-  explicit HttpChatStream(std::unique_ptr<http::StreamedResponse> response)
-      : response_(std::move(response)) {}
+  HttpChatStream(std::unique_ptr<http::StreamedResponse> response, const ChatRequest& request)
+      : response_(std::move(response)),
+        reader_(static_cast<std::size_t>(request.choices), request.prompt.has_value()) {}
 
-  Task<Result<std::optional<std::string>>> next() override {
-    std::string text;
-    while (!done_) {
-      if (auto event = parser_.next()) {
-        if (*event == "[DONE]") {
-          done_ = true;
-          break;
-        }
-        if (auto read = wire::read_chunk(*event, text, result_); !read) co_return read.take_error();
-        if (!text.empty()) co_return std::optional<std::string>(std::move(text));
-        continue;
-      }
-      auto piece = co_await response_->read();
-      if (!piece) co_return from_transport(piece.error());
-      if (!*piece) {
+  Task<Result<std::optional<Piece>>> next() override {
+    while (true) {
+      if (auto piece = reader_.next()) co_return std::optional<Piece>(std::move(piece));
+      if (reader_.done()) co_return std::optional<Piece>();
+      auto bytes = co_await response_->read();
+      if (!bytes) co_return from_transport(bytes.error());
+      if (!*bytes) {
         co_return Error(EngineError::Failed, "The model engine stopped in the middle of the answer.",
                         "stream ended without [DONE]");
       }
-      if (auto fed = parser_.feed(**piece); !fed) co_return from_transport(fed.error());
+      if (auto fed = parser_.feed(**bytes); !fed) co_return from_transport(fed.error());
+      while (auto event = reader_.done() ? std::nullopt : parser_.next()) {
+        BULKHEAD_CO_CHECK_OK(reader_.feed(*event));
+      }
     }
-    co_return std::optional<std::string>();
   }
 
-  const Completion& result() const override { return result_; }
+  bool buffered() const override { return reader_.has_piece(); }
+  const Completion& result() const override { return reader_.result(); }
 
  private:
   std::unique_ptr<http::StreamedResponse> response_;
   http::SseParser parser_;
-  Completion result_;
-  bool done_ = false;
+  wire::StreamReader reader_;
 };
 
 }  // namespace
 
 HttpEngine::HttpEngine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
 
-Task<Result<std::string>> HttpEngine::post(const CallContext* context, std::string path,
-                                           std::string body, std::size_t answer_bytes_max) {
+Task<Result<std::string>> HttpEngine::post(const CallContext& context, std::string path,
+                                           std::string body, std::size_t answer_bytes_max,
+                                           Priority priority) {
   http::Request request = make_post(std::move(path), std::move(body));
-  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context));
-  base::CancelToken cancel = context ? context->cancel : base::CancelToken();
-  auto answer =
-      co_await transport_->client().request(std::move(request), answer_bytes_max, std::move(cancel));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context, priority));
+  auto answer = co_await transport_->client().request(std::move(request), answer_bytes_max, context.cancel);
   if (!answer) co_return from_transport(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
   co_return std::move(answer->body);
@@ -97,17 +93,18 @@ Task<Result<std::string>> HttpEngine::post(const CallContext* context, std::stri
 
 Task<Result<Completion>> HttpEngine::chat(CallContext context, ChatRequest request) {
   request.stream = false;
-  std::string body = wire::chat_body(request);
-  auto answer = co_await post(&context, "/v1/chat/completions", std::move(body), kCompletionBytesMax);
+  auto answer = co_await post(context, std::string(wire::generation_path(request)), wire::generation_body(request),
+                              kCompletionBytesMax, request.priority);
   if (!answer) co_return answer.take_error();
-  co_return wire::parse_completion(*answer);
+  co_return wire::parse_completion(*answer, static_cast<std::size_t>(request.choices), request.prompt.has_value());
 }
 
 Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext context,
                                                                   ChatRequest request) {
   request.stream = true;
-  http::Request outgoing = make_post("/v1/chat/completions", wire::chat_body(request));
-  BULKHEAD_CO_CHECK_OK(transport_->prepare(outgoing, &context));
+  http::Request outgoing =
+      make_post(std::string(wire::generation_path(request)), wire::generation_body(request));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare(outgoing, context, request.priority));
   auto answer = co_await transport_->client().stream(std::move(outgoing), context.cancel);
   if (!answer) co_return from_transport(answer.error());
   if ((*answer)->status() != 200) {
@@ -119,14 +116,14 @@ Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext co
     }
     co_return wire::read_error((*answer)->status(), body);
   }
-  co_return std::unique_ptr<ChatStream>(std::make_unique<HttpChatStream>(std::move(*answer)));
+  co_return std::unique_ptr<ChatStream>(std::make_unique<HttpChatStream>(std::move(*answer), request));
 }
 
 Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext context,
                                                                 std::string model,
                                                                 std::vector<std::string> texts) {
   if (texts.empty()) co_return std::vector<std::vector<float>>();
-  auto answer = co_await post(&context, "/v1/embeddings", wire::embeddings_body(model, texts),
+  auto answer = co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts),
                               kEmbeddingBytesMax);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_embeddings(*answer, texts.size());
@@ -143,10 +140,22 @@ Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext con
     }
     co_return counts;
   }
-  auto answer = co_await post(&context, "/v1/tokenize", wire::tokenize_body(model, texts),
+  auto answer = co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts),
                               kCompletionBytesMax);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_token_counts(*answer, texts.size());
+}
+
+Task<Result<BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
+  if (!transport_->keeps_prefixes()) {
+    co_return BurnReport{false, "{\"note\":\"an external engine that does not report what it keeps\"}"};
+  }
+  http::Request request = make_post("/v1/bulkhead/burn", wire::burn_body(target));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare_burn(request, target));
+  auto answer = co_await transport_->client().request(std::move(request), kErrorBytesMax, base::CancelToken());
+  if (!answer) co_return from_transport(answer.error());
+  if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
+  co_return wire::parse_burn_kept(answer->body);
 }
 
 std::vector<ModelInfo> HttpEngine::models() const {
@@ -165,7 +174,7 @@ Task<Result<void>> HttpEngine::refresh_models() {
   http::Request request;
   request.method = http::Method::Get;
   request.path = request.target = "/v1/models";
-  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, nullptr));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare_platform(request));
   auto answer = co_await transport_->client().request(std::move(request), kCompletionBytesMax,
                                                       base::CancelToken());
   if (!answer) co_return from_transport(answer.error());

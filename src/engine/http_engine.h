@@ -17,7 +17,12 @@ class Transport {
   virtual ~Transport() = default;
   virtual http::Client& client() = 0;
   // Adds path prefix, credentials and signed context. Fails when the engine isn't ready.
-  virtual base::Result<void> prepare(http::Request& request, const CallContext* context) = 0;
+  virtual base::Result<void> prepare(http::Request& request, const CallContext& context, Priority priority) = 0;
+  // The same for a burn of kept prefixes, and for what belongs to no tenant (the list of models).
+  virtual base::Result<void> prepare_burn(http::Request& request, const BurnTarget& target) = 0;
+  virtual base::Result<void> prepare_platform(http::Request& request) = 0;
+  // True when the server answers POST /v1/bulkhead/burn.
+  virtual bool keeps_prefixes() const = 0;
   // True when the server answers POST /v1/tokenize.
   virtual bool can_tokenize() const = 0;
   virtual bool ready() const = 0;
@@ -34,6 +39,7 @@ class HttpEngine final : public Engine {
       CallContext context, std::string model, std::vector<std::string> texts) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;
 
@@ -42,8 +48,9 @@ class HttpEngine final : public Engine {
   void set_models(std::vector<ModelInfo> models);
 
  private:
-  base::Task<base::Result<std::string>> post(const CallContext* context, std::string path,
-                                             std::string body, std::size_t answer_bytes_max);
+  base::Task<base::Result<std::string>> post(const CallContext& context, std::string path,
+                                             std::string body, std::size_t answer_bytes_max,
+                                             Priority priority = Priority::Interactive);
 
   std::unique_ptr<Transport> transport_;
   mutable std::mutex mutex_;

@@ -1,5 +1,6 @@
 #include "engine/openai_wire.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace bulkhead::engine::wire {
@@ -10,10 +11,7 @@ using base::Result;
 
 namespace {
 
-Error bad_answer(std::string detail) {
-  return Error(EngineError::BadAnswer, "The model engine gave an answer that can't be used. Try again.",
-               std::move(detail));
-}
+constexpr std::size_t kToolCallsMax = 128;
 
 // More than any model will ever count; small enough that sums and budgets can't overflow.
 constexpr std::int64_t kCountMax = std::int64_t{1} << 40;
@@ -29,10 +27,78 @@ std::int64_t count_or_zero(const json::Value& value) {
   return count >= 0 && count <= kCountMax ? count : 0;
 }
 
+// Members that an upstream's error may name and that mean something to our own clients.
+constexpr std::string_view kNameable[] = {"messages", "prompt", "max_tokens", "temperature", "top_p", "seed",
+                                          "stop", "n", "presence_penalty", "frequency_penalty", "logit_bias",
+                                          "logprobs", "top_logprobs", "response_format", "tools", "tool_choice",
+                                          "parallel_tool_calls", "model"};
+
+std::string nameable(std::string_view parameter) {
+  parameter = parameter.substr(0, parameter.find_first_of(".["));
+  bool known = std::find(std::begin(kNameable), std::end(kNameable), parameter) != std::end(kNameable);
+  return known ? std::string(parameter) : std::string();
+}
+
+void copy_token(json::Writer& w, const json::Value& token) {
+  w.member("token", token["token"].as_string().value_or(""));
+  w.key("logprob").value(token["logprob"].as_double().value_or(-9999.0));
+  w.key("bytes");
+  if (token["bytes"].is_array()) {
+    w.copy(token["bytes"]);
+  } else {
+    w.null();
+  }
+}
+
+}  // namespace
+
+Error bad_answer(std::string detail) {
+  return Error(EngineError::BadAnswer, "The model engine gave an answer that can't be used. Try again.",
+               std::move(detail));
+}
+
+// Only the members that OpenAI documents: an upstream's own additions are not for our clients.
+std::string copy_logprobs(const json::Value& logprobs) {
+  json::Value content = logprobs["content"];
+  json::Writer w;
+  if (!content.is_array()) {
+    if (!logprobs["tokens"].is_array()) return "";
+    w.begin_object();
+    for (std::string_view name : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+      w.key(name);
+      if (logprobs[name].exists()) {
+        w.copy(logprobs[name]);
+      } else {
+        w.null();
+      }
+    }
+    w.end_object();
+    return w.take();
+  }
+  w.begin_object().key("content").begin_array();
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    json::Value token = content.at(i);
+    w.begin_object();
+    copy_token(w, token);
+    w.key("top_logprobs").begin_array();
+    for (std::size_t k = 0; k < token["top_logprobs"].size(); ++k) {
+      w.begin_object();
+      copy_token(w, token["top_logprobs"].at(k));
+      w.end_object();
+    }
+    w.end_array().end_object();
+  }
+  w.end_array().key("refusal").null().end_object();
+  return w.take();
+}
+
 void read_usage(const json::Value& usage, Completion& result) {
   if (!usage.is_object()) return;
   result.usage.prompt_tokens = count_or_zero(usage["prompt_tokens"]);
   result.usage.completion_tokens = count_or_zero(usage["completion_tokens"]);
+  auto cached = usage["prompt_tokens_details"]["cached_tokens"].as_int();
+  // More than the prompt has can't be true, and must not be told to anyone.
+  if (cached && *cached >= 0 && *cached <= result.usage.prompt_tokens) result.usage.cached_tokens = cached;
 }
 
 void read_burn(const json::Value& root, Completion& result) {
@@ -43,64 +109,68 @@ void read_burn(const json::Value& root, Completion& result) {
   result.burn = BurnReport{burn["verified"].as_bool().value_or(false), copy.take()};
 }
 
-}  // namespace
-
-std::string chat_body(const ChatRequest& request) {
-  json::Writer w;
-  w.begin_object().member("model", request.model);
-  w.key("messages").begin_array();
-  for (const Message& message : request.messages) {
-    w.begin_object().member("role", message.role).member("content", message.content).end_object();
+Result<void> read_tool_calls(const json::Value& list, std::vector<ToolCall>& calls) {
+  if (!list.exists() || list.is_null()) return {};
+  if (!list.is_array() || list.size() > kToolCallsMax) return bad_answer("tool_calls is not a short list");
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    json::Value call = list.at(i);
+    auto name = call["function"]["name"].as_string();
+    auto arguments = call["function"]["arguments"].as_string();
+    if (!name || !arguments) return bad_answer("tool call without name or arguments");
+    std::string id(call["id"].as_string().value_or(""));
+    if (id.empty()) id = "call_" + std::to_string(i);
+    calls.push_back({std::move(id), std::string(*name), std::string(*arguments)});
   }
-  w.end_array();
-  if (request.max_tokens) w.member("max_tokens", *request.max_tokens);
-  if (request.temperature) w.member("temperature", *request.temperature);
-  if (request.top_p) w.member("top_p", *request.top_p);
-  if (request.seed) w.member("seed", *request.seed);
-  if (!request.stop.empty()) {
-    w.key("stop").begin_array();
-    for (const std::string& stop : request.stop) w.value(stop);
-    w.end_array();
-  }
-  w.member("stream", request.stream);
-  if (request.stream) {
-    w.key("stream_options").begin_object().member("include_usage", true).end_object();
-  }
-  w.end_object();
-  return w.take();
+  return {};
 }
 
 namespace {
-std::string input_body(std::string_view model, const std::vector<std::string>& texts) {
-  json::Writer w;
-  w.begin_object().member("model", model).key("input").begin_array();
-  for (const std::string& text : texts) w.value(text);
-  w.end_array().end_object();
-  return w.take();
+
+Result<Choice> read_choice(const json::Value& item, bool raw_prompt) {
+  Choice choice;
+  choice.finish_reason = std::string(item["finish_reason"].as_string().value_or("stop"));
+  json::Value text = raw_prompt ? item["text"] : item["message"]["content"];
+  if (!raw_prompt) BULKHEAD_CHECK_OK(read_tool_calls(item["message"]["tool_calls"], choice.tool_calls));
+  if (auto words = text.as_string()) {
+    choice.text = std::string(*words);
+  } else if (choice.tool_calls.empty()) {
+    return bad_answer("choice without text");
+  }
+  choice.logprobs = copy_logprobs(item["logprobs"]);
+  return choice;
 }
+
 }  // namespace
 
-std::string embeddings_body(std::string_view model, const std::vector<std::string>& texts) {
-  return input_body(model, texts);
-}
-
-std::string tokenize_body(std::string_view model, const std::vector<std::string>& texts) {
-  return input_body(model, texts);
-}
-
-Result<Completion> parse_completion(std::string_view body) {
+Result<Completion> parse_completion(std::string_view body, std::size_t expected, bool raw_prompt) {
   auto document = json::Document::parse(body);
   if (!document) return bad_answer("completion: " + document.error().describe());
   json::Value root = document->root();
-  json::Value choice = root["choices"].at(0);
-  auto text = choice["message"]["content"].as_string();
-  if (!text) return bad_answer("completion without choices[0].message.content");
+  json::Value choices = root["choices"];
+  if (!choices.is_array() || choices.size() != expected) return bad_answer("completion: wrong count of choices");
   Completion result;
-  result.text = std::string(*text);
-  result.finish_reason = std::string(choice["finish_reason"].as_string().value_or("stop"));
+  std::vector<bool> seen(expected);
+  result.choices.resize(expected);
+  for (std::size_t i = 0; i < expected; ++i) {
+    auto index = choices.at(i)["index"].as_int().value_or(0);
+    if (index < 0 || static_cast<std::size_t>(index) >= expected || seen[static_cast<std::size_t>(index)]) {
+      return bad_answer("completion: wrong index of a choice");
+    }
+    seen[static_cast<std::size_t>(index)] = true;
+    BULKHEAD_TRY(choice, read_choice(choices.at(i), raw_prompt));
+    result.choices[static_cast<std::size_t>(index)] = std::move(choice);
+  }
   read_usage(root["usage"], result);
   read_burn(root, result);
   return result;
+}
+
+Result<BurnReport> parse_burn_kept(std::string_view body) {
+  auto document = json::Document::parse(body);
+  if (!document || !document->root().is_object()) return bad_answer("burn: not an object");
+  json::Writer copy;
+  copy.copy(document->root());
+  return BurnReport{document->root()["verified"].as_bool().value_or(false), copy.take()};
 }
 
 Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body,
@@ -175,28 +245,17 @@ Result<std::vector<ModelInfo>> parse_models(std::string_view body) {
   return models;
 }
 
-Result<void> read_chunk(std::string_view event, std::string& text, Completion& result) {
-  auto document = json::Document::parse(event);
-  if (!document) return bad_answer("stream: " + document.error().describe());
-  json::Value root = document->root();
-  if (root["error"].is_object()) return bad_answer("stream: engine reported an error");
-  json::Value choice = root["choices"].at(0);
-  if (auto piece = choice["delta"]["content"].as_string()) text.append(*piece);
-  if (auto reason = choice["finish_reason"].as_string()) result.finish_reason = std::string(*reason);
-  read_usage(root["usage"], result);
-  read_burn(root, result);
-  return {};
-}
-
 Error read_error(int status, std::string_view body) {
   std::string code = "status_" + std::to_string(status);
   std::int64_t prompt_tokens = 0;
   std::int64_t context = 0;
+  std::string parameter;
   if (auto document = json::Document::parse(body)) {
     json::Value error = document->root()["error"];
     auto text = error["code"].as_string();
     if (!text) text = error["type"].as_string();
     if (text && text->size() <= 64) code = std::string(*text);
+    parameter = nameable(error["param"].as_string().value_or(""));
     prompt_tokens = count_or_zero(error["prompt_tokens"]);
     context = count_or_zero(error["context"]);
   }
@@ -219,7 +278,14 @@ Error read_error(int status, std::string_view body) {
     return Error(EngineError::QueueFull, "The model is busy. Try again in a moment.", code);
   }
   if (status == 400 || status == 413 || status == 422) {
-    return Error(EngineError::BadRequest, "The model engine refused this request.", code);
+    std::string message = "The model engine refused this request.";
+    if (code == "bad_grammar") {
+      message = "This model can't be held to that schema or those tools; nothing was generated.";
+    } else if (!parameter.empty()) {
+      message = "The model engine refused '" + parameter + "'.";
+    }
+    Error refused(EngineError::BadRequest, std::move(message), code);
+    return parameter.empty() ? refused : std::move(refused).with_parameter(parameter);
   }
   if (status == 503) {
     return Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",

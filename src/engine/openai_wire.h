@@ -1,8 +1,7 @@
-// The OpenAI wire format as an engine speaks it: bodies out, answers and event streams in.
-// Pure functions on strings, no I/O. Nothing of a tenant, session or slot is ever put into a body.
+// The OpenAI wire format as an engine speaks it: answers and errors in. Bodies out are openai_body.h,
+// event streams stream_reader.h. Pure functions on strings, no I/O.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,20 +12,23 @@
 
 namespace bulkhead::engine::wire {
 
-std::string chat_body(const ChatRequest& request);
-std::string embeddings_body(std::string_view model, const std::vector<std::string>& texts);
-std::string tokenize_body(std::string_view model, const std::vector<std::string>& texts);
-
-base::Result<Completion> parse_completion(std::string_view body);
+// `expected` choices; `raw_prompt` for the older form of /v1/completions.
+base::Result<Completion> parse_completion(std::string_view body, std::size_t expected, bool raw_prompt);
+base::Result<BurnReport> parse_burn_kept(std::string_view body);
 base::Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body,
                                                                std::size_t expected);
 base::Result<std::vector<std::int64_t>> parse_token_counts(std::string_view body,
                                                            std::size_t expected);
 base::Result<std::vector<ModelInfo>> parse_models(std::string_view body);
 
-// One event of a chat stream: appends its text to `text` and what it says of the end to `result`.
-base::Result<void> read_chunk(std::string_view event, std::string& text, Completion& result);
+// Parts of an answer, shared with the stream reader.
+void read_usage(const base::json::Value& usage, Completion& result);
+void read_burn(const base::json::Value& root, Completion& result);
+base::Result<void> read_tool_calls(const base::json::Value& list, std::vector<ToolCall>& calls);
+// OpenAI's members of a `logprobs` object as JSON text, in either of its two forms; "" for none.
+std::string copy_logprobs(const base::json::Value& logprobs);
 
+base::Error bad_answer(std::string detail);
 // An answer with an error status as an error of ours. The upstream's words go to `detail` only by
 // their code, since an upstream's message may quote the prompt.
 base::Error read_error(int status, std::string_view body);

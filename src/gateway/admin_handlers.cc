@@ -4,6 +4,7 @@
 #include "gateway/audit_query.h"
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
+#include "gateway/kept_prefixes.h"
 #include "gateway/tenant_dto.h"
 
 namespace bulkhead::gateway {
@@ -46,6 +47,9 @@ HandlerResult change_tenant(Call& call, Change change) {
   if (!id) co_return id.take_error();
   auto changed = co_await call.services.pool.run([&] { return change(call.services.tenants, *id); });
   if (!changed) co_return changed.take_error();
+  // A suspended tenant keeps nothing in the engine, and a new policy starts with nothing kept under
+  // the old one.
+  co_await burn_kept(call, *id, "");
   co_return Reply::json(200, tenant_json(*changed));
 }
 
@@ -127,6 +131,7 @@ HandlerResult admin_destroy_tenant(Call& call) {
   auto certificate = co_await services.pool.run(
       [&] { return services.tenants.destroy(id, services.stores, services.signer); });
   if (!certificate) co_return certificate.take_error();
+  co_await burn_kept(call, id, "");
   co_return Reply::json(200, std::move(certificate->json));
 }
 

@@ -9,6 +9,7 @@
 #include "audit/log.h"
 #include "gateway/limits.h"
 #include "gateway/services.h"
+#include "gateway/session.h"
 #include "http/server.h"
 
 namespace bulkhead::gateway {
@@ -32,7 +33,7 @@ struct Call {
   const http::Request& request() const { return exchange.request(); }
   const tenancy::TenantScope& scope() const { return *tenant_scope; }
   engine::CallContext engine_context() const {
-    return {*tenant_scope, id.str(), id.str(), cancel};
+    return {*tenant_scope, session_of(*tenant_scope, id), id.str(), cancel};
   }
 };
 

@@ -1,6 +1,10 @@
 #include "gateway/chat_request.h"
 
+#include <set>
+#include <string_view>
+
 #include "gateway/dto.h"
+#include "gateway/tool_request.h"
 
 namespace bulkhead::gateway {
 
@@ -11,19 +15,10 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kMessagesMax = 512;
-constexpr std::size_t kStopsMax = 4;
-constexpr std::size_t kStopBytesMax = 256;
 constexpr std::size_t kModelBytesMax = 128;
 constexpr std::size_t kVectorStoresMax = 16;
-constexpr std::int64_t kTokensMax = 1 << 20;
-
-void add(guard::TextFindings& sum, const guard::TextFindings& more) {
-  sum.zero_width += more.zero_width;
-  sum.bidi_controls += more.bidi_controls;
-  sum.tag_characters += more.tag_characters;
-  sum.mixed_script_words += more.mixed_script_words;
-  sum.control_tokens += more.control_tokens;
-}
+constexpr std::size_t kCallIdBytesMax = 128;
+constexpr std::int64_t kTopLogprobsMax = 20;
 
 // A string, or a list of {"type":"text","text":…} parts, as one text.
 Result<std::string> read_content(const json::Value& content, const std::string& name) {
@@ -65,18 +60,35 @@ Result<engine::Message> read_message(const json::Value& value, std::size_t index
   static_cast<void>(annotations);
   reader.unsupported("refusal", "refusals are not used here.");
   reader.unsupported("audio", "this gateway serves text.");
-  reader.unsupported("tool_calls", "tools are not served.");
-  reader.unsupported("function_call", "tools are not served.");
+  reader.unsupported("function_call", "send tool_calls.");
   reader.unsupported("name", "who speaks is known from the credential.");
+  json::Value calls = reader.value("tool_calls");
+  auto call_id = reader.text("tool_call_id", kCallIdBytesMax);
   BULKHEAD_CHECK_OK(reader.finish());
-  std::string effective = *role == "developer" ? "system" : *role;
-  if (effective != "system" && effective != "user" && effective != "assistant") {
+  engine::Message message;
+  message.role = *role == "developer" ? "system" : *role;
+  bool tool = message.role == "tool", assistant = message.role == "assistant";
+  if (message.role != "system" && message.role != "user" && !assistant && !tool) {
     return api_error(ApiError::BadParameter,
-                     "'" + name + ".role' must be system, developer, user or assistant.",
+                     "'" + name + ".role' must be system, developer, user, assistant or tool.",
                      name + ".role");
   }
+  if (calls.exists() && !assistant) {
+    return api_error(ApiError::BadParameter, "'" + name + ".tool_calls' goes with role assistant.",
+                     name + ".tool_calls");
+  }
+  if (call_id.has_value() != tool || (tool && call_id->empty())) {
+    return api_error(ApiError::BadParameter,
+                     "'" + name + ".tool_call_id' goes with role tool, which needs it.", name + ".tool_call_id");
+  }
+  if (calls.exists()) {
+    BULKHEAD_TRY(read, read_earlier_calls(calls, name + ".tool_calls", findings));
+    message.tool_calls = std::move(read);
+  }
+  message.tool_call_id = call_id.value_or("");
   std::string content_name = name + ".content";
   if (!content.exists()) {
+    if (!message.tool_calls.empty()) return message;
     return api_error(ApiError::MissingParameter, "'" + content_name + "' is needed.", content_name);
   }
   BULKHEAD_TRY(text, read_content(content, content_name));
@@ -85,8 +97,22 @@ Result<engine::Message> read_message(const json::Value& value, std::size_t index
     Error error = checked.take_error();
     return std::move(error).with_parameter(content_name);
   }
-  add(findings, checked->findings);
-  return engine::Message{std::move(effective), std::move(checked->text)};
+  add_findings(findings, checked->findings);
+  message.content = std::move(checked->text);
+  return message;
+}
+
+// A tool's message answers a call that the assistant made before it.
+Result<void> check_call_ids(const std::vector<engine::Message>& messages) {
+  std::set<std::string_view> open;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    for (const engine::ToolCall& call : messages[i].tool_calls) open.insert(call.id);
+    if (messages[i].role != "tool" || open.contains(messages[i].tool_call_id)) continue;
+    std::string name = "messages[" + std::to_string(i) + "].tool_call_id";
+    return api_error(ApiError::BadParameter,
+                     "'" + name + "' must be the id of a call in an earlier assistant message.", name);
+  }
+  return Result<void>();
 }
 
 Result<void> read_messages(const json::Value& list, ChatBody& body) {
@@ -100,31 +126,16 @@ Result<void> read_messages(const json::Value& list, ChatBody& body) {
     if (message.role == "user") body.question = message.content;
     body.request.messages.push_back(std::move(message));
   }
+  BULKHEAD_CHECK_OK(check_call_ids(body.request.messages));
   if (body.question.empty()) {
     return api_error(ApiError::BadParameter, "'messages' must hold a user message with text.", "messages");
   }
   return Result<void>();
 }
 
-void read_stop(ObjectReader& reader, ChatBody& body, const json::Value& root) {
-  if (auto single = root["stop"].as_string()) {
-    body.request.stop = {reader.text("stop", kStopBytesMax).value_or("")};
-  } else {
-    body.request.stop = reader.texts("stop", kStopsMax, kStopBytesMax);
-  }
-  for (const std::string& stop : body.request.stop) {
-    if (stop.empty() && !reader.failed()) {
-      reader.fail(api_error(ApiError::BadParameter, "'stop' must not hold an empty string.", "stop"));
-    }
-  }
-}
-
-void read_sampling(ObjectReader& reader, ChatBody& body) {
-  body.request.temperature = reader.real("temperature", 0, 2);
-  body.request.top_p = reader.real("top_p", 0, 1);
-  body.request.seed = reader.integer("seed", INT64_MIN, INT64_MAX);
-  auto old_name = reader.integer("max_tokens", 1, kTokensMax);
-  auto new_name = reader.integer("max_completion_tokens", 1, kTokensMax);
+void read_token_limit(ObjectReader& reader, ChatBody& body) {
+  auto old_name = reader.integer("max_tokens", 1, kAnswerTokensMax);
+  auto new_name = reader.integer("max_completion_tokens", 1, kAnswerTokensMax);
   if (old_name && new_name && *old_name != *new_name) {
     reader.fail(api_error(ApiError::BadParameter,
                           "'max_tokens' and 'max_completion_tokens' differ; send one.", "max_tokens"));
@@ -132,34 +143,37 @@ void read_sampling(ObjectReader& reader, ChatBody& body) {
   body.request.max_tokens = new_name ? new_name : old_name;
 }
 
-void refuse_unserved(ObjectReader& reader, const json::Value& root) {
-  reader.unsupported_unless("n", 1, "one answer a request.");
-  reader.unsupported_unless("presence_penalty", 0, "penalties are not served.");
-  reader.unsupported_unless("frequency_penalty", 0, "penalties are not served.");
-  reader.unsupported_unless_false("logprobs", "log probabilities are not given out.");
-  reader.unsupported("top_logprobs", "log probabilities are not given out.");
-  reader.unsupported("logit_bias", "it is not served.");
-  reader.unsupported("user", "who asks is known from the credential.");
-  reader.unsupported("safety_identifier", "who asks is known from the credential.");
-  reader.unsupported("prompt_cache_key", "nothing is cached across requests.");
-  reader.unsupported("tools", "tools are not served.");
-  reader.unsupported("tool_choice", "tools are not served.");
-  reader.unsupported("parallel_tool_calls", "tools are not served.");
-  reader.unsupported("functions", "tools are not served.");
-  reader.unsupported("function_call", "tools are not served.");
+void read_logprobs(ObjectReader& reader, ChatBody& body) {
+  body.request.logprobs = reader.flag("logprobs").value_or(false);
+  auto top = reader.integer("top_logprobs", 0, kTopLogprobsMax);
+  if (top && !body.request.logprobs) {
+    reader.fail(api_error(ApiError::BadParameter, "'top_logprobs' goes with \"logprobs\": true.", "top_logprobs"));
+  }
+  body.request.top_logprobs = top.value_or(0);
+}
+
+// OpenAI's "flex" is what can wait; there is no tier that overtakes other people's requests.
+void read_service_tier(ObjectReader& reader, ChatBody& body) {
+  auto tier = reader.text("service_tier", 16);
+  if (!tier || *tier == "auto" || *tier == "default") return;
+  if (*tier == "flex") {
+    body.request.priority = engine::Priority::Background;
+    return;
+  }
+  reader.fail(api_error(ApiError::UnsupportedParameter,
+                        "'service_tier' is not supported: auto, default and flex are served.", "service_tier"));
+}
+
+void refuse_unserved(ObjectReader& reader) {
+  refuse_identity_members(reader);
+  reader.unsupported("functions", "send tools.");
+  reader.unsupported("function_call", "send tool_choice.");
   reader.unsupported("modalities", "this gateway serves text.");
   reader.unsupported("audio", "this gateway serves text.");
   reader.unsupported("prediction", "it is not served.");
   reader.unsupported("reasoning_effort", "it is not served.");
   reader.unsupported("verbosity", "it is not served.");
-  reader.unsupported("service_tier", "there is one tier.");
   reader.unsupported("web_search_options", "the model reaches no network.");
-  json::Value format = root["response_format"];
-  if (format["type"].as_string() == "text" && format.size() == 1) {
-    static_cast<void>(reader.value("response_format"));
-  } else {
-    reader.unsupported("response_format", "only {\"type\":\"text\"} is served.");
-  }
 }
 
 Result<void> read_extension(ObjectReader& reader, ChatBody& body) {
@@ -184,42 +198,67 @@ Result<ChatBody> parse_chat_body(const json::Value& root) {
   ObjectReader reader(root);
   body.request.model = reader.text("model", kModelBytesMax, true).value_or("");
   json::Value messages = reader.value("messages");
-  body.request.stream = reader.flag("stream").value_or(false);
-  json::Value stream_options = reader.value("stream_options");
-  read_sampling(reader, body);
-  read_stop(reader, body, root);
+  body.stream_options = read_stream_options(reader, body.request);
+  read_token_limit(reader, body);
+  read_sampling(reader, root, body.request);
+  read_logprobs(reader, body);
+  read_service_tier(reader, body);
+  body.tools = read_tools(reader, body.request, body.findings);
+  read_response_format(reader, body.request, body.findings);
   body.store = reader.flag("store").value_or(false);
   body.metadata_json = reader.metadata("metadata").value_or("{}");
-  refuse_unserved(reader, root);
+  refuse_unserved(reader);
   auto extension = read_extension(reader, body);
   BULKHEAD_CHECK_OK(reader.finish());
   if (!extension) return extension.take_error();
-  if (stream_options.exists()) {
-    if (!body.request.stream) {
-      return api_error(ApiError::BadParameter, "'stream_options' goes with \"stream\": true.",
-                       "stream_options");
-    }
-    ObjectReader inner(stream_options, "stream_options");
-    body.include_usage = inner.flag("include_usage").value_or(false);
-    inner.unsupported_unless_false("include_obfuscation", "it is not served.");
-    BULKHEAD_CHECK_OK(inner.finish());
-  }
   BULKHEAD_CHECK_OK(read_messages(messages, body));
   return body;
 }
 
-std::string prompt_digest_input(const std::vector<engine::Message>& messages) {
-  constexpr std::size_t kFrameBytes = 32;  // role, length and separators
-  std::size_t bytes = 0;
-  for (const engine::Message& message : messages) bytes += message.content.size() + kFrameBytes;
+namespace {
+
+void add_part(std::string& joined, std::string_view kind, std::string_view text) {
+  joined += kind;
+  joined += ' ';
+  joined += std::to_string(text.size());
+  joined += '\n';
+  joined += text;
+}
+
+void add_calls(std::string& joined, const std::vector<engine::ToolCall>& calls) {
+  for (const engine::ToolCall& call : calls) {
+    add_part(joined, "call", call.id);
+    add_part(joined, "name", call.name);
+    add_part(joined, "arguments", call.arguments);
+  }
+}
+
+}  // namespace
+
+std::string prompt_digest_input(const engine::ChatRequest& request) {
   std::string joined;
-  joined.reserve(bytes);
-  for (const engine::Message& message : messages) {
-    joined += message.role;
-    joined += ' ';
-    joined += std::to_string(message.content.size());
-    joined += '\n';
-    joined += message.content;
+  if (request.prompt) add_part(joined, "prompt", *request.prompt);
+  for (const engine::Message& message : request.messages) {
+    add_part(joined, message.role, message.content);
+    add_calls(joined, message.tool_calls);
+    if (!message.tool_call_id.empty()) add_part(joined, "answers", message.tool_call_id);
+  }
+  if (!request.tools.empty()) add_part(joined, "tools", request.tools);
+  if (!request.tool_choice.empty()) add_part(joined, "tool_choice", request.tool_choice);
+  const engine::ResponseFormat& format = request.response_format;
+  if (format.kind == engine::AnswerFormat::JsonObject) add_part(joined, "json_object", "");
+  if (format.kind == engine::AnswerFormat::JsonSchema) {
+    add_part(joined, "json_schema", format.schema_name);
+    add_part(joined, "schema", format.schema);
+  }
+  return joined;
+}
+
+std::string output_digest_input(const std::vector<engine::Choice>& choices) {
+  std::string joined;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    add_part(joined, "choice " + std::to_string(i), choices[i].text);
+    add_calls(joined, choices[i].tool_calls);
   }
   return joined;
 }

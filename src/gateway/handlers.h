@@ -20,6 +20,12 @@ HandlerResult create_embeddings(Call& call);
 // chat_handlers.cc
 HandlerResult create_chat(Call& call);
 
+// completion_handlers.cc
+HandlerResult create_completion(Call& call);
+
+// session_handlers.cc
+HandlerResult end_session(Call& call);
+
 // kept_chat_handlers.cc
 HandlerResult list_chats(Call& call);
 HandlerResult get_chat(Call& call);

@@ -42,7 +42,9 @@ std::string statement(const Kept& kept, const std::string& tenant, const crypto:
       .member("action", facts.action)
       .member("time", base::rfc3339(kept.time));
   write_engine(w, facts);
-  w.key("gateway").begin_object().member("heap_wiped_on_free", facts.gateway_heap_wiped).end_object();
+  w.key("gateway").begin_object().member("heap_wiped_on_free", facts.gateway_heap_wiped);
+  if (facts.stream_padding_bytes > 0) w.member("stream_padding_bytes", facts.stream_padding_bytes);
+  w.end_object();
   if (facts.audit_position) {
     w.key("audit").begin_object().member("seq", facts.audit_position->seq);
     w.member("hash", base::hex_encode(facts.audit_position->hash)).end_object();

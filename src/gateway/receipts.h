@@ -27,6 +27,7 @@ struct BurnFacts {
   std::optional<engine::BurnReport> engine;  // none: an external engine that can't say
   bool engine_used = true;
   std::optional<audit::Position> audit_position;
+  std::uint64_t stream_padding_bytes = 0;    // that an answer's stream was padded with, up to its last piece
   bool gateway_heap_wiped = false;           // the wiping allocator is linked and on
 };
 

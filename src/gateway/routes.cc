@@ -30,6 +30,8 @@ constexpr std::array kRoutes = {
           Event::RequestEnded, get_chat_messages},
     Route{Delete, "/v1/chat/completions/{id}", Audience::Tenant, Permission::ChatDelete,
           Event::RequestEnded, delete_chat},
+    Route{Post, "/v1/completions", Audience::Tenant, Permission::ChatCreate, Event::RequestEnded,
+          create_completion, 4u << 20, true},
     Route{Post, "/v1/embeddings", Audience::Tenant, Permission::EmbeddingsCreate, Event::RequestEnded,
           create_embeddings, 4u << 20, true},
 
@@ -74,6 +76,8 @@ constexpr std::array kRoutes = {
           Event::ApiKeyRevoked, revoke_api_key},
     Route{Get, "/v1/bulkhead/audit", Audience::Tenant, Permission::AuditRead, Event::AuditRead,
           query_own_audit},
+    Route{Delete, "/v1/bulkhead/session", Audience::Tenant, Permission::ChatCreate, Event::RequestEnded,
+          end_session},
     Route{Get, "/v1/bulkhead/receipts/{id}", Audience::Tenant, Permission::ReceiptsRead,
           Event::RequestEnded, get_receipt},
 

@@ -27,6 +27,10 @@ class Principal {
   CredentialKind credential() const { return credential_; }
   const std::string& credential_id() const { return credential_id_; }  // jti or API key id; may be ""
   const std::string& issuer() const { return issuer_; }             // "" for API keys
+  // What stays the same while a token is renewed: the client it was given to (`azp` or `client_id`)
+  // and the login it belongs to (`sid`). "" where the issuer doesn't say, and for API keys.
+  const std::string& client() const { return client_; }
+  const std::string& login() const { return login_; }
   std::int64_t expires_unix_seconds() const { return expires_; }    // 0: does not expire by itself
 
  private:
@@ -41,6 +45,7 @@ class Principal {
   CredentialKind credential_ = CredentialKind::Jwt;
   std::string credential_id_;
   std::string issuer_;
+  std::string client_, login_;
   std::int64_t expires_ = 0;
 };
 

@@ -17,7 +17,7 @@ struct PrincipalFacts {
   std::string user;
   std::vector<std::string> roles, groups;
   CredentialKind credential = CredentialKind::Jwt;
-  std::string credential_id, issuer;
+  std::string credential_id, issuer, client, login;
   std::int64_t expires = 0;
 };
 
@@ -33,6 +33,8 @@ class PrincipalFactory {
     principal->credential_ = facts.credential;
     principal->credential_id_ = std::move(facts.credential_id);
     principal->issuer_ = std::move(facts.issuer);
+    principal->client_ = std::move(facts.client);
+    principal->login_ = std::move(facts.login);
     principal->expires_ = facts.expires;
     return principal;
   }

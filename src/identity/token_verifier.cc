@@ -129,6 +129,15 @@ bool intersects(const std::vector<std::string>& left, const std::vector<std::str
   });
 }
 
+// A claim that is optional; when it is there it must be a short string.
+Result<std::string> read_name(const json::Value& claims, std::string_view claim) {
+  if (!claims[claim].exists()) return std::string();
+  auto text = claims[claim].as_string();
+  if (!text) return invalid(std::string(claim) + " is not a string");
+  if (text->size() > kSubjectBytesMax || has_control(*text)) return invalid(std::string(claim));
+  return std::string(*text);
+}
+
 // The tenant that the token speaks for, within what the issuer may say.
 Result<std::optional<base::TenantId>> read_tenant(const json::Value& claims, const IssuerConfig& issuer) {
   json::Value claim = at_path(claims, issuer.tenant_claim);
@@ -172,14 +181,16 @@ Result<std::shared_ptr<const Principal>> principal_from_verified(const Unverifie
   auto subject = claims["sub"].as_string();
   if (!subject || subject->empty()) return invalid("sub is not a name");
   if (subject->size() > kSubjectBytesMax || has_control(*subject)) return invalid("sub");
-  if (claims["jti"].exists() && !claims["jti"].is_string()) return invalid("jti is not a string");
-  auto token_id = claims["jti"].as_string().value_or("");
-  if (token_id.size() > kSubjectBytesMax || has_control(token_id)) return invalid("jti");
+  BULKHEAD_TRY(token_id, read_name(claims, "jti"));
+  BULKHEAD_TRY(client, read_name(claims, claims["azp"].exists() ? "azp" : "client_id"));
+  BULKHEAD_TRY(login, read_name(claims, "sid"));
   BULKHEAD_TRY(tenant, read_tenant(claims, issuer));
   BULKHEAD_TRY(roles, read_list(at_path(claims, issuer.roles_claim), issuer.roles_claim));
   BULKHEAD_TRY(groups, read_list(at_path(claims, issuer.groups_claim), issuer.groups_claim));
   facts.user = std::string(*subject);
-  facts.credential_id = std::string(token_id);
+  facts.credential_id = std::move(token_id);
+  facts.client = std::move(client);
+  facts.login = std::move(login);
   facts.issuer = issuer.issuer;
   facts.groups = std::move(groups);
   if (tenant) {

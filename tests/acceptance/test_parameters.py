@@ -6,14 +6,30 @@ import pytest
 CHAT = {"model": "default", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
 
 UNSERVED = {
-    "n": 2, "presence_penalty": 0.5, "frequency_penalty": 0.5, "logprobs": True, "top_logprobs": 2,
-    "logit_bias": {"1": 1}, "user": "me", "safety_identifier": "me", "prompt_cache_key": "k",
-    "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto", "parallel_tool_calls": True,
+    "user": "me", "safety_identifier": "me", "prompt_cache_key": "k", "cache_salt": "k", "id_slot": 1,
     "functions": [{"name": "f"}], "function_call": "auto", "modalities": ["audio"], "audio": {"voice": "x"},
     "prediction": {"type": "content", "content": "x"}, "reasoning_effort": "low", "verbosity": "low",
-    "service_tier": "flex", "web_search_options": {}, "response_format": {"type": "json_object"},
+    "service_tier": "priority", "web_search_options": {}, "logprobs": True,
 }
 UNKNOWN = {"tenant": "st-brannoc", "tenant_id": "x", "session_id": "x", "Temperature": 0.1, "MODEL": "x", "top_k": 5}
+
+
+def tool(name, **more):
+    return {"type": "function", "function": {"name": name, **more}}
+
+
+def call(name):
+    return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}}
+
+
+def nested(levels):
+    schema = {"type": "string"}
+    for _ in range(levels // 2):
+        schema = {"type": "array", "items": schema, "x": {"y": 1}}
+        schema = {"properties": {"a": schema}}
+    return schema
+
+
 WRONG = [
     ("model", 5), ("messages", []), ("messages", "hi"), ("messages", [3]), ("messages", [{"role": "user"}]),
     ("messages", [{"role": "wizard", "content": "x"}]), ("messages", [{"role": "user", "content": 7}]),
@@ -25,6 +41,23 @@ WRONG = [
     ("stop", 3), ("stream", "yes"), ("stream_options", {"include_usage": True}), ("store", "yes"),
     ("metadata", "x"), ("metadata", {"a": 1}), ("bulkhead", "x"), ("bulkhead", {"tenant": "x"}),
     ("bulkhead", {"vector_store_ids": "x"}),
+    ("n", 0), ("n", 9), ("n", 1.5), ("presence_penalty", 2.1), ("frequency_penalty", -2.1), ("top_logprobs", 2),
+    ("logit_bias", {"01": 1}), ("logit_bias", {"-1": 1}), ("logit_bias", {"x": 1}), ("logit_bias", {"1": 101}),
+    ("logit_bias", [1]), ("logit_bias", {str(i): 1 for i in range(1025)}), ("tool_choice", "auto"),
+    ("parallel_tool_calls", True), ("tools", []), ("tools", [{"type": "function"}]), ("tools", [tool("a b")]),
+    ("tools", [tool("a" * 65)]), ("tools", [tool("f"), tool("f")]), ("tools", [tool(f"f{i}") for i in range(129)]),
+    ("tools", [tool("f", parameters=nested(24))]), ("tools", [tool("f", parameters={"enum": ["x" * 70000]})]),
+    ("tools", [tool("f", description="a\x1bb")]), ("tools", [tool("f", parameters={"enum": ["a\u200bb"]})]),
+    ("tools", [tool("f", colour="red")]), ("tools", [{"type": "web_search"}]),
+    ("response_format", {"type": "yaml"}), ("response_format", {"type": "json_schema"}),
+    ("response_format", {"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}),
+    ("response_format", {"type": "json_schema", "json_schema": {"name": "a"}}),
+    ("response_format", {"type": "json_schema", "json_schema": {"name": "a", "schema": nested(24)}}),
+    ("response_format", {"type": "json_object", "schema": {}}),
+    ("messages", [{"role": "user", "content": "x"}, {"role": "tool", "content": "x", "tool_call_id": "no-such-call"}]),
+    ("messages", [{"role": "user", "content": "x", "tool_calls": [call("c")]}]),
+    ("messages", [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": []}]),
+    ("messages", [{"role": "user", "content": "x"}, {"role": "assistant"}]),
 ]
 
 
@@ -65,7 +98,7 @@ def test_wrong_value_is_named(member, name, value):
 
 
 def test_harmless_values_of_unserved_parameters_pass(member):
-    assert post(member, {**CHAT, "n": 1, "presence_penalty": 0, "frequency_penalty": 0, "logprobs": False,
+    assert post(member, {**CHAT, "n": 1, "service_tier": "flex", "logit_bias": {}, "presence_penalty": 0, "frequency_penalty": 0, "logprobs": False,
                          "response_format": {"type": "text"}, "tools": None, "user": None}).status == 200
 
 
@@ -118,6 +151,20 @@ def test_aisvs_2_1_4_a_prompt_past_the_context_is_refused(member):
     assert ask(200).status == 200
     error = refusal(ask(9000))
     assert error["code"] == "context_length_exceeded"
+
+
+def test_tool_choice_must_name_an_offered_tool(member):
+    for choice in ("perhaps", {"type": "function", "function": {"name": "other"}}, {"type": "custom"}, 5):
+        error = refusal(post(member, {**CHAT, "tools": [tool("f")], "tool_choice": choice}))
+        assert error["param"].split(".")[0] == "tool_choice"
+
+
+@pytest.mark.parametrize("name,value", [("prompt", ["a", "b"]), ("prompt", [1, 2]), ("prompt", ""), ("prompt", None),
+                                        ("prompt", "a\x1bb"), ("echo", True), ("best_of", 2), ("suffix", "x"),
+                                        ("logprobs", 6), ("messages", []), ("tools", [tool("f")]), ("user", "x")])
+def test_completion_parameters(member, name, value):
+    error = refusal(member.call("POST", "/v1/completions", {"model": "default", "prompt": "x", name: value}))
+    assert error["param"] == name
 
 
 @pytest.mark.parametrize("name,value", [("dimensions", 5), ("user", "x"), ("other", 1), ("encoding_format", "int8"),

@@ -18,6 +18,7 @@ ROLES = {
     "operator": {"PlatformTenants", "PlatformKeys", "PlatformAudit", "PlatformMetrics"},
 }
 BODIES = {"/v1/chat/completions": {"model": "default", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1},
+          "/v1/completions": {"model": "default", "prompt": "hi", "max_tokens": 1},
           "/v1/embeddings": {"model": "default", "input": "x"}, "/v1/vector_stores": {"name": "matrix"},
           "/v1/vector_stores/{id}/search": {"query": "dose"}, "/v1/vector_stores/{id}/files": {"file_id": "file-x"},
           "/v1/bulkhead/files/{id}/access": {"shared": True}, "/v1/vector_stores/{id}": {"name": "x"},

@@ -13,7 +13,7 @@ TEST(OpenAiWire, CountsThatAreNoneCountAsNotKnown) {
   auto read = [](const char* usage) {
     std::string body = R"({"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":)" +
                        std::string(usage) + R"(,"completion_tokens":2}})";
-    auto completion = parse_completion(body);
+    auto completion = parse_completion(body, 1, false);
     EXPECT_TRUE(completion);
     return completion ? completion->usage.prompt_tokens : -1;
   };
