@@ -27,6 +27,8 @@ enum class EngineError {
   BadAnswer,         // the upstream's answer is not what the protocol says
   Cancelled,
   Failed,            // died in the middle
+  ModelRefused,      // a model file did not pass admission; message says why
+  ModelBusy,         // a change of the models that can't be made now
 };
 base::ErrorName error_name(EngineError code);
 

@@ -1,0 +1,37 @@
+// EngineQueues: the fair queue before the shared engine, and one of its own for each tenant that has
+// an engine of its own. Such a tenant neither waits for others nor takes a place from them while its
+// worker starts.
+// Thread safety: all members from every thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "engine/fair_queue.h"
+
+namespace bulkhead::engine {
+
+class EngineQueues {
+ public:
+  // `has_own_engine` is asked at each request.
+  EngineQueues(std::size_t capacity, std::size_t line_max, std::function<bool(const base::TenantId&)> has_own_engine);
+
+  base::Task<base::Result<FairQueue::Place>> enter(base::TenantId tenant, base::CancelToken cancel);
+  void forget(const base::TenantId& tenant);
+  std::size_t inside() const;   // over all queues
+  std::size_t waiting() const;
+
+ private:
+  std::shared_ptr<FairQueue> own_queue(const base::TenantId& tenant);
+
+  const std::size_t capacity_;
+  const std::size_t line_max_;
+  const std::function<bool(const base::TenantId&)> has_own_engine_;
+  FairQueue shared_;
+  mutable std::mutex mutex_;
+  std::map<base::TenantId, std::shared_ptr<FairQueue>> own_;
+};
+
+}  // namespace bulkhead::engine
