@@ -170,7 +170,8 @@ clients_file = "clients.json"
 
     def pids(self):
         state = json.loads((self.data_dir / "run/serve.json").read_text())
-        return {"gateway": self.processes["gateway"].pid, "engine": state["engine_pid"],
+        engines = {f"engine:{name}": pid for name, pid in state["engines"].items() if pid != state["engine_pid"]}
+        return {"gateway": self.processes["gateway"].pid, "engine": state["engine_pid"], **engines,
                 "dev-idp": self.processes["dev-idp"].pid}
 
     # --- talking to it --------------------------------------------------------------------------------

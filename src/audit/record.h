@@ -19,7 +19,8 @@ enum class Event {
   FileUploaded, FileDeleted, FileRead, StoreChanged, Search,
   ApiKeyCreated, ApiKeyRevoked, TenantCreated, TenantChanged, TenantSuspended, TenantResumed,
   TenantDestroyed, PlatformKeyRotated, AuditRead, ConfigReloaded,
-  ServiceStarted, ServiceStopped, EngineStarted, EngineDied, ModelLoaded, SealBroken,
+  ServiceStarted, ServiceStopped, EngineStarted, EngineDied, ModelLoaded, ModelAdded, ModelReplaced,
+  ModelShareSet, ModelRemoved, SealBroken,
 };
 std::string_view event_name(Event event);
 

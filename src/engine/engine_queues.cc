@@ -5,12 +5,8 @@ namespace bulkhead::engine {
 using base::Result;
 using base::Task;
 
-EngineQueues::EngineQueues(std::size_t capacity, std::size_t line_max,
-                           std::function<bool(const base::TenantId&)> has_own_engine)
-    : capacity_(capacity),
-      line_max_(line_max),
-      has_own_engine_(std::move(has_own_engine)),
-      shared_(capacity, line_max) {}
+EngineQueues::EngineQueues(std::size_t capacity, std::size_t line_max, OwnEngine own_engine)
+    : capacity_(capacity), line_max_(line_max), own_engine_(std::move(own_engine)), shared_(capacity, line_max) {}
 
 std::shared_ptr<FairQueue> EngineQueues::own_queue(const base::TenantId& tenant) {
   std::lock_guard lock(mutex_);
@@ -20,7 +16,8 @@ std::shared_ptr<FairQueue> EngineQueues::own_queue(const base::TenantId& tenant)
 }
 
 Task<Result<FairQueue::Place>> EngineQueues::enter(base::TenantId tenant, base::CancelToken cancel) {
-  if (!has_own_engine_(tenant)) co_return co_await shared_.enter(std::move(tenant), std::move(cancel));
+  BULKHEAD_CO_TRY(own, own_engine_(tenant));
+  if (!own) co_return co_await shared_.enter(std::move(tenant), std::move(cancel));
   std::shared_ptr<FairQueue> queue = own_queue(tenant);
   co_return co_await queue->enter(std::move(tenant), std::move(cancel));
 }

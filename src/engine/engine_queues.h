@@ -15,8 +15,11 @@ namespace bulkhead::engine {
 
 class EngineQueues {
  public:
-  // `has_own_engine` is asked at each request.
-  EngineQueues(std::size_t capacity, std::size_t line_max, std::function<bool(const base::TenantId&)> has_own_engine);
+  // Does this tenant have an engine of its own? An error refuses its requests: its policy asks for
+  // one that this deployment can't give.
+  using OwnEngine = std::function<base::Result<bool>(const base::TenantId&)>;
+  // `own_engine` is asked at each request.
+  EngineQueues(std::size_t capacity, std::size_t line_max, OwnEngine own_engine);
 
   base::Task<base::Result<FairQueue::Place>> enter(base::TenantId tenant, base::CancelToken cancel);
   void forget(const base::TenantId& tenant);
@@ -28,7 +31,7 @@ class EngineQueues {
 
   const std::size_t capacity_;
   const std::size_t line_max_;
-  const std::function<bool(const base::TenantId&)> has_own_engine_;
+  const OwnEngine own_engine_;
   FairQueue shared_;
   mutable std::mutex mutex_;
   std::map<base::TenantId, std::shared_ptr<FairQueue>> own_;

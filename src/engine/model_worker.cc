@@ -74,7 +74,7 @@ void ModelWorker::wake(const std::function<bool(Waiter&)>& over) {
   std::vector<std::shared_ptr<Waiter>> called;
   {
     std::lock_guard lock(mutex_);
-    auto rest = std::stable_partition(waiters_.begin(), waiters_.end(),
+    auto rest = std::partition(waiters_.begin(), waiters_.end(),
                                       [&over](const auto& waiter) { return !over(*waiter); });
     called.assign(rest, waiters_.end());
     waiters_.erase(rest, waiters_.end());

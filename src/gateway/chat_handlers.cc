@@ -11,6 +11,7 @@
 #include "gateway/chat_request.h"
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
+#include "gateway/model_access.h"
 #include "http/sse.h"
 
 namespace bulkhead::gateway {
@@ -58,16 +59,6 @@ std::int64_t context_of(const Services& services, const std::string& model) {
     if (info.id == model && info.context > 0) return info.context;
   }
   return services.config.engine.chat_context;
-}
-
-// A client that doesn't know our model's name may say "default".
-Result<std::string> resolve_model(const Call& call, const std::string& asked) {
-  const std::string& tenant_model = call.scope().record().policy.chat_model;
-  const std::string& standard = tenant_model.empty() ? call.services.chat_model : tenant_model;
-  if (asked == "default" || asked == standard) return standard;
-  return Error(engine::EngineError::ModelUnknown,
-               "There is no model '" + asked.substr(0, 64) + "'. GET /v1/models lists those you can use.")
-      .with_parameter("model");
 }
 
 // Fills in documents, or decides that there are none to answer from.
@@ -128,7 +119,7 @@ Task<Result<Plan>> make_plan(Call& call) {
     co_return api_error(ApiError::KeepingChatsOff,
                         "This tenant keeps no chats. Remove \"store\": true.", "store");
   }
-  BULKHEAD_CO_TRY(model, resolve_model(call, body.request.model));
+  BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
   Plan plan;
   plan.request = body.request;
   plan.request.model = model;

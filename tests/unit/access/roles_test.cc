@@ -45,6 +45,7 @@ constexpr Row kMatrix[] = {
     {PlatformKeys,     "platform.keys",         {'-', '-', '-', '-', 'Y'}},
     {PlatformAudit,    "platform.audit",        {'-', '-', '-', '-', 'Y'}},
     {PlatformMetrics,  "platform.metrics",      {'-', '-', '-', '-', 'Y'}},
+    {PlatformModels,   "platform.models",       {'-', '-', '-', '-', 'Y'}},
 };
 static_assert(std::size(kMatrix) == static_cast<std::size_t>(Count_), "every permission has a row");
 
@@ -79,7 +80,7 @@ TEST(Roles, Aisvs_5_2_1_NothingIsPermittedWithoutARole) {
 TEST(Roles, ATenantsPrincipalNeverGetsPlatformPermissions) {
   RoleTable roles = built_in();
   auto climber = test::principal("acme", "mallory", {"operator", "tenant-admin"});
-  for (Permission permission : {PlatformTenants, PlatformKeys, PlatformAudit, PlatformMetrics}) {
+  for (Permission permission : {PlatformTenants, PlatformKeys, PlatformAudit, PlatformMetrics, PlatformModels}) {
     Decision decision = decide(roles, *climber, permission);
     EXPECT_FALSE(decision.allowed);
     EXPECT_EQ(decision.reason, "platform_permission");
