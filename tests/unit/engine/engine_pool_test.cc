@@ -91,15 +91,32 @@ class EnginePoolTest : public tenancy::DirectoryTest {
   void start() { start(options(), {version("chat", "one.gguf")}); }
 
   template <typename T>
-  std::future<T> begin(Task<T> task) {
+  std::future<T> begin(Task<T> task, std::size_t reactor) {
     auto promise = std::make_shared<std::promise<T>>();
-    base::spawn(reactors.at(next_reactor++ % reactors.size()), fulfil(std::move(task), promise));
+    base::spawn(reactors.at(reactor), fulfil(std::move(task), promise));
     return promise->get_future();
+  }
+  template <typename T>
+  std::future<T> begin(Task<T> task) {
+    return begin(std::move(task), next_reactor++ % reactors.size());
   }
   template <typename T>
   T run(Task<T> task) {
     return begin(std::move(task)).get();
   }
+
+  // A stream lives on the reactor it began on: the first one.
+  using Stream = std::unique_ptr<ChatStream>;
+  Result<Stream> open_stream(CallContext who) {
+    return begin(pool->chat_stream(std::move(who), request("chat", 200)), 0).get();
+  }
+  static Task<bool> read_to_end(Stream stream) {
+    while (true) {
+      auto piece = co_await stream->next();
+      if (!piece || !*piece) co_return piece.ok();
+    }
+  }
+  static Task<bool> drop(Stream) { co_return true; }
 
   static bool eventually(const std::function<bool()>& condition) {
     auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -172,23 +189,14 @@ TEST_F(EnginePoolTest, SeveralModelsInProcessesOfTheirOwn) {
 TEST_F(EnginePoolTest, AReplacedVersionDrainsItsRunningStream) {
   start();
   int old = worker("chat").pid;
-  auto stream = run(pool->chat_stream(context("alpha"), request("chat", 200)));
+  auto stream = open_stream(context("alpha"));
   ASSERT_TRUE(stream.ok()) << stream.error().describe();
   auto replaced = run(pool->replace(version("chat", "two.gguf"), 1));
   ASSERT_TRUE(replaced.ok()) << replaced.error().describe();
   EXPECT_NE(worker("chat").pid, old);
   EXPECT_TRUE(say(context("alpha")).ok());
   EXPECT_FALSE(gone(old)) << "its stream still runs";
-  auto read_on = [](ChatStream* running) -> Task<bool> {
-    while (true) {
-      auto piece = co_await running->next();
-      if (!piece) co_return false;
-      if (!*piece) co_return true;
-    }
-  };
-  next_reactor = 0;  // a stream is read on the reactor that began it
-  EXPECT_TRUE(run(read_on(stream->get())));
-  stream->reset();
+  EXPECT_TRUE(begin(read_to_end(std::move(*stream)), 0).get());
   EXPECT_TRUE(eventually([&] { return gone(old); }));
   EXPECT_EQ(pool->models().at(0).sha256, hash_of("two.gguf"));
 }
@@ -249,14 +257,14 @@ TEST_F(EnginePoolTest, DedicatedWorkersAreBoundedAndStopWhenIdle) {
   with.dedicated_max = 1;
   with.dedicated_idle_max = std::chrono::seconds(1);
   start(std::move(with), {version("chat", "one.gguf")});
-  auto stream = run(pool->chat_stream(context("own", true), request("chat", 200)));
+  auto stream = open_stream(context("own", true));
   ASSERT_TRUE(stream.ok());
   auto more = say(context("other", true));
   ASSERT_FALSE(more.ok());
   EXPECT_TRUE(more.error().is(EngineError::Unavailable));
   EXPECT_TRUE(say(context("alpha")).ok());
   int pid = worker("own/chat").pid;
-  stream->reset();
+  begin(drop(std::move(*stream)), 0).get();
   EXPECT_TRUE(eventually([&] { return gone(pid); })) << "idle";
   EXPECT_TRUE(eventually([&] { return say(context("other", true)).ok(); })) << "the place is free";
 }
