@@ -130,8 +130,8 @@ Result<void> Deployment::Parts::start_engine() {
   auto changed = [this] {
     if (serving) static_cast<void>(announce().ok());
   };
-  BULKHEAD_TRY(started, EngineParts::start({config, *platform, *audit, metrics, *tenants, *pool, *reactors, clock,
-                                            std::move(changed)}));
+  BULKHEAD_TRY(started, EngineParts::start({config, *platform, *audit, metrics, *tenants, *pool, *reactors,
+                                            clock, std::move(changed)}));
   engine_parts = std::move(started);
   rag::ExtractorOptions extract;
   extract.executable = config.extract.executable;
@@ -157,10 +157,30 @@ Result<std::shared_ptr<http::TlsContext>> Deployment::Parts::make_tls() const {
 }
 
 Result<void> Deployment::Parts::start_server() {
-  services = std::unique_ptr<gateway::Services>(new gateway::Services{
-      config, clock, *pool, platform_keys, *platform, *tenants, *stores, indexes, *authenticator, *key_format,
-      *roles, *audit, metrics, engine(), engine_parts->queues(), *retriever, *ingestor, *limiter, *receipts, *signer,
-      operator_hash_key, config.engine.chat_model, config.engine.embedding.id, engine_parts->pool()});
+  services = std::unique_ptr<gateway::Services>(new gateway::Services{config,
+                                                                      clock,
+                                                                      *pool,
+                                                                      platform_keys,
+                                                                      *platform,
+                                                                      *tenants,
+                                                                      *stores,
+                                                                      indexes,
+                                                                      *authenticator,
+                                                                      *key_format,
+                                                                      *roles,
+                                                                      *audit,
+                                                                      metrics,
+                                                                      engine(),
+                                                                      engine_parts->queues(),
+                                                                      *retriever,
+                                                                      *ingestor,
+                                                                      *limiter,
+                                                                      *receipts,
+                                                                      *signer,
+                                                                      operator_hash_key,
+                                                                      config.engine.chat_model,
+                                                                      config.engine.embedding.id,
+                                                                      engine_parts->pool()});
   dispatcher = std::make_unique<gateway::Dispatcher>(*services);
   BULKHEAD_TRY(tls, make_tls());
   http::Server::Options options;
@@ -213,12 +233,12 @@ void Deployment::Parts::register_gauges() {
     metrics.gauge(name, help, {}, std::move(read));
   };
   gauge("bulkhead_engine_ready", "1 when the engine answers", [this] { return engine().ready() ? 1.0 : 0.0; });
-  gauge("bulkhead_engine_restarts_total", "Restarts of the engine worker",
-        [this] {
-          double sum = 0;
-          for (const engine::WorkerStatus& worker : engine_parts->workers()) sum += static_cast<double>(worker.restarts);
-          return sum;
-        });
+  gauge("bulkhead_engine_restarts_total", "Restarts of the engine worker", [this] {
+    double sum = 0;
+    for (const engine::WorkerStatus& worker : engine_parts->workers())
+      sum += static_cast<double>(worker.restarts);
+    return sum;
+  });
   gauge("bulkhead_engine_queue_waiting", "Requests waiting for the engine",
         [this] { return static_cast<double>(engine_parts->queues().waiting()); });
   gauge("bulkhead_engine_queue_inside", "Requests at the engine",

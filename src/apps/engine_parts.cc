@@ -46,9 +46,12 @@ http::ClientOptions client_options(const gateway::EngineConfig& engine) {
 
 audit::Event event_of(engine::WorkerEvent::Kind kind) {
   switch (kind) {
-    case engine::WorkerEvent::Kind::Started: return audit::Event::EngineStarted;
-    case engine::WorkerEvent::Kind::Died: return audit::Event::EngineDied;
-    case engine::WorkerEvent::Kind::Loaded: return audit::Event::ModelLoaded;
+    case engine::WorkerEvent::Kind::Started:
+      return audit::Event::EngineStarted;
+    case engine::WorkerEvent::Kind::Died:
+      return audit::Event::EngineDied;
+    case engine::WorkerEvent::Kind::Loaded:
+      return audit::Event::ModelLoaded;
   }
   return audit::Event::EngineDied;
 }
@@ -65,13 +68,15 @@ Result<std::unique_ptr<EngineParts>> EngineParts::start(Uses uses) {
   tenancy::TenantDirectory& tenants = parts->uses_.tenants;
   bool own_possible = config.chat_url.empty();
   parts->queues_ = std::make_unique<engine::EngineQueues>(
-      config.concurrent, config.waiting_per_tenant, [&tenants, own_possible](const base::TenantId& id) -> Result<bool> {
+      config.concurrent, config.waiting_per_tenant,
+      [&tenants, own_possible](const base::TenantId& id) -> Result<bool> {
         auto tenant = tenants.find(id);
         if (!tenant || tenant->policy.engine.engine != tenancy::EngineMode::Dedicated) return false;
         if (own_possible) return true;
-        return Error(engine::EngineError::Unavailable,
-                     "This tenant's policy asks for an engine of its own, and this deployment's engine is an external "
-                     "server. Ask your operator.");
+        return Error(
+            engine::EngineError::Unavailable,
+            "This tenant's policy asks for an engine of its own, and this deployment's engine is an external "
+            "server. Ask your operator.");
       });
   return parts;
 }
@@ -103,8 +108,8 @@ Result<void> EngineParts::start_pool() {
     register_gauges();
     if (uses_.on_workers_changed) uses_.on_workers_changed();
   };
-  BULKHEAD_TRY(started, engine::EnginePool::start(std::move(options), configured_models(config), uses_.blocking,
-                                                  uses_.reactors, uses_.clock));
+  BULKHEAD_TRY(started, engine::EnginePool::start(std::move(options), configured_models(config),
+                                                  uses_.blocking, uses_.reactors, uses_.clock));
   // The supervisor may be reading it already.
   std::lock_guard lock(mutex_);
   pool_ = std::move(started);
@@ -179,11 +184,14 @@ void EngineParts::register_gauges() {
         return sum;
       };
     };
-    uses_.metrics.gauge("bulkhead_model_ready", "1 when the model's shared worker answers", {{"model", id}},
-                        read([id](const engine::WorkerStatus& w) { return w.name == id && w.ready ? 1.0 : 0.0; }));
+    uses_.metrics.gauge(
+        "bulkhead_model_ready", "1 when the model's shared worker answers", {{"model", id}},
+        read([id](const engine::WorkerStatus& w) { return w.name == id && w.ready ? 1.0 : 0.0; }));
     uses_.metrics.gauge("bulkhead_model_workers", "Worker processes of the model, all versions and tenants",
-                        {{"model", id}}, read([](const engine::WorkerStatus& w) { return w.pid != 0 ? 1.0 : 0.0; }));
-    uses_.metrics.gauge("bulkhead_model_restarts_total", "Restarts of the model's running workers", {{"model", id}},
+                        {{"model", id}},
+                        read([](const engine::WorkerStatus& w) { return w.pid != 0 ? 1.0 : 0.0; }));
+    uses_.metrics.gauge("bulkhead_model_restarts_total", "Restarts of the model's running workers",
+                        {{"model", id}},
                         read([](const engine::WorkerStatus& w) { return static_cast<double>(w.restarts); }));
     uses_.metrics.gauge("bulkhead_model_requests_inside", "Requests at the model's workers", {{"model", id}},
                         read([](const engine::WorkerStatus& w) { return static_cast<double>(w.inside); }));

@@ -27,7 +27,8 @@ int perform(const ModelOptions& options, Method method, const std::string& path,
   auto client = AdminClient::open(*config, options.key_file);
   if (!client) return fail(client.error());
   // A large file is read for its hash twice before its worker answers.
-  auto answer = client->call(method, path, body, 2 * config->engine.start_time_max + std::chrono::minutes(10));
+  auto answer =
+      client->call(method, path, body, 2 * config->engine.start_time_max + std::chrono::minutes(10));
   if (!answer) return fail(answer.error());
   auto printed = print(*answer);
   return printed ? 0 : fail(printed.error());
@@ -37,21 +38,24 @@ std::string text_of(const json::Value& object, std::string_view name) {
   return std::string(object[name].as_string().value_or(""));
 }
 
-void print_version(const std::string& id, const json::Value& version, const std::string& state, double share) {
-  std::printf("%-28s %-10s %-9s %5.1f%%  %.16s  %-14s %s\n", id.c_str(), text_of(version, "kind").c_str(), state.c_str(),
-              share * 100, text_of(version, "sha256").c_str(), text_of(version, "licence").c_str(),
-              text_of(version, "origin").c_str());
+void print_version(const std::string& id, const json::Value& version, const std::string& state,
+                   double share) {
+  std::printf("%-28s %-10s %-9s %5.1f%%  %.16s  %-14s %s\n", id.c_str(), text_of(version, "kind").c_str(),
+              state.c_str(), share * 100, text_of(version, "sha256").c_str(),
+              text_of(version, "licence").c_str(), text_of(version, "origin").c_str());
 }
 
 void print_entry(const json::Value& entry) {
   std::string id = text_of(entry, "id");
   double share = entry["next_share"].as_double().value_or(0);
   print_version(id, entry["current"], text_of(entry, "state"), 1 - share);
-  if (entry["next"].exists()) print_version(id + " (new)", entry["next"], text_of(entry["next_worker"], "state"), share);
+  if (entry["next"].exists())
+    print_version(id + " (new)", entry["next"], text_of(entry["next_worker"], "state"), share);
 }
 
 void print_head() {
-  std::printf("%-28s %-10s %-9s %6s  %-16s  %-14s %s\n", "MODEL", "KIND", "STATE", "SHARE", "SHA256", "LICENCE", "ORIGIN");
+  std::printf("%-28s %-10s %-9s %6s  %-16s  %-14s %s\n", "MODEL", "KIND", "STATE", "SHARE", "SHA256",
+              "LICENCE", "ORIGIN");
 }
 
 Result<void> print_list(const std::string& body) {
@@ -90,8 +94,8 @@ int replace(const ModelOptions& o) {
   w.begin_object();
   if (!o.path.empty()) write_file_members(w, o);
   w.member("share", o.share).end_object();
-  return perform(o, Method::Post, "/admin/models/" + o.id + (o.path.empty() ? "/share" : "/replace"), w.take(),
-                 print_one);
+  return perform(o, Method::Post, "/admin/models/" + o.id + (o.path.empty() ? "/share" : "/replace"),
+                 w.take(), print_one);
 }
 
 int remove(const ModelOptions& o) {
@@ -125,13 +129,16 @@ void add_id(CLI::App* verb, const Shared& options) {
 
 CLI::Option* add_file_options(CLI::App* verb, const Shared& options) {
   CLI::Option* path = verb->add_option("--path", options->path, "GGUF file inside engine.model_dir");
-  CLI::Option* sha256 = verb->add_option("--sha256", options->sha256, "Its SHA-256; checked now and at each load");
+  CLI::Option* sha256 =
+      verb->add_option("--sha256", options->sha256, "Its SHA-256; checked now and at each load");
   CLI::Option* origin = verb->add_option("--origin", options->origin, "Where the file comes from");
-  CLI::Option* licence = verb->add_option("--licence", options->licence, "Its licence, as an SPDX expression or name");
+  CLI::Option* licence =
+      verb->add_option("--licence", options->licence, "Its licence, as an SPDX expression or name");
   for (CLI::Option* needed : {sha256, origin, licence}) path->needs(needed);
   verb->add_option("--context", options->context, "Tokens of one sequence")->check(CLI::Range(256, 1 << 20));
   verb->add_option("--slots", options->slots, "Sequences decoded side by side")->check(CLI::Range(1, 256));
-  verb->add_option("--gpu-layers", options->gpu_layers, "Layers to offload to a GPU")->check(CLI::Range(0, 1000));
+  verb->add_option("--gpu-layers", options->gpu_layers, "Layers to offload to a GPU")
+      ->check(CLI::Range(0, 1000));
   return path;
 }
 
@@ -139,17 +146,21 @@ CLI::Option* add_file_options(CLI::App* verb, const Shared& options) {
 
 void add_model(CLI::App& app, Action& action) {
   auto options = std::make_shared<ModelOptions>();
-  CLI::App* group = app.add_subcommand("model", "List, load, replace, roll out and unload models while serving");
+  CLI::App* group =
+      app.add_subcommand("model", "List, load, replace, roll out and unload models while serving");
   group->require_subcommand(1);
   auto as_json = std::make_shared<bool>(false);
-  CLI::App* listed = add_verb(group, "list", "Every model with version, state, hash, licence and origin", options, action,
-                              [as_json](const ModelOptions& o) { return list(o, *as_json); });
+  CLI::App* listed =
+      add_verb(group, "list", "Every model with version, state, hash, licence and origin", options, action,
+               [as_json](const ModelOptions& o) { return list(o, *as_json); });
   listed->add_flag("--json", *as_json, "As the admin API says it");
-  CLI::App* added = add_verb(group, "add", "Load a further chat model beside the others", options, action, add);
+  CLI::App* added =
+      add_verb(group, "add", "Load a further chat model beside the others", options, action, add);
   add_id(added, options);
   add_file_options(added, options)->required();
-  CLI::App* replaced = add_verb(group, "replace", "Start a new version beside the old one and move users to it", options,
-                                action, replace);
+  CLI::App* replaced =
+      add_verb(group, "replace", "Start a new version beside the old one and move users to it", options,
+               action, replace);
   add_id(replaced, options);
   add_file_options(replaced, options);
   replaced->add_option("--share", options->share, "Share of the users that the new version serves")
@@ -157,7 +168,8 @@ void add_model(CLI::App& app, Action& action) {
   replaced->footer(
       "With --path the new version starts; --share 0.1 gives it a tenth of the users. Without --path\n"
       "--share moves the running roll-out: 1 completes it, 0 rolls it back.");
-  CLI::App* removed = add_verb(group, "remove", "Unload a model that was loaded while serving", options, action, remove);
+  CLI::App* removed =
+      add_verb(group, "remove", "Unload a model that was loaded while serving", options, action, remove);
   add_id(removed, options);
 }
 

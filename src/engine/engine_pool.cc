@@ -59,9 +59,10 @@ EnginePool::EnginePool(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 EnginePool::~EnginePool() { impl_->stop(); }
 void EnginePool::stop() { impl_->stop(); }
 
-Result<std::unique_ptr<EnginePool>> EnginePool::start(PoolOptions options, std::vector<ModelVersion> configured,
-                                                      base::BlockingPool& blocking, http::ReactorPool& reactors,
-                                                      const base::Clock& clock) {
+Result<std::unique_ptr<EnginePool>> EnginePool::start(PoolOptions options,
+                                                      std::vector<ModelVersion> configured,
+                                                      base::BlockingPool& blocking,
+                                                      http::ReactorPool& reactors, const base::Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), blocking, reactors, clock);
   remove_old_sockets(impl->options.run_dir);
   ModelTable saved;
@@ -131,7 +132,8 @@ Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::dedicated_worker(const st
   return worker;
 }
 
-Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& context, const std::string& model) {
+Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& context,
+                                                         const std::string& model) {
   std::lock_guard lock(mutex);
   const ModelEntry* entry = table.find(model);
   auto found = routes.find(model);
@@ -147,9 +149,10 @@ Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& cont
       const std::string& own = tenant.policy.chat_model;
       generating = table.find(own.empty() ? options.default_model : own);
       if (!generating) {
-        return Error(EngineError::Unavailable,
-                     "This tenant's policy asks for an engine of its own, and there is no local chat model to "
-                     "start it with. Ask your operator.");
+        return Error(
+            EngineError::Unavailable,
+            "This tenant's policy asks for an engine of its own, and there is no local chat model to "
+            "start it with. Ask your operator.");
       }
     }
     BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *generating));

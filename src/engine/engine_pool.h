@@ -34,11 +34,11 @@ namespace bulkhead::engine {
 
 struct PoolOptions {
   std::filesystem::path executable;
-  std::filesystem::path run_dir;                // sockets are made here
-  std::vector<std::string> common_arguments;    // threads, burn
+  std::filesystem::path run_dir;              // sockets are made here
+  std::vector<std::string> common_arguments;  // threads, burn
   http::ClientOptions client;
   AdmissionRules rules;
-  std::string default_model;                    // the chat model that readiness speaks of; "" for none
+  std::string default_model;  // the chat model that readiness speaks of; "" for none
   std::chrono::seconds answer_time_max{300};
   std::chrono::seconds start_time_max{120};
   std::chrono::seconds dedicated_idle_max{300};
@@ -52,9 +52,9 @@ struct PoolOptions {
 };
 
 struct WorkerStatus {
-  std::string name;    // "MODEL", "MODEL@next", "TENANT/MODEL"
+  std::string name;  // "MODEL", "MODEL@next", "TENANT/MODEL"
   std::string model, kind, sha256, tenant;
-  int pid = 0;         // 0: not running just now
+  int pid = 0;  // 0: not running just now
   bool ready = false;
   std::uint64_t restarts = 0;
   std::size_t inside = 0;
@@ -64,8 +64,10 @@ class EnginePool final : public Engine {
  public:
   // `configured`: the models of the configuration file. Those without a pinned hash are read and
   // pinned here. All three references outlive the pool; it is stopped before the reactors.
-  static base::Result<std::unique_ptr<EnginePool>> start(PoolOptions options, std::vector<ModelVersion> configured,
-                                                         base::BlockingPool& blocking, http::ReactorPool& reactors,
+  static base::Result<std::unique_ptr<EnginePool>> start(PoolOptions options,
+                                                         std::vector<ModelVersion> configured,
+                                                         base::BlockingPool& blocking,
+                                                         http::ReactorPool& reactors,
                                                          const base::Clock& clock);
   ~EnginePool() override;
 

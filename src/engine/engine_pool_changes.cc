@@ -43,7 +43,8 @@ void EnginePool::Impl::end_change() {
 
 Task<Result<std::shared_ptr<ModelWorker>>> EnginePool::Impl::bring_up(ModelVersion& version) {
   if (version.sha256.empty()) {
-    co_return Error(EngineError::ModelRefused, "A model that is loaded while serving needs its pinned sha256.")
+    co_return Error(EngineError::ModelRefused,
+                    "A model that is loaded while serving needs its pinned sha256.")
         .with_parameter("sha256");
   }
   auto admitted = co_await blocking.run([&]() -> Result<void> {
@@ -63,7 +64,8 @@ Task<Result<std::shared_ptr<ModelWorker>>> EnginePool::Impl::bring_up(ModelVersi
     attention = true;
   }
   wake.notify_all();
-  BULKHEAD_CO_CHECK_OK(co_await worker->wait_ready(base::CancelToken(), clock.monotonic() + options.start_time_max));
+  BULKHEAD_CO_CHECK_OK(
+      co_await worker->wait_ready(base::CancelToken(), clock.monotonic() + options.start_time_max));
   co_return worker;
 }
 
@@ -113,12 +115,14 @@ Task<Result<ModelEntry>> EnginePool::replace(ModelVersion version, double share)
     const ModelEntry* found = pool.table.find(version.id);
     if (!found) co_return no_such_model();
     if (found->current.kind != "chat") {
-      co_return Error(EngineError::ModelRefused,
-                      "The embedding model can't be replaced while serving: what is indexed was embedded with it.");
+      co_return Error(
+          EngineError::ModelRefused,
+          "The embedding model can't be replaced while serving: what is indexed was embedded with it.");
     }
     if (found->next) {
-      co_return conflict("A new version of this model is being rolled out. Complete it with share 1 or roll it "
-                         "back with share 0 first.");
+      co_return conflict(
+          "A new version of this model is being rolled out. Complete it with share 1 or roll it "
+          "back with share 0 first.");
     }
     entry = *found;
   }
@@ -153,7 +157,8 @@ Task<Result<ModelEntry>> EnginePool::set_share(std::string id, double share) {
     if (!found->next) co_return conflict("No new version of this model is being rolled out.");
     // Not onto a version that doesn't answer.
     if (share >= 1 && !pool.routes[id].next->ready()) {
-      co_return Error(EngineError::Unavailable, "The new version does not answer just now; the old one goes on.");
+      co_return Error(EngineError::Unavailable,
+                      "The new version does not answer just now; the old one goes on.");
     }
     entry = *found;
   }

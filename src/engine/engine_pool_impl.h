@@ -32,18 +32,20 @@ struct EnginePool::Impl {
   // engine_pool.cc: routing
   base::Result<Reached> pick(const CallContext& context, const std::string& model);
   base::Task<base::Result<ModelWorker::Lease>> reach(CallContext context, std::string model);
-  base::Result<std::shared_ptr<ModelWorker>> dedicated_worker(const std::string& tenant, const ModelEntry& entry);
+  base::Result<std::shared_ptr<ModelWorker>> dedicated_worker(const std::string& tenant,
+                                                              const ModelEntry& entry);
   const ModelEntry* embedding_entry() const;
 
   // engine_pool_supervisor.cc: processes. With the lock held unless said otherwise.
-  base::Result<std::shared_ptr<ModelWorker>> start_worker(const ModelVersion& version, const std::string& tenant);
+  base::Result<std::shared_ptr<ModelWorker>> start_worker(const ModelVersion& version,
+                                                          const std::string& tenant);
   void retire(std::shared_ptr<ModelWorker> worker);
   std::vector<std::shared_ptr<ModelWorker>> all_workers() const;
   std::vector<WorkerStatus> describe_workers() const;
   void retire_idle();
-  void supervise();            // without the lock; the supervisor's thread
-  void stop_drained();         // without the lock
-  void stop();                 // without the lock
+  void supervise();     // without the lock; the supervisor's thread
+  void stop_drained();  // without the lock
+  void stop();          // without the lock
 
   // engine_pool_changes.cc
   base::Result<void> begin_change();
@@ -62,14 +64,14 @@ struct EnginePool::Impl {
   std::condition_variable wake;
   bool stopping = false;
   bool changing = false;
-  bool attention = false;      // the supervisor should look now
+  bool attention = false;  // the supervisor should look now
   ModelTable table;
   std::map<std::string, Route, std::less<>> routes;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<ModelWorker>> dedicated;  // tenant, model
   std::shared_ptr<ModelWorker> candidate;
   std::vector<Retired> retired;
   std::uint64_t sockets_made = 0;
-  base::Gate stops;            // workers being stopped in the background
+  base::Gate stops;  // workers being stopped in the background
   std::thread supervisor;
 };
 

@@ -10,13 +10,14 @@ using base::Result;
 
 namespace {
 
-constexpr std::chrono::milliseconds kBusyInterval{50};    // something starts or drains
+constexpr std::chrono::milliseconds kBusyInterval{50};  // something starts or drains
 constexpr std::chrono::milliseconds kQuietInterval{250};
 constexpr std::chrono::milliseconds kLastRequestsTimeMax{2'000};
 
 void add_model(std::vector<std::string>& arguments, const ModelVersion& version) {
   std::string flag = version.kind == "embedding" ? "--embed-model" : "--chat-model";
-  arguments.insert(arguments.end(), {flag, version.id + "=" + version.path.string(), flag + "-sha256", version.sha256});
+  arguments.insert(arguments.end(),
+                   {flag, version.id + "=" + version.path.string(), flag + "-sha256", version.sha256});
 }
 
 }  // namespace
@@ -32,8 +33,9 @@ Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::start_worker(const ModelV
   worker.process.socket = options.run_dir / ("engine-" + std::to_string(++sockets_made) + ".sock");
   std::vector<std::string>& arguments = worker.process.arguments;
   arguments = options.common_arguments;
-  arguments.insert(arguments.end(), {"--context", std::to_string(version.context), "--slots",
-                                     std::to_string(version.slots), "--gpu-layers", std::to_string(version.gpu_layers)});
+  arguments.insert(arguments.end(),
+                   {"--context", std::to_string(version.context), "--slots", std::to_string(version.slots),
+                    "--gpu-layers", std::to_string(version.gpu_layers)});
   add_model(arguments, version);
   const ModelEntry* embedding = tenant.empty() ? nullptr : embedding_entry();
   if (embedding) add_model(arguments, embedding->current);
@@ -159,8 +161,9 @@ void EnginePool::Impl::stop() {
   stops.close();
   // What was inside has failed by now; its coroutines end on the reactors, which still run.
   auto over = [this, &last] {
-    return !changing && std::all_of(last.begin(), last.end(),
-                       [](const auto& worker) { return worker->inside() == 0 && !worker->probing(); });
+    return !changing && std::all_of(last.begin(), last.end(), [](const auto& worker) {
+      return worker->inside() == 0 && !worker->probing();
+    });
   };
   std::unique_lock lock(mutex);
   for (auto waited = kBusyInterval; !over() && waited < kLastRequestsTimeMax; waited += kBusyInterval) {

@@ -6,7 +6,10 @@ using base::Result;
 using base::Task;
 
 EngineQueues::EngineQueues(std::size_t capacity, std::size_t line_max, OwnEngine own_engine)
-    : capacity_(capacity), line_max_(line_max), own_engine_(std::move(own_engine)), shared_(capacity, line_max) {}
+    : capacity_(capacity),
+      line_max_(line_max),
+      own_engine_(std::move(own_engine)),
+      shared_(capacity, line_max) {}
 
 std::shared_ptr<FairQueue> EngineQueues::own_queue(const base::TenantId& tenant) {
   std::lock_guard lock(mutex_);

@@ -23,7 +23,7 @@ class EngineQueues {
 
   base::Task<base::Result<FairQueue::Place>> enter(base::TenantId tenant, base::CancelToken cancel);
   void forget(const base::TenantId& tenant);
-  std::size_t inside() const;   // over all queues
+  std::size_t inside() const;  // over all queues
   std::size_t waiting() const;
 
  private:

@@ -26,8 +26,9 @@ Result<std::string> hash_of_gguf(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   std::array<char, 4> magic{};
   if (!in || !in.read(magic.data(), magic.size())) {
-    return refused("The model file can't be read. Check that it exists and that the gateway's user may read it.",
-                   path.string());
+    return refused(
+        "The model file can't be read. Check that it exists and that the gateway's user may read it.",
+        path.string());
   }
   // Formats that can carry code are never loaded.
   if (std::string_view(magic.data(), magic.size()) != "GGUF") {
@@ -58,23 +59,28 @@ Result<std::string> signer_of(const AdmissionRules& rules, const ModelVersion& v
   file += ".sig";
   auto text = base::read_file(file, kSignatureFileBytesMax);
   if (!text) {
-    return refused("This deployment loads signed models only, and there is no signature beside the model "
-                   "(its name with .sig appended).",
-                   file.string());
+    return refused(
+        "This deployment loads signed models only, and there is no signature beside the model "
+        "(its name with .sig appended).",
+        file.string());
   }
   auto signature = decode_signature(std::move(*text));
-  if (!signature) return refused("The model's signature file does not hold an Ed25519 signature.", file.string());
+  if (!signature)
+    return refused("The model's signature file does not hold an Ed25519 signature.", file.string());
   std::string message = signed_text(version.sha256);
   for (const crypto::VerifyKey& key : rules.signers) {
     if (key.verify(base::as_bytes(message), *signature)) return key.id();
   }
-  return refused("The model's signature is not from a signer that this deployment trusts (engine.model_signers).",
-                 file.string());
+  return refused(
+      "The model's signature is not from a signer that this deployment trusts (engine.model_signers).",
+      file.string());
 }
 
 }  // namespace
 
-std::string signed_text(std::string_view sha256) { return "bulkhead-model-v1\n" + std::string(sha256) + "\n"; }
+std::string signed_text(std::string_view sha256) {
+  return "bulkhead-model-v1\n" + std::string(sha256) + "\n";
+}
 
 Result<std::filesystem::path> resolve_model_path(const AdmissionRules& rules,
                                                  const std::filesystem::path& named) {

@@ -22,26 +22,26 @@
 namespace bulkhead::engine {
 
 struct ModelVersion {
-  std::string id;                 // what clients call it; the same for all versions
-  std::string kind = "chat";      // "chat", "embedding"
-  std::filesystem::path path;     // GGUF file
-  std::string sha256;             // 64 lower-case hex digits; checked at each load
-  std::string origin;             // where the file came from, as the operator states it
-  std::string licence;            // SPDX expression or name
-  std::string signed_by;          // id of the key that signed it; "" when no signature is asked for
-  std::int64_t context = 8192;    // tokens of one sequence
+  std::string id;               // what clients call it; the same for all versions
+  std::string kind = "chat";    // "chat", "embedding"
+  std::filesystem::path path;   // GGUF file
+  std::string sha256;           // 64 lower-case hex digits; checked at each load
+  std::string origin;           // where the file came from, as the operator states it
+  std::string licence;          // SPDX expression or name
+  std::string signed_by;        // id of the key that signed it; "" when no signature is asked for
+  std::int64_t context = 8192;  // tokens of one sequence
   std::int64_t slots = 4;
   std::int64_t gpu_layers = 0;
-  std::int64_t loaded_at = 0;     // unix seconds of its admission
-  std::string loaded_by;          // "config", or the operator's API key id
+  std::int64_t loaded_at = 0;  // unix seconds of its admission
+  std::string loaded_by;       // "config", or the operator's API key id
 };
 
 struct ModelEntry {
   ModelVersion current;
   std::optional<ModelVersion> next;
-  double next_share = 0;          // share of users at `next`, 0..1
-  bool from_config = false;       // named by the configuration file: can be replaced, not removed
-  std::string config_pin;         // what the file said when it was replaced: "path|sha256"
+  double next_share = 0;     // share of users at `next`, 0..1
+  bool from_config = false;  // named by the configuration file: can be replaced, not removed
+  std::string config_pin;    // what the file said when it was replaced: "path|sha256"
 };
 
 // 1 to 96 letters, digits, '.', '_', '-' and ':', beginning with a letter or digit.

@@ -75,7 +75,7 @@ void ModelWorker::wake(const std::function<bool(Waiter&)>& over) {
   {
     std::lock_guard lock(mutex_);
     auto rest = std::partition(waiters_.begin(), waiters_.end(),
-                                      [&over](const auto& waiter) { return !over(*waiter); });
+                               [&over](const auto& waiter) { return !over(*waiter); });
     called.assign(rest, waiters_.end());
     waiters_.erase(rest, waiters_.end());
   }
@@ -86,8 +86,10 @@ void ModelWorker::tick() {
   bool answers = ready();
   auto now = clock_.monotonic();
   wake([answers, now](Waiter& waiter) {
-    if (answers) waiter.end = Waiter::End::Ready;
-    else if (now >= waiter.deadline) waiter.end = Waiter::End::Late;
+    if (answers)
+      waiter.end = Waiter::End::Ready;
+    else if (now >= waiter.deadline)
+      waiter.end = Waiter::End::Late;
     return waiter.end != Waiter::End::Waiting;
   });
 }
@@ -115,18 +117,21 @@ Task<Result<void>> ModelWorker::wait_ready(base::CancelToken cancel, base::Monot
   });
   co_await waiter->called;
   switch (waiter->end) {
-    case Waiter::End::Ready: co_return Result<void>();
+    case Waiter::End::Ready:
+      co_return Result<void>();
     case Waiter::End::Cancelled:
       co_return Error(EngineError::Cancelled, "The request was cancelled while the model started.");
     case Waiter::End::Died:
-      co_return Error(EngineError::Unavailable,
-                      "The model's worker ended while it loaded the model. Its reason is in the gateway's log.",
-                      "worker of " + version().id + " ended: " + waiter->how);
+      co_return Error(
+          EngineError::Unavailable,
+          "The model's worker ended while it loaded the model. Its reason is in the gateway's log.",
+          "worker of " + version().id + " ended: " + waiter->how);
     case Waiter::End::Late:
       co_return Error(EngineError::Unavailable, "The model did not start in time. Try again shortly.",
                       "worker of " + version().id + " was not ready within engine.start_time_max");
     case Waiter::End::Waiting:
-    case Waiter::End::Stopped: break;
+    case Waiter::End::Stopped:
+      break;
   }
   co_return Error(EngineError::Unavailable, "The model was stopped. Try again shortly.");
 }
@@ -150,7 +155,8 @@ void ModelWorker::note_answer(bool answered, int asked_pid) {
   }
   if (pinned && asked_pid == pid()) {
     process_->mark_ready();
-    base::log::info("engine_ready", {{"pid", std::int64_t{asked_pid}}, {"model", std::string_view(version().id)}});
+    base::log::info("engine_ready",
+                    {{"pid", std::int64_t{asked_pid}}, {"model", std::string_view(version().id)}});
     tell(WorkerEvent::Kind::Loaded);
   }
   probing_.store(false);

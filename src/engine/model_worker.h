@@ -37,8 +37,8 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
  public:
   struct Options {
     ModelVersion version;
-    std::string tenant;         // the one tenant it serves; "" for all
-    WorkerOptions process;      // executable, socket, arguments
+    std::string tenant;     // the one tenant it serves; "" for all
+    WorkerOptions process;  // executable, socket, arguments
     http::ClientOptions client;
     WorkerListener on_event;
   };

@@ -114,7 +114,8 @@ void read_pool(ConfigReader& r, const std::filesystem::path& base, EngineConfig&
   r.texts("model_signers", out.model_signers);
   for (const std::string& key : out.model_signers) {
     if (!crypto::VerifyKey::parse(key)) {
-      r.fail(ConfigError::BadValue, "model_signers", "may hold Ed25519 verify keys of 43 base64url characters");
+      r.fail(ConfigError::BadValue, "model_signers",
+             "may hold Ed25519 verify keys of 43 base64url characters");
     }
   }
   r.number("dedicated_max", out.dedicated_max, 0, 1'000);
@@ -292,7 +293,8 @@ void fill_defaults(Config& config) {
   if (config.engine.executable.empty()) config.engine.executable = folder / "bulkhead-engine";
   if (config.extract.executable.empty()) config.extract.executable = folder / "bulkhead-extract";
   if (config.audit.dir.empty()) config.audit.dir = config.data.dir / "audit";
-  if (config.engine.concurrent == 0) config.engine.concurrent = config.engine.slots * 2 * (1 + config.engine.models.size());
+  if (config.engine.concurrent == 0)
+    config.engine.concurrent = config.engine.slots * 2 * (1 + config.engine.models.size());
   if (config.server.threads == 0) {
     long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
     config.server.threads = cores > 0 ? static_cast<std::size_t>(cores) : 1;

@@ -26,8 +26,8 @@ base::Result<std::string> resolve_chat_model(const Call& call, const std::string
   // A client that doesn't know our model's name may say "default".
   if (asked == "default") return standard_model(call);
   if (may_chat_with(call, asked)) return asked;
-  return base::Error(engine::EngineError::ModelUnknown,
-                     "There is no model '" + asked.substr(0, 64) + "'. GET /v1/models lists those you can use.")
+  return base::Error(engine::EngineError::ModelUnknown, "There is no model '" + asked.substr(0, 64) +
+                                                            "'. GET /v1/models lists those you can use.")
       .with_parameter("model");
 }
 

@@ -17,8 +17,9 @@ constexpr std::size_t kTextBytesMax = 512;
 
 Result<engine::EnginePool*> pool_of(const Call& call) {
   if (call.services.engine_pool) return call.services.engine_pool;
-  return api_error(ApiError::Conflict,
-                   "This deployment runs no models of its own: its engine is an external server (engine.chat_url).");
+  return api_error(
+      ApiError::Conflict,
+      "This deployment runs no models of its own: its engine is an external server (engine.chat_url).");
 }
 
 // What the process behind a version is doing just now.
@@ -80,14 +81,17 @@ Result<ModelBody> parse_model_body(const json::Value& root, engine::ModelVersion
   if (!is_new) body.share = reader.real("share", 0.001, 1).value_or(1);
   BULKHEAD_CHECK_OK(reader.finish());
   if (is_new && !engine::valid_model_id(version.id)) {
-    return api_error(ApiError::BadParameter, "'id' must be 1 to 96 letters, digits, '.', '_', '-' and ':'.", "id");
+    return api_error(ApiError::BadParameter, "'id' must be 1 to 96 letters, digits, '.', '_', '-' and ':'.",
+                     "id");
   }
   if (!engine::valid_sha256(version.sha256)) {
     return api_error(ApiError::BadParameter, "'sha256' must be 64 lower-case hex digits.", "sha256");
   }
-  for (const auto& [name, text] : {std::pair{"path", version.path.string()}, std::pair{"origin", version.origin},
-                                   std::pair{"licence", version.licence}}) {
-    if (text.empty()) return api_error(ApiError::BadParameter, "'" + std::string(name) + "' must not be empty.", name);
+  for (const auto& [name, text] :
+       {std::pair{"path", version.path.string()}, std::pair{"origin", version.origin},
+        std::pair{"licence", version.licence}}) {
+    if (text.empty())
+      return api_error(ApiError::BadParameter, "'" + std::string(name) + "' must not be empty.", name);
   }
   return body;
 }
@@ -167,7 +171,8 @@ HandlerResult admin_set_model_share(Call& call) {
   ObjectReader reader(document.root());
   auto share = reader.real("share", 0, 1);
   BULKHEAD_CO_CHECK_OK(reader.finish());
-  if (!share) co_return api_error(ApiError::MissingParameter, "'share' is needed: a number from 0 to 1.", "share");
+  if (!share)
+    co_return api_error(ApiError::MissingParameter, "'share' is needed: a number from 0 to 1.", "share");
   if (entry.next) call.record.target = "sha256:" + entry.next->sha256;
   call.record.note = share_note(*share);
   auto changed = co_await pool->set_share(entry.current.id, *share);

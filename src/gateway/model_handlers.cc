@@ -100,7 +100,8 @@ HandlerResult list_models(Call& call) {
 HandlerResult get_model(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   for (const engine::ModelInfo& model : call.services.engine.models()) {
-    if (model.id == call.captures[0] && may_use_model(call, model)) co_return Reply::json(200, model_json(model));
+    if (model.id == call.captures[0] && may_use_model(call, model))
+      co_return Reply::json(200, model_json(model));
   }
   co_return not_found("model");
 }

@@ -50,7 +50,7 @@ struct Services {
   const base::Secret& operator_hash_key;   // stored hash of operator API keys
   std::string chat_model;                  // the deployment's default
   std::string embedding_model;
-  engine::EnginePool* engine_pool;         // null: every model is an external server's
+  engine::EnginePool* engine_pool;  // null: every model is an external server's
 };
 
 }  // namespace bulkhead::gateway

@@ -107,7 +107,8 @@ Result<void> read_choice(const json::Value& object, std::string_view key, Enum& 
 
 Result<void> read_models(const json::Value& list, std::vector<std::string>& out) {
   if (!list.exists()) return Result<void>();
-  if (!list.is_array() || list.size() > kAllowedModelsMax) return bad("allowed_models", "a list of at most 64 model ids");
+  if (!list.is_array() || list.size() > kAllowedModelsMax)
+    return bad("allowed_models", "a list of at most 64 model ids");
   for (std::size_t i = 0; i < list.size(); ++i) {
     auto id = list.at(i).as_string();
     if (!id || id->empty()) return bad("allowed_models", "a list of at most 64 model ids");
@@ -200,9 +201,9 @@ std::string_view engine_name(EngineMode mode) {
 Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   TenantPolicy policy;
   if (!object.is_object()) return bad("policy", "an object");
-  BULKHEAD_CHECK_OK(
-      refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days",
-                              "allow_logprobs", "system_prompt", "chat_model", "allowed_models", "engine", "limits"}));
+  BULKHEAD_CHECK_OK(refuse_unknown(
+      object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days", "allow_logprobs",
+               "system_prompt", "chat_model", "allowed_models", "engine", "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
     if (name == "off") policy.retrieval = RetrievalMode::Off;

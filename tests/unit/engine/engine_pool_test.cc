@@ -48,7 +48,8 @@ class EnginePoolTest : public tenancy::DirectoryTest {
   static std::string hash_of(const std::string& name) {
     static std::map<std::string, std::string> known;
     std::string& hash = known[name];
-    if (hash.empty()) hash = base::hex_encode(crypto::sha256(*base::read_file(folder() / "models" / name, 1u << 30)));
+    if (hash.empty())
+      hash = base::hex_encode(crypto::sha256(*base::read_file(folder() / "models" / name, 1u << 30)));
     return hash;
   }
   static ModelVersion version(std::string id, const std::string& name, std::string sha256 = "") {
@@ -83,7 +84,8 @@ class EnginePoolTest : public tenancy::DirectoryTest {
   void start(PoolOptions with, std::vector<ModelVersion> models) {
     fs::create_directories(folder() / "run");
     fs::permissions(folder() / "run", fs::perms::owner_all);
-    auto started = EnginePool::start(std::move(with), std::move(models), blocking, reactors, base::Clock::system());
+    auto started =
+        EnginePool::start(std::move(with), std::move(models), blocking, reactors, base::Clock::system());
     ASSERT_TRUE(started.ok()) << started.error().describe();
     pool = std::move(*started);
     ASSERT_TRUE(eventually([&] { return pool->ready(); }));
@@ -131,7 +133,8 @@ class EnginePoolTest : public tenancy::DirectoryTest {
     if (!directory->find(tenancy::tenant_id(tenant))) {
       tenancy::TenantPolicy policy;
       if (own_engine) policy.engine.engine = tenancy::EngineMode::Dedicated;
-      EXPECT_TRUE(directory->create(tenancy::tenant_id(tenant), tenant, tenancy::IsolationMode::Hybrid, policy).ok());
+      EXPECT_TRUE(
+          directory->create(tenancy::tenant_id(tenant), tenant, tenancy::IsolationMode::Hybrid, policy).ok());
     }
     return open(tenant);
   }
@@ -157,9 +160,9 @@ class EnginePoolTest : public tenancy::DirectoryTest {
   static bool gone(int pid) { return ::kill(pid, 0) != 0; }
   std::size_t count(WorkerEvent::Kind kind, const std::string& tenant) {
     std::lock_guard lock(events_mutex);
-    return static_cast<std::size_t>(std::count_if(events.begin(), events.end(), [&](const WorkerEvent& event) {
-      return event.kind == kind && event.tenant == tenant;
-    }));
+    return static_cast<std::size_t>(std::count_if(
+        events.begin(), events.end(),
+        [&](const WorkerEvent& event) { return event.kind == kind && event.tenant == tenant; }));
   }
 
   base::BlockingPool blocking{4, 100};

@@ -111,14 +111,16 @@ TEST_F(AdmissionTest, ASignatureIsOfThisFileByATrustedSigner) {
   sign(trusted, signed_text(std::string(64, '0')));
   EXPECT_FALSE(admit_model(rules_, version).ok()) << "of another file";
   sign(trusted, hash_);
-  EXPECT_FALSE(admit_model(rules_, version).ok()) << "of the bare hash, which may have been signed for another purpose";
+  EXPECT_FALSE(admit_model(rules_, version).ok())
+      << "of the bare hash, which may have been signed for another purpose";
   write(rules_.model_dir / "a.gguf.sig", "no signature");
   EXPECT_FALSE(admit_model(rules_, version).ok());
   sign(trusted, signed_text(hash_));
   ASSERT_TRUE(admit_model(rules_, version).ok());
   EXPECT_EQ(version.signed_by, trusted.verify_key().id());
   crypto::SignatureBytes raw = trusted.sign(base::as_bytes(signed_text(hash_)));
-  write(rules_.model_dir / "a.gguf.sig", std::string_view(reinterpret_cast<const char*>(raw.data()), raw.size()));
+  write(rules_.model_dir / "a.gguf.sig",
+        std::string_view(reinterpret_cast<const char*>(raw.data()), raw.size()));
   EXPECT_TRUE(admit_model(rules_, version).ok()) << "raw bytes";
   rules_.signers = {other.verify_key(), trusted.verify_key()};
   EXPECT_TRUE(admit_model(rules_, version).ok()) << "any of several signers";

@@ -72,8 +72,9 @@ TEST(ModelTable, AConfiguredModelThatWasNotChangedIsNotSaved) {
 }
 
 TEST(ModelTable, ADamagedTableIsAnErrorNotAnEmptyOne) {
-  for (const char* text : {"", "{}", "{\"format\":2,\"models\":[]}", "{\"format\":1,\"models\":[{}]}",
-                           "{\"format\":1,\"models\":[{\"current\":{\"id\":\"a\",\"path\":\"/m\",\"sha256\":\"zz\"}}]}"}) {
+  for (const char* text :
+       {"", "{}", "{\"format\":2,\"models\":[]}", "{\"format\":1,\"models\":[{}]}",
+        "{\"format\":1,\"models\":[{\"current\":{\"id\":\"a\",\"path\":\"/m\",\"sha256\":\"zz\"}}]}"}) {
     EXPECT_FALSE(ModelTable::from_json(text).ok()) << text;
   }
   EXPECT_TRUE(ModelTable::from_json("{\"format\":1,\"models\":[]}").ok());
@@ -81,7 +82,8 @@ TEST(ModelTable, ADamagedTableIsAnErrorNotAnEmptyOne) {
 
 TEST(ModelNames, AreWhatCanStandInAPathAndALabel) {
   for (const char* id : {"a", "qwen2.5:7b", "all-minilm-l6-v2", "A_b"}) EXPECT_TRUE(valid_model_id(id)) << id;
-  for (const char* id : {"", "-a", ".a", "a/b", "a b", "a@next", "a=b", "\"a"}) EXPECT_FALSE(valid_model_id(id)) << id;
+  for (const char* id : {"", "-a", ".a", "a/b", "a b", "a@next", "a=b", "\"a"})
+    EXPECT_FALSE(valid_model_id(id)) << id;
   EXPECT_TRUE(valid_model_id(std::string(96, 'a')));
   EXPECT_FALSE(valid_model_id(std::string(97, 'a')));
   EXPECT_TRUE(valid_sha256(std::string(64, 'f')));
