@@ -32,7 +32,8 @@ def stop_previous():
         except OSError:
             return False
 
-    pids = [pid for name, pid in json.loads(state.read_text()).get("processes", {}).items() if name != "engine"]
+    pids = [pid for name, pid in json.loads(state.read_text()).get("processes", {}).items()
+            if not name.startswith("engine")]
     for sign, seconds in ((signal.SIGTERM, 40), (signal.SIGKILL, 5)):
         for pid in filter(alive, pids):
             os.kill(pid, sign)

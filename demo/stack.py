@@ -53,7 +53,7 @@ class Answer:
 
 class Stack:
     def __init__(self, folder, chat_model, embed_model=None, port=0, burn=True, extra="", tenant_defaults="",
-                 slots=4, context=4096):
+                 slots=4, context=4096, engine=""):
         self.folder = Path(folder)
         self.data_dir = self.folder / "data"
         self.audit_dir = self.data_dir / "audit"
@@ -65,7 +65,8 @@ class Stack:
         self.processes = {}
         self.logs = {}
         self.options = dict(chat=chat_model, embed=embed_model or ROOT / "build/models/embed.gguf", burn=burn,
-                            extra=extra, tenant_defaults=tenant_defaults, slots=slots, context=context)
+                            extra=extra, tenant_defaults=tenant_defaults, slots=slots, context=context,
+                            engine=engine)
 
     # --- life ---------------------------------------------------------------------------------------
 
@@ -94,6 +95,7 @@ allow_http = true
 [engine]
 slots = {o["slots"]}
 context = {o["context"]}
+{o["engine"]}
 [engine.chat]
 id = "{Path(o["chat"]).stem}"
 path = "{o["chat"]}"
@@ -170,7 +172,8 @@ clients_file = "clients.json"
 
     def pids(self):
         state = json.loads((self.data_dir / "run/serve.json").read_text())
-        return {"gateway": self.processes["gateway"].pid, "engine": state["engine_pid"],
+        engines = {f"engine:{name}": pid for name, pid in state["engines"].items() if pid != state["engine_pid"]}
+        return {"gateway": self.processes["gateway"].pid, "engine": state["engine_pid"], **engines,
                 "dev-idp": self.processes["dev-idp"].pid}
 
     # --- talking to it --------------------------------------------------------------------------------

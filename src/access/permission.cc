@@ -37,6 +37,7 @@ constexpr std::array kNames = {
     Name{Permission::PlatformKeys, "platform.keys"},
     Name{Permission::PlatformAudit, "platform.audit"},
     Name{Permission::PlatformMetrics, "platform.metrics"},
+    Name{Permission::PlatformModels, "platform.models"},
 };
 static_assert(kNames.size() == static_cast<std::size_t>(Permission::Count_));
 
@@ -69,7 +70,7 @@ PermissionSet service() {
 PermissionSet auditor() { return set_of({AuditRead, TenantRead}); }
 
 PermissionSet platform_operator() {
-  return set_of({PlatformTenants, PlatformKeys, PlatformAudit, PlatformMetrics});
+  return set_of({PlatformTenants, PlatformKeys, PlatformAudit, PlatformMetrics, PlatformModels});
 }
 
 std::string known_permissions() {

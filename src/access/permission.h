@@ -38,6 +38,7 @@ enum class Permission : std::uint8_t {
   PlatformKeys,      // platform.keys      rotate the platform key
   PlatformAudit,     // platform.audit     audit of platform actions; other tenants' as counts only
   PlatformMetrics,   // platform.metrics
+  PlatformModels,    // platform.models    load, replace, unload models
   Count_,
 };
 std::string_view permission_name(Permission permission);

@@ -2,17 +2,15 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <condition_variable>
+#include <atomic>
 #include <mutex>
-#include <thread>
 
+#include "apps/engine_parts.h"
 #include "apps/support.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/scrub.h"
-#include "engine/adapters.h"
 #include "gateway/dispatcher.h"
 
 namespace bulkhead::apps {
@@ -24,28 +22,6 @@ namespace {
 
 constexpr std::size_t kPoolThreads = 8;
 constexpr std::size_t kPoolQueueMax = 100'000;
-constexpr std::chrono::milliseconds kProbeInterval{200};
-constexpr std::size_t kKeyBytesMax = 4096;
-
-std::vector<std::string> worker_arguments(const gateway::Config& config) {
-  const gateway::EngineConfig& engine = config.engine;
-  std::vector<std::string> arguments = {
-      "--context", std::to_string(engine.chat_context), "--slots", std::to_string(engine.slots),
-      "--threads", std::to_string(engine.threads), "--batch-threads", std::to_string(engine.batch_threads),
-      "--gpu-layers", std::to_string(engine.gpu_layers)};
-  auto model = [&arguments](const char* flag, const gateway::LocalModel& file) {
-    if (file.path.empty()) return;
-    arguments.insert(arguments.end(), {std::string(flag), file.id + "=" + file.path.string()});
-    if (!file.sha256.empty()) {
-      arguments.insert(arguments.end(), {std::string(flag) + "-sha256", file.sha256});
-    }
-  };
-  model("--chat-model", engine.chat);
-  model("--embed-model", engine.embedding);
-  if (!config.burn) arguments.push_back("--no-burn");
-  return arguments;
-}
-
 }  // namespace
 
 struct Deployment::Parts {
@@ -68,10 +44,7 @@ struct Deployment::Parts {
   std::unique_ptr<base::BlockingPool> pool;
   std::unique_ptr<http::ReactorPool> reactors;
   std::unique_ptr<identity::Authenticator> authenticator;
-  std::unique_ptr<engine::WorkerProcess> worker;
-  std::unique_ptr<engine::HttpEngine> worker_engine, remote_engine;
-  std::unique_ptr<engine::SplitEngine> split_engine;
-  std::unique_ptr<engine::FairQueue> engine_queue;
+  std::unique_ptr<EngineParts> engine_parts;
   std::unique_ptr<rag::Extractor> extractor;
   std::unique_ptr<rag::Retriever> retriever;
   std::unique_ptr<rag::Ingestor> ingestor;
@@ -81,10 +54,9 @@ struct Deployment::Parts {
   std::unique_ptr<gateway::Dispatcher> dispatcher;
   std::unique_ptr<http::Server> server;
 
-  std::mutex mutex;
-  std::condition_variable stop_requested;
+  std::mutex mutex, announcing;
+  std::atomic<bool> serving{false};
   bool stopping = false;
-  std::thread prober;
 
   ~Parts() { stop(); }
 
@@ -92,15 +64,11 @@ struct Deployment::Parts {
   Result<void> start_engine();
   Result<void> start_server();
   Result<std::shared_ptr<http::TlsContext>> make_tls() const;
-  Result<void> announce() const;
+  Result<void> announce();
   void register_gauges();
-  void probe();
   void stop();
   void record(audit::Event event, std::string note);
-  engine::Engine& engine() {
-    if (split_engine) return *split_engine;
-    return worker_engine ? *worker_engine : *remote_engine;
-  }
+  engine::Engine& engine() { return engine_parts->engine(); }
 };
 
 Result<void> Deployment::Parts::open_data() {
@@ -150,6 +118,7 @@ Result<void> Deployment::Parts::open_data() {
     indexes.drop(id);
     limiter->forget(id);
     receipts->forget(id);
+    if (engine_parts) engine_parts->forget_tenant(id);
     stores->close(id);
   });
   return Result<void>();
@@ -157,40 +126,13 @@ Result<void> Deployment::Parts::open_data() {
 
 Result<void> Deployment::Parts::start_engine() {
   const gateway::EngineConfig& options = config.engine;
-  http::ClientOptions client;
-  client.answer_time_max = options.answer_time_max;
-  client.stall_time_max = options.answer_time_max;
-  // As many as may be at the engine at once: a connection a request would cost more than the request.
-  client.idle_connections_max = std::max(client.idle_connections_max, options.concurrent);
-  if (!options.chat.path.empty() || !options.embedding.path.empty()) {
-    engine::WorkerOptions worker_options;
-    worker_options.executable = options.executable;
-    worker_options.socket = config.data.dir / "run" / "engine.sock";
-    worker_options.arguments = worker_arguments(config);
-    worker_options.on_started = [this](int) { record(audit::Event::EngineStarted, ""); };
-    worker_options.on_died = [this](std::string_view how) { record(audit::Event::EngineDied, std::string(how)); };
-    BULKHEAD_TRY(started, engine::WorkerProcess::start(worker_options, clock));
-    worker = std::move(started);
-    worker_engine = engine::make_worker_engine(*worker, worker_options.socket, client);
-  }
-  if (!options.chat_url.empty()) {
-    engine::RemoteOptions remote;
-    remote.url = options.chat_url;
-    remote.client = client;
-    if (remote.url.starts_with("https:")) {
-      BULKHEAD_TRY(tls, http::TlsContext::client(""));
-      remote.client.tls = std::move(tls);
-    }
-    if (!options.chat_api_key_file.empty()) {
-      BULKHEAD_TRY(key, base::read_secret_file(options.chat_api_key_file, kKeyBytesMax));
-      remote.api_key = std::move(key);
-    }
-    BULKHEAD_TRY(made, engine::make_remote_engine(std::move(remote)));
-    remote_engine = std::move(made);
-    remote_engine->set_models({{options.chat_model, "chat", options.chat_context, 0, ""}});
-    if (worker_engine) split_engine = std::make_unique<engine::SplitEngine>(*remote_engine, *worker_engine);
-  }
-  engine_queue = std::make_unique<engine::FairQueue>(options.concurrent, options.waiting_per_tenant);
+  // Once we serve, run/serve.json follows the workers as they come and go.
+  auto changed = [this] {
+    if (serving) static_cast<void>(announce().ok());
+  };
+  BULKHEAD_TRY(started, EngineParts::start({config, *platform, *audit, metrics, *tenants, *pool, *reactors,
+                                            clock, std::move(changed)}));
+  engine_parts = std::move(started);
   rag::ExtractorOptions extract;
   extract.executable = config.extract.executable;
   extract.concurrent = config.extract.concurrent;
@@ -215,10 +157,30 @@ Result<std::shared_ptr<http::TlsContext>> Deployment::Parts::make_tls() const {
 }
 
 Result<void> Deployment::Parts::start_server() {
-  services = std::unique_ptr<gateway::Services>(new gateway::Services{
-      config, clock, *pool, platform_keys, *platform, *tenants, *stores, indexes, *authenticator, *key_format,
-      *roles, *audit, metrics, engine(), *engine_queue, *retriever, *ingestor, *limiter, *receipts, *signer,
-      operator_hash_key, config.engine.chat_model, config.engine.embedding.id});
+  services = std::unique_ptr<gateway::Services>(new gateway::Services{config,
+                                                                      clock,
+                                                                      *pool,
+                                                                      platform_keys,
+                                                                      *platform,
+                                                                      *tenants,
+                                                                      *stores,
+                                                                      indexes,
+                                                                      *authenticator,
+                                                                      *key_format,
+                                                                      *roles,
+                                                                      *audit,
+                                                                      metrics,
+                                                                      engine(),
+                                                                      engine_parts->queues(),
+                                                                      *retriever,
+                                                                      *ingestor,
+                                                                      *limiter,
+                                                                      *receipts,
+                                                                      *signer,
+                                                                      operator_hash_key,
+                                                                      config.engine.chat_model,
+                                                                      config.engine.embedding.id,
+                                                                      engine_parts->pool()});
   dispatcher = std::make_unique<gateway::Dispatcher>(*services);
   BULKHEAD_TRY(tls, make_tls());
   http::Server::Options options;
@@ -233,24 +195,36 @@ Result<void> Deployment::Parts::start_server() {
   BULKHEAD_TRY(started, http::Server::start(*reactors, std::move(options)));
   server = std::move(started);
   register_gauges();
-  return announce();
+  serving = true;
+  BULKHEAD_CHECK_OK(announce());
+  base::log::info("listening", {{"host", std::string_view(config.server.host)},
+                                {"port", static_cast<std::int64_t>(server->port())}});
+  return Result<void>();
 }
 
-Result<void> Deployment::Parts::announce() const {
+Result<void> Deployment::Parts::announce() {
+  std::lock_guard lock(announcing);
   bool plain = config.server.plain_http;
   std::string host = config.server.host.find(':') == std::string::npos ? config.server.host
                                                                        : "[" + config.server.host + "]";
   std::string base_url = std::string(plain ? "http" : "https") + "://" + host + ":" + std::to_string(server->port());
   std::filesystem::path ca = config.server.certificate.empty() && !plain ? config.data.dir / "tls" / "ca.pem" : "";
+  std::vector<engine::WorkerStatus> workers = engine_parts->workers();
+  int engine_pid = 0;
+  for (const engine::WorkerStatus& worker : workers) {
+    if (worker.name == config.engine.chat_model) engine_pid = worker.pid;
+  }
   base::json::Writer w;
   w.begin_object()
       .member("pid", static_cast<std::int64_t>(::getpid()))
       .member("port", static_cast<std::int64_t>(server->port()))
       .member("base_url", base_url)
       .member("ca_file", ca.string())
-      .member("engine_pid", static_cast<std::int64_t>(worker ? worker->pid() : 0))
-      .end_object();
-  base::log::info("listening", {{"url", std::string_view(base_url)}});
+      .member("engine_pid", std::int64_t{engine_pid});
+  // "MODEL", "MODEL@next", "TENANT/MODEL": each with the pid of its worker.
+  w.key("engines").begin_object();
+  for (const engine::WorkerStatus& worker : workers) w.member(worker.name, std::int64_t{worker.pid});
+  w.end_object().end_object();
   return base::write_file_atomically(run_file(config, "serve"), w.take() + "\n");
 }
 
@@ -259,12 +233,16 @@ void Deployment::Parts::register_gauges() {
     metrics.gauge(name, help, {}, std::move(read));
   };
   gauge("bulkhead_engine_ready", "1 when the engine answers", [this] { return engine().ready() ? 1.0 : 0.0; });
-  gauge("bulkhead_engine_restarts_total", "Restarts of the engine worker",
-        [this] { return worker ? static_cast<double>(worker->restarts()) : 0.0; });
+  gauge("bulkhead_engine_restarts_total", "Restarts of the engine worker", [this] {
+    double sum = 0;
+    for (const engine::WorkerStatus& worker : engine_parts->workers())
+      sum += static_cast<double>(worker.restarts);
+    return sum;
+  });
   gauge("bulkhead_engine_queue_waiting", "Requests waiting for the engine",
-        [this] { return static_cast<double>(engine_queue->waiting()); });
+        [this] { return static_cast<double>(engine_parts->queues().waiting()); });
   gauge("bulkhead_engine_queue_inside", "Requests at the engine",
-        [this] { return static_cast<double>(engine_queue->inside()); });
+        [this] { return static_cast<double>(engine_parts->queues().inside()); });
   gauge("bulkhead_audit_records_total", "Audit records on disk",
         [this] { return static_cast<double>(audit->stats().records); });
   gauge("bulkhead_audit_commits_total", "Group commits of the audit log",
@@ -280,57 +258,11 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(server->stats().malformed_total); });
 }
 
-// Asks a worker that isn't ready yet for its models; its answer is what makes it ready.
-void Deployment::Parts::probe() {
-  int announced = 0;
-  while (true) {
-    {
-      std::unique_lock lock(mutex);
-      if (stop_requested.wait_for(lock, kProbeInterval, [this] { return stopping; })) return;
-    }
-    int pid = worker->pid();
-    if (pid != announced) {
-      announced = pid;
-      static_cast<void>(announce().ok());
-    }
-    if (pid == 0 || worker->ready()) continue;
-    struct Asked {
-      std::mutex mutex;
-      std::condition_variable done;
-      bool finished = false, answered = false;
-    };
-    auto asked = std::make_shared<Asked>();
-    auto ask = [](engine::HttpEngine* target, std::shared_ptr<Asked> state) -> base::Task<void> {
-      auto models = co_await target->refresh_models();
-      std::lock_guard lock(state->mutex);
-      state->answered = models.ok();
-      state->finished = true;
-      state->done.notify_all();
-    };
-    base::spawn(reactors->at(0), ask(worker_engine.get(), asked));
-    std::unique_lock lock(asked->mutex);
-    asked->done.wait_for(lock, std::chrono::seconds(30), [&] { return asked->finished; });
-    if (asked->answered) {
-      worker->mark_ready();
-      base::log::info("engine_ready", {{"pid", std::int64_t{pid}}});
-      record(audit::Event::ModelLoaded, "");
-    }
-  }
-}
-
 void Deployment::Parts::record(audit::Event event, std::string note) {
   audit::Record entry;
   entry.time = clock.wall();
   entry.event = event;
   entry.note = std::move(note);
-  if (event == audit::Event::ModelLoaded && worker_engine) {
-    for (const engine::ModelInfo& model : worker_engine->models()) {
-      entry.model = model.id;
-      entry.target = "sha256:" + model.sha256;
-      static_cast<void>(audit->append(entry));
-    }
-    return;
-  }
   static_cast<void>(audit->append(entry));
 }
 
@@ -340,8 +272,7 @@ void Deployment::Parts::stop() {
     if (stopping) return;
     stopping = true;
   }
-  stop_requested.notify_all();
-  if (prober.joinable()) prober.join();
+  serving = false;
   if (dispatcher) dispatcher->cancel_all();
   if (ingestor) ingestor->stop();
   server.reset();
@@ -352,10 +283,8 @@ void Deployment::Parts::stop() {
     entry.event = audit::Event::ServiceStopped;
     static_cast<void>(audit->append(entry).wait());
   }
-  // Clients of the engine live on the reactors; the worker goes last, so nothing waits for it.
-  worker_engine.reset();
-  remote_engine.reset();
-  worker.reset();
+  // Clients of the engine live on the reactors.
+  engine_parts.reset();
   reactors.reset();
   pool.reset();
 }
@@ -377,10 +306,6 @@ Result<std::unique_ptr<Deployment>> Deployment::start(gateway::Config config, st
   BULKHEAD_CHECK_OK(parts->audit->append(entry).wait());
   BULKHEAD_CHECK_OK(parts->start_engine());
   BULKHEAD_CHECK_OK(parts->start_server());
-  if (parts->worker) {
-    Parts* raw = parts.get();
-    parts->prober = std::thread([raw] { raw->probe(); });
-  }
   return std::unique_ptr<Deployment>(new Deployment(std::move(parts)));
 }
 

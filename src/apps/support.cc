@@ -94,7 +94,8 @@ Result<AdminClient> AdminClient::open(const gateway::Config& config, const std::
   return client;
 }
 
-Result<std::string> AdminClient::call(http::Method method, std::string path, std::string body) {
+Result<std::string> AdminClient::call(http::Method method, std::string path, std::string body,
+                                      std::chrono::seconds answer_time_max) {
   http::Request request;
   request.method = method;
   request.path = request.target = std::move(path);
@@ -104,6 +105,7 @@ Result<std::string> AdminClient::call(http::Method method, std::string path, std
   request.body = std::move(body);
   http::ClientOptions options;
   options.tls = tls_;
+  options.answer_time_max = answer_time_max;
   auto answer = http::request_blocking(url_, std::move(options), std::move(request), kAnswerBytesMax);
   if (!answer) {
     return Error(engine::EngineError::Unavailable, "The gateway could not be reached. Is it running?",

@@ -2,6 +2,7 @@
 // gateway's admin API.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 
@@ -30,7 +31,8 @@ class AdminClient {
  public:
   static base::Result<AdminClient> open(const gateway::Config& config, const std::string& key_file);
   // The answer's body when the status is 2xx; otherwise the gateway's own error message.
-  base::Result<std::string> call(http::Method method, std::string path, std::string body);
+  base::Result<std::string> call(http::Method method, std::string path, std::string body,
+                                 std::chrono::seconds answer_time_max = std::chrono::seconds(300));
 
  private:
   http::Url url_;

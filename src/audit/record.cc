@@ -44,6 +44,14 @@ std::string_view event_name(Event event) {
     case Event::EngineStarted: return "engine_started";
     case Event::EngineDied: return "engine_died";
     case Event::ModelLoaded: return "model_loaded";
+    case Event::ModelAdded:
+      return "model_added";
+    case Event::ModelReplaced:
+      return "model_replaced";
+    case Event::ModelShareSet:
+      return "model_share_set";
+    case Event::ModelRemoved:
+      return "model_removed";
     case Event::SealBroken: return "seal_broken";
   }
   return "unknown";

@@ -21,14 +21,16 @@
 namespace bulkhead::engine {
 
 enum class EngineError {
-  Unavailable,       // no worker or upstream just now; try again
+  Unavailable,  // no worker or upstream just now; try again
   ModelUnknown,
-  ContextExceeded,   // prompt does not fit; message says how many tokens fit
+  ContextExceeded,  // prompt does not fit; message says how many tokens fit
   QueueFull,
-  BadRequest,        // the upstream refused what we sent (our mistake or an unsupported option)
-  BadAnswer,         // the upstream's answer is not what the protocol says
+  BadRequest,  // the upstream refused what we sent (our mistake or an unsupported option)
+  BadAnswer,   // the upstream's answer is not what the protocol says
   Cancelled,
-  Failed,            // died in the middle
+  Failed,        // died in the middle
+  ModelRefused,  // a model file did not pass admission; message says why
+  ModelBusy,     // a change of the models that can't be made now
 };
 base::ErrorName error_name(EngineError code);
 

@@ -7,6 +7,7 @@
 #include "gateway/chat_request.h"
 #include "gateway/dto.h"
 #include "gateway/generation.h"
+#include "gateway/model_access.h"
 
 namespace bulkhead::gateway {
 
@@ -90,7 +91,7 @@ Task<Result<Plan>> make_plan(Call& call) {
                         "This tenant keeps no chats. Remove \"store\": true.", "store");
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
-  BULKHEAD_CO_TRY(model, resolve_model(call, body.request.model));
+  BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
   body.request.model = model;
   Plan plan;
   plan.said = std::move(body.request.messages);

@@ -4,6 +4,7 @@
 #include "gateway/completion_request.h"
 #include "gateway/dto.h"
 #include "gateway/generation.h"
+#include "gateway/model_access.h"
 
 namespace bulkhead::gateway {
 
@@ -18,7 +19,7 @@ HandlerResult create_completion(Call& call) {
                         "prompt");
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
-  BULKHEAD_CO_TRY(model, resolve_model(call, body.request.model));
+  BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
   Plan plan;
   plan.request = std::move(body.request);
   plan.request.model = model;

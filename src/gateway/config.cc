@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/file.h"
+#include "crypto/signature.h"
+#include "engine/model_registry.h"
 #include "gateway/config_reader.h"
 
 namespace bulkhead::gateway {
@@ -85,12 +88,48 @@ void read_model(ConfigReader& r, const std::filesystem::path& base, LocalModel& 
   r.text("id", out.id);
   r.path("path", out.path, base);
   r.text("sha256", out.sha256);
-  if (!out.sha256.empty() && (out.sha256.size() != 64 ||
-                              out.sha256.find_first_not_of("0123456789abcdef") != std::string::npos)) {
+  r.text("origin", out.origin);
+  r.text("licence", out.licence);
+  if (!out.sha256.empty() && !engine::valid_sha256(out.sha256)) {
     r.fail(ConfigError::BadValue, "sha256", "must be 64 lower-case hex digits");
   }
   if (out.path.empty()) r.fail(ConfigError::Missing, "path", "is needed: a GGUF file");
   if (out.id.empty()) out.id = out.path.stem().string();
+  if (!engine::valid_model_id(out.id)) {
+    r.fail(ConfigError::BadValue, "id", "must be 1 to 96 letters, digits, '.', '_', '-' and ':'");
+  }
+}
+
+void read_chat_model(ConfigReader& r, const std::filesystem::path& base, LocalModel& out) {
+  read_model(r, base, out);
+  r.number("context", out.context, 256, 1 << 20);
+  r.number("slots", out.slots, 1, 256);
+  r.number("gpu_layers", out.gpu_layers, 0, 1'000);
+}
+
+// The pool of workers: further models, loading while serving, workers of single tenants.
+void read_pool(ConfigReader& r, const std::filesystem::path& base, EngineConfig& out) {
+  r.each("models", [&](ConfigReader& m) { read_chat_model(m, base, out.models.emplace_back()); });
+  r.path("model_dir", out.model_dir, base);
+  r.texts("model_signers", out.model_signers);
+  for (const std::string& key : out.model_signers) {
+    if (!crypto::VerifyKey::parse(key)) {
+      r.fail(ConfigError::BadValue, "model_signers",
+             "may hold Ed25519 verify keys of 43 base64url characters");
+    }
+  }
+  r.number("dedicated_max", out.dedicated_max, 0, 1'000);
+  r.seconds("dedicated_idle_time", out.dedicated_idle_time, 1, kDay);
+  r.seconds("start_time_max", out.start_time_max, 1, 3'600);
+}
+
+// Ids are how requests and the registry name models.
+void check_model_ids(ConfigReader& r, const EngineConfig& engine) {
+  std::set<std::string> ids;
+  auto twice = [&](const LocalModel& model) { return !model.path.empty() && !ids.insert(model.id).second; };
+  bool clash = twice(engine.chat) || twice(engine.embedding);
+  for (const LocalModel& model : engine.models) clash = twice(model) || clash;
+  if (clash) r.fail(ConfigError::Contradiction, "models", "and the other sections need different ids");
 }
 
 void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfig& out) {
@@ -98,7 +137,7 @@ void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfi
   r.path("chat_api_key_file", out.chat_api_key_file, base);
   r.text("chat_model", out.chat_model);
   r.number("context", out.chat_context, 256, 1 << 20);
-  r.section("chat", [&](ConfigReader& m) { read_model(m, base, out.chat); });
+  r.section("chat", [&](ConfigReader& m) { read_chat_model(m, base, out.chat); });
   r.section("embedding", [&](ConfigReader& m) { read_model(m, base, out.embedding); });
   r.number("slots", out.slots, 1, 256);
   r.number("threads", out.threads, 0, 256);
@@ -106,8 +145,12 @@ void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfi
   r.number("gpu_layers", out.gpu_layers, 0, 1'000);
   r.number("concurrent", out.concurrent, 0, 100'000);
   r.number("waiting_per_tenant", out.waiting_per_tenant, 1, 100'000);
+  r.number("prefix_partitions", out.prefix_partitions, 0, 100'000);
+  r.bytes("prefix_partition_bytes", out.prefix_partition_bytes, 1u << 20, std::size_t{1} << 40);
   r.path("executable", out.executable, base);
   r.seconds("answer_time_max", out.answer_time_max, 1, 3'600);
+  read_pool(r, base, out);
+  check_model_ids(r, out);
   if (out.chat_url.empty() && out.chat.path.empty()) {
     r.fail(ConfigError::Missing, "chat", "or chat_url is needed: a local model or a server");
   }
@@ -161,6 +204,7 @@ void read_tenant_defaults(ConfigReader& r, tenancy::TenantPolicy& out) {
   r.number("kept_chat_days", out.kept_chat_days, 1, 3'650);
   r.flag("allow_logprobs", out.allow_logprobs);
   r.text("system_prompt", out.system_prompt);
+  r.texts("allowed_models", out.allowed_models);
   r.section("engine", [&](ConfigReader& engine) { read_engine_policy(engine, out.engine); });
   r.section("limits", [&](ConfigReader& limits) { read_limits(limits, out.limits); });
 }
@@ -251,7 +295,8 @@ void fill_defaults(Config& config) {
   if (config.engine.executable.empty()) config.engine.executable = folder / "bulkhead-engine";
   if (config.extract.executable.empty()) config.extract.executable = folder / "bulkhead-extract";
   if (config.audit.dir.empty()) config.audit.dir = config.data.dir / "audit";
-  if (config.engine.concurrent == 0) config.engine.concurrent = config.engine.slots * 2;
+  if (config.engine.concurrent == 0)
+    config.engine.concurrent = config.engine.slots * 2 * (1 + config.engine.models.size());
   if (config.server.threads == 0) {
     long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
     config.server.threads = cores > 0 ? static_cast<std::size_t>(cores) : 1;

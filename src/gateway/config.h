@@ -46,6 +46,10 @@ struct LocalModel {
   std::string id;
   std::filesystem::path path;
   std::string sha256;
+  std::string origin, licence;   // for the model registry
+  std::int64_t context = 0;      // 0: engine.context
+  std::int64_t slots = 0;        // 0: engine.slots
+  std::int64_t gpu_layers = -1;  // -1: engine.gpu_layers
 };
 
 struct EngineConfig {
@@ -53,12 +57,21 @@ struct EngineConfig {
   std::filesystem::path chat_api_key_file;
   std::string chat_model;                   // model id that clients see (own: chat.id)
   std::int64_t chat_context = 8192;         // tokens of one sequence (remote: what it says)
-  LocalModel chat, embedding;               // of the own worker; embedding.path empty: none
+  LocalModel chat, embedding;               // embedding.path empty: none
+  std::vector<LocalModel> models;           // further chat models, [[engine.models]]
+  std::filesystem::path model_dir;          // where models loaded while serving must lie; empty: none may
+  std::vector<std::string>
+      model_signers;              // Ed25519 verify keys, base64url; empty: signatures aren't asked for
+  std::size_t dedicated_max = 4;  // workers of single tenants at once
+  std::chrono::seconds dedicated_idle_time{300};
+  std::chrono::seconds start_time_max{120};  // from a worker's start to its first answer
   std::size_t slots = 4;
   std::size_t threads = 0, batch_threads = 0;
   int gpu_layers = 0;
-  std::size_t concurrent = 0;               // requests inside at once; 0: slots * 2
+  std::size_t concurrent = 0;  // requests inside at once; 0: slots * 2 a chat model
   std::size_t waiting_per_tenant = 64;
+  std::size_t prefix_partitions = 8;        // tenants that may keep prefixes at once
+  std::size_t prefix_partition_bytes = 256u << 20;
   std::filesystem::path executable;         // default: bulkhead-engine beside bulkhead
   std::chrono::seconds answer_time_max{300};
 };

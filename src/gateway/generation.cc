@@ -266,15 +266,6 @@ Error explained(const Call& call, Error error) {
   return call.cancel.cancelled() ? cancelled(call) : std::move(error);
 }
 
-Result<std::string> resolve_model(const Call& call, const std::string& asked) {
-  const std::string& tenant_model = call.scope().record().policy.chat_model;
-  const std::string& standard = tenant_model.empty() ? call.services.chat_model : tenant_model;
-  if (asked == "default" || asked == standard) return standard;
-  return Error(engine::EngineError::ModelUnknown,
-               "There is no model '" + asked.substr(0, 64) + "'. GET /v1/models lists those you can use.")
-      .with_parameter("model");
-}
-
 Result<void> check_policy(const Call& call, const engine::ChatRequest& request) {
   if (request.logprobs && !call.scope().record().policy.allow_logprobs) {
     return api_error(ApiError::UnsupportedParameter,

@@ -25,9 +25,6 @@ struct Plan {
 base::Error cancelled(const Call& call);
 base::Error explained(const Call& call, base::Error error);
 
-// The model that the request means. A client that doesn't know our model's name may say "default".
-base::Result<std::string> resolve_model(const Call& call, const std::string& asked);
-
 // What the policy decides before anything else is done with a request.
 base::Result<void> check_policy(const Call& call, const engine::ChatRequest& request);
 

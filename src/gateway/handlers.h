@@ -71,4 +71,11 @@ HandlerResult admin_destroy_tenant(Call& call);
 HandlerResult admin_rotate_keys(Call& call);
 HandlerResult admin_query_audit(Call& call);
 
+// model_admin_handlers.cc
+HandlerResult admin_list_models(Call& call);
+HandlerResult admin_add_model(Call& call);
+HandlerResult admin_replace_model(Call& call);
+HandlerResult admin_set_model_share(Call& call);
+HandlerResult admin_remove_model(Call& call);
+
 }  // namespace bulkhead::gateway

@@ -1,6 +1,7 @@
 // GET /v1/models, POST /v1/embeddings.
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
+#include "gateway/model_access.h"
 #include "guard/text_policy.h"
 
 namespace bulkhead::gateway {
@@ -89,7 +90,9 @@ HandlerResult list_models(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
-  for (const engine::ModelInfo& model : call.services.engine.models()) w.raw(model_json(model));
+  for (const engine::ModelInfo& model : call.services.engine.models()) {
+    if (may_use_model(call, model)) w.raw(model_json(model));
+  }
   w.end_array().end_object();
   co_return Reply::json(200, w.take());
 }
@@ -97,7 +100,8 @@ HandlerResult list_models(Call& call) {
 HandlerResult get_model(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   for (const engine::ModelInfo& model : call.services.engine.models()) {
-    if (model.id == call.captures[0]) co_return Reply::json(200, model_json(model));
+    if (model.id == call.captures[0] && may_use_model(call, model))
+      co_return Reply::json(200, model_json(model));
   }
   co_return not_found("model");
 }

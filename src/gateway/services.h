@@ -11,7 +11,8 @@
 #include "crypto/envelope.h"
 #include "crypto/signature.h"
 #include "engine/engine.h"
-#include "engine/fair_queue.h"
+#include "engine/engine_pool.h"
+#include "engine/engine_queues.h"
 #include "gateway/config.h"
 #include "gateway/limits.h"
 #include "gateway/receipts.h"
@@ -40,7 +41,7 @@ struct Services {
   audit::Log& audit;
   watch::Metrics& metrics;
   engine::Engine& engine;
-  engine::FairQueue& engine_queue;
+  engine::EngineQueues& engine_queue;
   rag::Retriever& retriever;
   rag::Ingestor& ingestor;
   Limiter& limiter;
@@ -49,6 +50,7 @@ struct Services {
   const base::Secret& operator_hash_key;   // stored hash of operator API keys
   std::string chat_model;                  // the deployment's default
   std::string embedding_model;
+  engine::EnginePool* engine_pool;  // null: every model is an external server's
 };
 
 }  // namespace bulkhead::gateway

@@ -10,6 +10,8 @@ using base::Result;
 
 namespace {
 
+constexpr std::size_t kAllowedModelsMax = 64;
+
 constexpr std::size_t kSystemPromptBytesMax = 16 << 10;
 
 Error bad(std::string_view key, std::string_view expected) {
@@ -103,6 +105,18 @@ Result<void> read_choice(const json::Value& object, std::string_view key, Enum& 
   return bad(key, list);
 }
 
+Result<void> read_models(const json::Value& list, std::vector<std::string>& out) {
+  if (!list.exists()) return Result<void>();
+  if (!list.is_array() || list.size() > kAllowedModelsMax)
+    return bad("allowed_models", "a list of at most 64 model ids");
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    auto id = list.at(i).as_string();
+    if (!id || id->empty()) return bad("allowed_models", "a list of at most 64 model ids");
+    out.emplace_back(*id);
+  }
+  return Result<void>();
+}
+
 Result<void> read_engine(const json::Value& object, EnginePolicy& out) {
   if (!object.exists()) return Result<void>();
   if (!object.is_object()) return bad("engine", "an object");
@@ -187,9 +201,9 @@ std::string_view engine_name(EngineMode mode) {
 Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   TenantPolicy policy;
   if (!object.is_object()) return bad("policy", "an object");
-  BULKHEAD_CHECK_OK(
-      refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days",
-                              "allow_logprobs", "system_prompt", "chat_model", "engine", "limits"}));
+  BULKHEAD_CHECK_OK(refuse_unknown(
+      object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days", "allow_logprobs",
+               "system_prompt", "chat_model", "allowed_models", "engine", "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
     if (name == "off") policy.retrieval = RetrievalMode::Off;
@@ -207,6 +221,7 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   BULKHEAD_CHECK_OK(read_flag(object, "allow_logprobs", policy.allow_logprobs));
   BULKHEAD_CHECK_OK(read_text(object, "system_prompt", policy.system_prompt));
   BULKHEAD_CHECK_OK(read_text(object, "chat_model", policy.chat_model));
+  BULKHEAD_CHECK_OK(read_models(object["allowed_models"], policy.allowed_models));
   BULKHEAD_CHECK_OK(read_engine(object["engine"], policy.engine));
   BULKHEAD_CHECK_OK(read_limits(object["limits"], policy.limits));
   return policy;
@@ -222,6 +237,9 @@ std::string TenantPolicy::to_json() const {
       .member("allow_logprobs", allow_logprobs)
       .member("system_prompt", system_prompt)
       .member("chat_model", chat_model);
+  w.key("allowed_models").begin_array();
+  for (const std::string& model : allowed_models) w.value(model);
+  w.end_array();
   w.key("engine").begin_object();
   w.member("prefix_cache", prefix_cache_name(engine.prefix_cache))
       .member("prefix_cache_seconds", static_cast<std::int64_t>(engine.prefix_cache_seconds))

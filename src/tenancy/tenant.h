@@ -68,6 +68,7 @@ struct TenantPolicy {
   bool allow_logprobs = false;
   std::string system_prompt;             // prepended; "" for the built-in one
   std::string chat_model;                // "" for the deployment's default
+  std::vector<std::string> allowed_models;  // further chat models that its requests may name
   EnginePolicy engine;
   TenantLimits limits;
 

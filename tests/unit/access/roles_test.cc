@@ -25,26 +25,27 @@ constexpr std::array<std::string_view, 5> kRoles = {"tenant-admin", "member", "a
 // The whole matrix, as it is meant; written apart from the code that it checks.
 constexpr Row kMatrix[] = {
     //                                            admin memb audit serv  oper
-    {ModelsRead,       "models.read",           {'Y', 'Y', '-', 'Y', '-'}},
-    {ChatCreate,       "chat.create",           {'Y', 'Y', '-', 'Y', '-'}},
-    {ChatRead,         "chat.read",             {'Y', 'Y', '-', '-', '-'}},
-    {ChatReadAll,      "chat.read_all",         {'Y', '-', '-', '-', '-'}},
-    {ChatDelete,       "chat.delete",           {'Y', 'Y', '-', '-', '-'}},
-    {EmbeddingsCreate, "embeddings.create",     {'Y', 'Y', '-', 'Y', '-'}},
-    {FilesWrite,       "files.write",           {'Y', 'Y', '-', '-', '-'}},
-    {FilesRead,        "files.read",            {'Y', 'Y', '-', 'Y', '-'}},
-    {FilesReadAll,     "files.read_all",        {'Y', '-', '-', '-', '-'}},
-    {FilesManage,      "files.manage",          {'Y', '-', '-', '-', '-'}},
-    {StoresRead,       "stores.read",           {'Y', 'Y', '-', 'Y', '-'}},
-    {StoresWrite,      "stores.write",          {'Y', 'Y', '-', '-', '-'}},
-    {KeysManage,       "keys.manage",           {'Y', '-', '-', '-', '-'}},
-    {AuditRead,        "audit.read",            {'Y', '-', 'Y', '-', '-'}},
-    {TenantRead,       "tenant.read",           {'Y', '-', 'Y', '-', '-'}},
-    {ReceiptsRead,     "receipts.read",         {'Y', 'Y', '-', '-', '-'}},
-    {PlatformTenants,  "platform.tenants",      {'-', '-', '-', '-', 'Y'}},
-    {PlatformKeys,     "platform.keys",         {'-', '-', '-', '-', 'Y'}},
-    {PlatformAudit,    "platform.audit",        {'-', '-', '-', '-', 'Y'}},
-    {PlatformMetrics,  "platform.metrics",      {'-', '-', '-', '-', 'Y'}},
+    {ModelsRead, "models.read", {'Y', 'Y', '-', 'Y', '-'}},
+    {ChatCreate, "chat.create", {'Y', 'Y', '-', 'Y', '-'}},
+    {ChatRead, "chat.read", {'Y', 'Y', '-', '-', '-'}},
+    {ChatReadAll, "chat.read_all", {'Y', '-', '-', '-', '-'}},
+    {ChatDelete, "chat.delete", {'Y', 'Y', '-', '-', '-'}},
+    {EmbeddingsCreate, "embeddings.create", {'Y', 'Y', '-', 'Y', '-'}},
+    {FilesWrite, "files.write", {'Y', 'Y', '-', '-', '-'}},
+    {FilesRead, "files.read", {'Y', 'Y', '-', 'Y', '-'}},
+    {FilesReadAll, "files.read_all", {'Y', '-', '-', '-', '-'}},
+    {FilesManage, "files.manage", {'Y', '-', '-', '-', '-'}},
+    {StoresRead, "stores.read", {'Y', 'Y', '-', 'Y', '-'}},
+    {StoresWrite, "stores.write", {'Y', 'Y', '-', '-', '-'}},
+    {KeysManage, "keys.manage", {'Y', '-', '-', '-', '-'}},
+    {AuditRead, "audit.read", {'Y', '-', 'Y', '-', '-'}},
+    {TenantRead, "tenant.read", {'Y', '-', 'Y', '-', '-'}},
+    {ReceiptsRead, "receipts.read", {'Y', 'Y', '-', '-', '-'}},
+    {PlatformTenants, "platform.tenants", {'-', '-', '-', '-', 'Y'}},
+    {PlatformKeys, "platform.keys", {'-', '-', '-', '-', 'Y'}},
+    {PlatformAudit, "platform.audit", {'-', '-', '-', '-', 'Y'}},
+    {PlatformMetrics, "platform.metrics", {'-', '-', '-', '-', 'Y'}},
+    {PlatformModels, "platform.models", {'-', '-', '-', '-', 'Y'}},
 };
 static_assert(std::size(kMatrix) == static_cast<std::size_t>(Count_), "every permission has a row");
 
@@ -79,7 +80,8 @@ TEST(Roles, Aisvs_5_2_1_NothingIsPermittedWithoutARole) {
 TEST(Roles, ATenantsPrincipalNeverGetsPlatformPermissions) {
   RoleTable roles = built_in();
   auto climber = test::principal("acme", "mallory", {"operator", "tenant-admin"});
-  for (Permission permission : {PlatformTenants, PlatformKeys, PlatformAudit, PlatformMetrics}) {
+  for (Permission permission :
+       {PlatformTenants, PlatformKeys, PlatformAudit, PlatformMetrics, PlatformModels}) {
     Decision decision = decide(roles, *climber, permission);
     EXPECT_FALSE(decision.allowed);
     EXPECT_EQ(decision.reason, "platform_permission");

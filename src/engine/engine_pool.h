@@ -1,0 +1,106 @@
+// EnginePool: several models behind one Engine, each version of each in a worker process of its own.
+//
+// Routing. A request goes by its model's id and its tenant's policy: to the shared worker of that
+// model, or, for `engine = "dedicated"`, to a worker that serves this tenant alone. While a new
+// version is rolled out, a share of the users, fixed by a hash of tenant and user, goes to it; a
+// tenant with a worker of its own moves as a whole. A version that is not ready loses its share to
+// the old one.
+// Dedicated workers start at the first request (which waits, at most `start_time_max`; further ones
+// wait for the same start), stop after `dedicated_idle_max` without one, and at once when their
+// tenant is suspended or destroyed. They carry the embedding model too: nothing of such a tenant is
+// computed in a shared process. At most `dedicated_max` run; more are refused with Unavailable.
+// Changes. `add`, `replace`, `set_share` and `remove` run one at a time (others get ModelBusy). A new
+// version is admitted (model_admission.h), started beside the old one and answers before any traffic
+// moves; if it doesn't, the old one goes on untouched. A version without traffic drains: its requests
+// finish, within `answer_time_max`, and then it stops.
+// Thread safety: all members from every thread; `forget_tenant` and `stop` block.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/task.h"
+#include "engine/engine.h"
+#include "engine/model_admission.h"
+#include "engine/model_registry.h"
+#include "engine/model_worker.h"
+#include "http/reactor.h"
+
+namespace bulkhead::engine {
+
+struct PoolOptions {
+  std::filesystem::path executable;
+  std::filesystem::path run_dir;              // sockets are made here
+  std::vector<std::string> common_arguments;  // threads, burn
+  http::ClientOptions client;
+  AdmissionRules rules;
+  std::string default_model;  // the chat model that readiness speaks of; "" for none
+  std::chrono::seconds answer_time_max{300};
+  std::chrono::seconds start_time_max{120};
+  std::chrono::seconds dedicated_idle_max{300};
+  std::size_t dedicated_max = 4;
+  // The saved table of models; `save` is called where blocking is allowed.
+  std::function<base::Result<std::optional<std::string>>()> load;
+  std::function<base::Result<void>(const std::string&)> save;
+  WorkerListener on_event;
+  // Processes or their readiness changed. Called on a thread of the pool's.
+  std::function<void()> on_workers_changed;
+};
+
+struct WorkerStatus {
+  std::string name;  // "MODEL", "MODEL@next", "TENANT/MODEL"
+  std::string model, kind, sha256, tenant;
+  int pid = 0;  // 0: not running just now
+  bool ready = false;
+  std::uint64_t restarts = 0;
+  std::size_t inside = 0;
+};
+
+class EnginePool final : public Engine {
+ public:
+  // `configured`: the models of the configuration file. Those without a pinned hash are read and
+  // pinned here. All three references outlive the pool; it is stopped before the reactors.
+  static base::Result<std::unique_ptr<EnginePool>> start(PoolOptions options,
+                                                         std::vector<ModelVersion> configured,
+                                                         base::BlockingPool& blocking,
+                                                         http::ReactorPool& reactors,
+                                                         const base::Clock& clock);
+  ~EnginePool() override;
+
+  base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
+  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
+                                                                    ChatRequest request) override;
+  base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
+                                                                  std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
+                                                                   std::vector<std::string> texts) override;
+  base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
+  std::vector<ModelInfo> models() const override;
+  bool ready() const override;
+
+  // A new model; its path is taken inside rules.model_dir and its sha256 must be given.
+  base::Task<base::Result<ModelEntry>> add(ModelVersion version);
+  // A new version of a chat model; `share` 1 switches over, less begins a roll-out in steps.
+  base::Task<base::Result<ModelEntry>> replace(ModelVersion version, double share);
+  // The running roll-out: 1 completes it, 0 rolls it back.
+  base::Task<base::Result<ModelEntry>> set_share(std::string id, double share);
+  base::Task<base::Result<ModelEntry>> remove(std::string id);
+
+  std::vector<ModelEntry> entries() const;
+  std::vector<WorkerStatus> workers() const;
+  // Ends the tenant's own workers; they are gone when it returns.
+  void forget_tenant(const base::TenantId& tenant);
+  // Ends everything. Running requests fail.
+  void stop();
+
+ private:
+  struct Impl;
+  explicit EnginePool(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,210 @@
+// Changes of the models while serving: add, replace, roll out in steps, roll back, remove.
+#include "base/log.h"
+#include "engine/engine_pool_impl.h"
+
+namespace bulkhead::engine {
+
+using base::Error;
+using base::Result;
+using base::Task;
+
+namespace {
+
+Error conflict(std::string message) { return Error(EngineError::ModelBusy, std::move(message)); }
+
+Error no_such_model() { return Error(EngineError::ModelUnknown, "There is no such model here."); }
+
+// Lets the next change begin when this one is over, however it ends.
+class ChangeEnd {
+ public:
+  explicit ChangeEnd(std::function<void()> end) : end_(std::move(end)) {}
+  ChangeEnd(const ChangeEnd&) = delete;
+  ~ChangeEnd() { end_(); }
+
+ private:
+  std::function<void()> end_;
+};
+
+}  // namespace
+
+Result<void> EnginePool::Impl::begin_change() {
+  std::lock_guard lock(mutex);
+  if (stopping) return Error(EngineError::Unavailable, "The gateway is shutting down.");
+  if (changing) return conflict("Another change of the models is running. Try again when it is done.");
+  changing = true;
+  return Result<void>();
+}
+
+void EnginePool::Impl::end_change() {
+  std::lock_guard lock(mutex);
+  changing = false;
+  if (candidate) retire(std::exchange(candidate, nullptr));
+}
+
+Task<Result<std::shared_ptr<ModelWorker>>> EnginePool::Impl::bring_up(ModelVersion& version) {
+  if (version.sha256.empty()) {
+    co_return Error(EngineError::ModelRefused,
+                    "A model that is loaded while serving needs its pinned sha256.")
+        .with_parameter("sha256");
+  }
+  auto admitted = co_await blocking.run([&]() -> Result<void> {
+    BULKHEAD_TRY(path, resolve_model_path(options.rules, version.path));
+    version.path = std::move(path);
+    return admit_model(options.rules, version);
+  });
+  if (!admitted) co_return admitted.take_error();
+  version.loaded_at = clock.unix_seconds();
+  std::shared_ptr<ModelWorker> worker;
+  {
+    std::lock_guard lock(mutex);
+    if (stopping) co_return Error(EngineError::Unavailable, "The gateway is shutting down.");
+    auto started = start_worker(version, "");
+    if (!started) co_return started.take_error();
+    worker = candidate = std::move(*started);
+    attention = true;
+  }
+  wake.notify_all();
+  BULKHEAD_CO_CHECK_OK(
+      co_await worker->wait_ready(base::CancelToken(), clock.monotonic() + options.start_time_max));
+  co_return worker;
+}
+
+Task<Result<void>> EnginePool::Impl::commit(std::function<void(ModelTable&)> change) {
+  ModelTable changed;
+  {
+    std::lock_guard lock(mutex);
+    changed = table;
+  }
+  change(changed);
+  if (options.save) {
+    auto saved = co_await blocking.run([&] { return options.save(changed.to_json()); });
+    if (!saved) co_return saved.take_error();
+  }
+  std::lock_guard lock(mutex);
+  table = std::move(changed);
+  co_return Result<void>();
+}
+
+Task<Result<ModelEntry>> EnginePool::add(ModelVersion version) {
+  Impl& pool = *impl_;
+  BULKHEAD_CO_CHECK_OK(pool.begin_change());
+  ChangeEnd end([&pool] { pool.end_change(); });
+  {
+    std::lock_guard lock(pool.mutex);
+    if (pool.table.find(version.id)) {
+      co_return conflict("A model of this id is served already. Replace it, or choose another id.");
+    }
+  }
+  auto worker = co_await pool.bring_up(version);
+  if (!worker) co_return worker.take_error();
+  ModelEntry entry;
+  entry.current = version;
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); }));
+  std::lock_guard lock(pool.mutex);
+  pool.routes[version.id].current = std::exchange(pool.candidate, nullptr);
+  co_return entry;
+}
+
+Task<Result<ModelEntry>> EnginePool::replace(ModelVersion version, double share) {
+  Impl& pool = *impl_;
+  BULKHEAD_CO_CHECK_OK(pool.begin_change());
+  ChangeEnd end([&pool] { pool.end_change(); });
+  ModelEntry entry;
+  {
+    std::lock_guard lock(pool.mutex);
+    const ModelEntry* found = pool.table.find(version.id);
+    if (!found) co_return no_such_model();
+    if (found->current.kind != "chat") {
+      co_return Error(
+          EngineError::ModelRefused,
+          "The embedding model can't be replaced while serving: what is indexed was embedded with it.");
+    }
+    if (found->next) {
+      co_return conflict(
+          "A new version of this model is being rolled out. Complete it with share 1 or roll it "
+          "back with share 0 first.");
+    }
+    entry = *found;
+  }
+  auto worker = co_await pool.bring_up(version);
+  if (!worker) co_return worker.take_error();
+  if (share >= 1) {
+    entry.current = version;
+  } else {
+    entry.next = version;
+    entry.next_share = share;
+  }
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); }));
+  std::lock_guard lock(pool.mutex);
+  Impl::Route& route = pool.routes[version.id];
+  if (share >= 1) {
+    pool.retire(std::exchange(route.current, std::exchange(pool.candidate, nullptr)));
+  } else {
+    route.next = std::exchange(pool.candidate, nullptr);
+  }
+  co_return entry;
+}
+
+Task<Result<ModelEntry>> EnginePool::set_share(std::string id, double share) {
+  Impl& pool = *impl_;
+  BULKHEAD_CO_CHECK_OK(pool.begin_change());
+  ChangeEnd end([&pool] { pool.end_change(); });
+  ModelEntry entry;
+  {
+    std::lock_guard lock(pool.mutex);
+    const ModelEntry* found = pool.table.find(id);
+    if (!found) co_return no_such_model();
+    if (!found->next) co_return conflict("No new version of this model is being rolled out.");
+    // Not onto a version that doesn't answer.
+    if (share >= 1 && !pool.routes[id].next->ready()) {
+      co_return Error(EngineError::Unavailable,
+                      "The new version does not answer just now; the old one goes on.");
+    }
+    entry = *found;
+  }
+  if (share >= 1) entry.current = *entry.next;
+  if (share >= 1 || share <= 0) entry.next.reset();
+  entry.next_share = entry.next ? share : 0;
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); }));
+  std::lock_guard lock(pool.mutex);
+  Impl::Route& route = pool.routes[id];
+  if (share >= 1) {
+    pool.retire(std::exchange(route.current, std::exchange(route.next, nullptr)));
+  } else if (share <= 0) {
+    pool.retire(std::exchange(route.next, nullptr));
+  }
+  co_return entry;
+}
+
+Task<Result<ModelEntry>> EnginePool::remove(std::string id) {
+  Impl& pool = *impl_;
+  BULKHEAD_CO_CHECK_OK(pool.begin_change());
+  ChangeEnd end([&pool] { pool.end_change(); });
+  ModelEntry entry;
+  {
+    std::lock_guard lock(pool.mutex);
+    const ModelEntry* found = pool.table.find(id);
+    if (!found) co_return no_such_model();
+    if (found->from_config) {
+      co_return conflict("This model is named in the configuration file. Remove it there and restart.");
+    }
+    entry = *found;
+  }
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&id](ModelTable& table) { table.erase(id); }));
+  std::lock_guard lock(pool.mutex);
+  auto route = pool.routes.find(id);
+  pool.retire(route->second.current);
+  pool.retire(route->second.next);
+  pool.routes.erase(route);
+  for (auto one = pool.dedicated.begin(); one != pool.dedicated.end();) {
+    if (one->first.second != id) {
+      ++one;
+      continue;
+    }
+    pool.retire(one->second);
+    one = pool.dedicated.erase(one);
+  }
+  co_return entry;
+}
+
+}  // namespace bulkhead::engine
