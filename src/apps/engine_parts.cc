@@ -96,6 +96,7 @@ Result<void> EngineParts::start_pool() {
                               "--prefix-partitions", std::to_string(config.prefix_partitions),
                               "--prefix-partition-bytes", std::to_string(config.prefix_partition_bytes)};
   if (!uses_.config.burn) options.common_arguments.push_back("--no-burn");
+  if (uses_.config.development) options.common_arguments.push_back("--allow-swap");
   options.client = client_options(config);
   options.rules.model_dir = config.model_dir;
   for (const std::string& text : config.model_signers) {

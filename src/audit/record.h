@@ -18,6 +18,7 @@ enum class Event {
   RequestStarted,
   RequestEnded,
   RequestRefused,
+  RequestFailed,
   AuthenticationFailed,
   FileUploaded,
   FileDeleted,
@@ -44,6 +45,9 @@ enum class Event {
   ModelShareSet,
   ModelRemoved,
   SealBroken,
+  AuditHeadAccepted,
+  OperatorKeyCreated,
+  OperatorKeyRevoked,
 };
 std::string_view event_name(Event event);
 
@@ -73,6 +77,8 @@ struct Record {
   std::optional<std::int64_t> latency_micros;
   std::optional<bool> burned;
   std::string target;          // id acted on: file, store, key, tenant
+  std::string for_user;        // keyed hash: whom a new API key acts as
+  std::string statement;       // an operator's own words (why a tenant is suspended); nothing else
   std::string note;            // fixed phrases of ours only
 };
 

@@ -9,6 +9,7 @@
 #include "crypto/signature.h"
 #include "engine/model_registry.h"
 #include "gateway/config_reader.h"
+#include "http/client.h"
 
 namespace bulkhead::gateway {
 
@@ -257,6 +258,23 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   });
 }
 
+// Prompts must not cross a network in the clear.
+void check_chat_url(ConfigReader& r, const Config& config) {
+  if (config.engine.chat_url.empty()) return;
+  auto url = http::Url::parse(config.engine.chat_url);
+  if (!url) {
+    r.fail(ConfigError::BadValue, "engine", "has a chat_url that can't be used: " + url.error().message());
+    return;
+  }
+  bool stays_here = url->tls || !url->unix_path.empty() || is_loopback(url->host) || url->host == "localhost";
+  if (!stays_here && !config.development) {
+    r.fail(ConfigError::Contradiction, "engine",
+           "may use a chat_url with http: for 127.0.0.1, [::1] and localhost only, since prompts would cross "
+           "the "
+           "network in the clear; use https: (mode = \"development\" allows it)");
+  }
+}
+
 // What single keys can't see.
 void check_whole(ConfigReader& r, const Config& config) {
   if (config.data.dir.empty()) r.fail(ConfigError::Missing, "data", "section with `dir` is needed");
@@ -276,9 +294,21 @@ void check_whole(ConfigReader& r, const Config& config) {
     r.fail(ConfigError::Missing, "server",
            "needs certificate and key (mode = \"development\" makes its own)");
   }
+  if (config.metrics_public && !is_loopback(config.server.host)) {
+    r.fail(ConfigError::Contradiction, "metrics_public",
+           "opens /metrics to everybody who reaches the gateway, so it needs server.listen on 127.0.0.1 or "
+           "[::1]; "
+           "elsewhere let the scraper send an operator's key");
+  }
   if (config.server.plain_http && !(config.development && is_loopback(config.server.host))) {
     r.fail(ConfigError::Contradiction, "server",
            "may use plain_http in mode = \"development\" on a loopback address only");
+  }
+  check_chat_url(r, config);
+  if (config.tenant_defaults.retrieval == tenancy::RetrievalMode::Required &&
+      config.engine.embedding.path.empty()) {
+    r.fail(ConfigError::Contradiction, "tenant_defaults",
+           "with retrieval = \"required\" need [engine.embedding]: nothing could search the documents");
   }
   for (const identity::IssuerConfig& issuer : config.issuers) {
     if (issuer.allow_http && !config.development) {
@@ -295,8 +325,13 @@ void fill_defaults(Config& config) {
   if (config.engine.executable.empty()) config.engine.executable = folder / "bulkhead-engine";
   if (config.extract.executable.empty()) config.extract.executable = folder / "bulkhead-extract";
   if (config.audit.dir.empty()) config.audit.dir = config.data.dir / "audit";
-  if (config.engine.concurrent == 0)
-    config.engine.concurrent = config.engine.slots * 2 * (1 + config.engine.models.size());
+  if (config.engine.concurrent == 0) {
+    // Our own workers order what is inside by service given and set aside what must wait; an external
+    // server takes what comes, so little more than it can decode at once may be inside.
+    bool own = config.engine.chat_url.empty();
+    std::size_t slots = config.engine.slots * (1 + config.engine.models.size());
+    config.engine.concurrent = own ? std::max<std::size_t>(256, slots * 64) : slots * 2;
+  }
   if (config.server.threads == 0) {
     long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
     config.server.threads = cores > 0 ? static_cast<std::size_t>(cores) : 1;

@@ -68,7 +68,7 @@ struct EngineConfig {
   std::size_t slots = 4;
   std::size_t threads = 0, batch_threads = 0;
   int gpu_layers = 0;
-  std::size_t concurrent = 0;  // requests inside at once; 0: slots * 2 a chat model
+  std::size_t concurrent = 0;  // requests inside at once; 0: 256 or slots * 64, external slots * 2
   std::size_t waiting_per_tenant = 64;
   std::size_t prefix_partitions = 8;        // tenants that may keep prefixes at once
   std::size_t prefix_partition_bytes = 256u << 20;
