@@ -68,6 +68,7 @@ http::Request make_request(Run& run, const std::string& text) {
   w.end_object();
   http::Request request;
   request.method = http::Method::Post;
+  request.idempotent = true;  // a server may close a kept connection just as it is used again
   request.path = request.target = "/v1/chat/completions";
   request.headers.set("content-type", "application/json");
   if (!run.authorization.empty()) request.headers.set("authorization", run.authorization);
