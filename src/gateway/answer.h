@@ -19,6 +19,7 @@ struct AnswerHead {
   std::string model;
   std::int64_t created = 0;
   std::string request_id;
+  std::size_t choices = 1;
   bool usage_null = false;  // the client asked for usage, so every chunk but the last says null
   // The text is ours and says why there is no answer, where the client asked for JSON: OpenAI's
   // `refusal` member, since words that don't fit the schema must not stand in for it.

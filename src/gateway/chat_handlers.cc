@@ -2,6 +2,7 @@
 //
 // Documents are found and checked by code before the prompt is built; the model chooses nothing.
 #include <algorithm>
+#include <utility>
 
 #include "crypto/random.h"
 #include "gateway/chat_request.h"
@@ -117,9 +118,7 @@ Task<Result<Plan>> make_plan(Call& call) {
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
   body.request.model = model;
   Plan plan;
-  plan.said = std::move(body.request.messages);
-  plan.request = body.request;
-  plan.request.messages = plan.said;
+  plan.request = std::move(body.request);
   plan.stream_options = body.stream_options;
   plan.store = body.store;
   plan.metadata_json = std::move(body.metadata_json);
@@ -129,6 +128,8 @@ Task<Result<Plan>> make_plan(Call& call) {
   plan.head.request_id = call.id.str();
   plan.head.outcome = "off";
   describe_request(call, plan.request, body.tools);
+  // The engine's messages come later, from the documents or as they are.
+  plan.said = std::exchange(plan.request.messages, {});
   if (body.findings.suspicious()) call.record.note = "smuggling_signs_cleaned";
 
   bool retrieves = policy.retrieval != tenancy::RetrievalMode::Off || !body.vector_stores.empty();

@@ -236,7 +236,11 @@ void add_calls(std::string& joined, const std::vector<engine::ToolCall>& calls) 
 }  // namespace
 
 std::string prompt_digest_input(const engine::ChatRequest& request) {
+  constexpr std::size_t kFrameBytes = 32;  // kind, length and separators
+  std::size_t bytes = request.tools.size() + request.response_format.schema.size();
+  for (const engine::Message& message : request.messages) bytes += message.content.size() + kFrameBytes;
   std::string joined;
+  joined.reserve(bytes);
   if (request.prompt) add_part(joined, "prompt", *request.prompt);
   for (const engine::Message& message : request.messages) {
     add_part(joined, message.role, message.content);

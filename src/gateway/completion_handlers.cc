@@ -25,7 +25,7 @@ HandlerResult create_completion(Call& call) {
   plan.request.model = model;
   plan.stream_options = body.stream_options;
   plan.head.shape = AnswerShape::Text;
-  plan.head.id = "cmpl-" + crypto::random_public_id();
+  plan.head.id = "cmpl-" + crypto::random_id();
   plan.head.model = model;
   plan.head.created = call.services.clock.unix_seconds();
   plan.head.request_id = call.id.str();

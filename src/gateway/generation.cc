@@ -108,7 +108,7 @@ HandlerResult answer_whole(Call& call, Plan plan) {
   if (plan.ask_engine) {
     auto place = co_await call.services.engine_queue.enter(call.scope().tenant(), call.cancel);
     if (!place) co_return explained(call, place.take_error());
-    auto answered = co_await call.services.engine.chat(call.engine_context(), plan.request);
+    auto answered = co_await call.services.engine.chat(call.engine_context(), std::move(plan.request));
     if (!answered) co_return explained(call, answered.take_error());
     completion = std::move(*answered);
   }
@@ -154,7 +154,7 @@ Task<Result<void>> start_events(Call& call, const Plan& plan, EventWriter& event
   BULKHEAD_CO_CHECK_OK(co_await call.started->durable());
   BULKHEAD_CO_CHECK_OK(co_await events.start());
   if (plan.head.shape == AnswerShape::Text) co_return Result<void>();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(plan.request.choices); ++i) {
+  for (std::size_t i = 0; i < plan.head.choices; ++i) {
     BULKHEAD_CO_CHECK_OK(co_await events.send(role_chunk(plan.head, i)));
   }
   co_return Result<void>();
@@ -176,7 +176,7 @@ Task<Result<void>> pump(Call& call, Plan& plan, EventWriter& events, engine::Com
   completion = fixed_completion("", plan.request.choices);
   auto place = co_await call.services.engine_queue.enter(call.scope().tenant(), call.cancel);
   if (!place) co_return explained(call, place.take_error());
-  auto opened = co_await call.services.engine.chat_stream(call.engine_context(), plan.request);
+  auto opened = co_await call.services.engine.chat_stream(call.engine_context(), std::move(plan.request));
   if (!opened) co_return explained(call, opened.take_error());
   std::unique_ptr<engine::ChatStream> stream = std::move(*opened);
   auto piece = co_await stream->next();
@@ -285,6 +285,7 @@ void describe_request(Call& call, const engine::ChatRequest& request, std::size_
 HandlerResult answer(Call& call, Plan plan) {
   if (call.cancel.cancelled()) co_return cancelled(call);
   if (!plan.ask_engine) plan.head.refusal = plan.request.response_format.kind != engine::AnswerFormat::Text;
+  plan.head.choices = static_cast<std::size_t>(plan.request.choices);
   plan.head.usage_null = plan.stream_options.include_usage;
   if (plan.request.stream) co_return co_await answer_streamed(call, std::move(plan));
   co_return co_await answer_whole(call, std::move(plan));
