@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "engine/openai_wire.h"
+#include "engine/stream_reader.h"
 
 namespace {
 
@@ -34,27 +35,31 @@ void check_vectors(std::string_view text) {
   }
 }
 
-void check_chunks(std::string_view text) {
-  std::string answer;
-  engine::Completion result;
-  while (!text.empty()) {
-    auto read = engine::wire::read_chunk(fuzz::take_line(text), answer, result);
+void check_chunks(std::string_view text, bool raw_prompt) {
+  constexpr std::size_t kChoices = 2;
+  engine::wire::StreamReader reader(kChoices, raw_prompt);
+  while (!text.empty() && !reader.done()) {
+    auto read = reader.feed(fuzz::take_line(text));
     if (!read) return check_error(read.error());
+    while (auto piece = reader.next()) require(piece->choice < kChoices, "a piece is of a choice that was asked for");
   }
+  require(reader.result().usage.completion_tokens >= 0, "counts are not negative");
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view text = fuzz::text_of(data, size);
-  if (auto completion = engine::wire::parse_completion(text)) {
+  if (auto completion = engine::wire::parse_completion(text, 1, false)) {
+    require(completion->choices.size() == 1, "there are as many choices as asked for");
     require(completion->usage.prompt_tokens >= 0 && completion->usage.completion_tokens >= 0,
             "counts are not negative");
   } else {
     check_error(completion.error());
   }
   check_vectors(text);
-  check_chunks(text);
+  check_chunks(text, false);
+  check_chunks(text, true);
   if (auto counts = engine::wire::parse_token_counts(text, 2)) {
     require(counts->size() == 2, "there are as many counts as asked for");
     for (std::int64_t count : *counts) require(count >= 0, "counts are not negative");

@@ -2,7 +2,7 @@
 // the engine means what was read.
 #include "base/json.h"
 #include "check.h"
-#include "engine/openai_wire.h"
+#include "engine/openai_body.h"
 #include "gateway/chat_request.h"
 #include "gateway/dto.h"
 
@@ -17,8 +17,9 @@ void check(const gateway::ChatBody& body) {
   require(!request.messages.empty() && request.messages.size() <= 512, "messages stay in their bound");
   require(!body.question.empty(), "there is a question");
   for (const engine::Message& message : request.messages) {
-    require(message.role == "system" || message.role == "user" || message.role == "assistant",
-            "a role is one of three");
+    require(message.role == "system" || message.role == "user" || message.role == "assistant" ||
+                message.role == "tool",
+            "a role is one of four");
     auto checked = guard::check_text(message.content, guard::SmugglingPolicy::Clean);
     require(checked.ok() && checked->text == message.content, "contents are clean text");
   }
@@ -28,20 +29,20 @@ void check(const gateway::ChatBody& body) {
   require(!request.temperature || (*request.temperature >= 0 && *request.temperature <= 2),
           "temperature is in range");
   require(!request.top_p || (*request.top_p >= 0 && *request.top_p <= 1), "top_p is in range");
-  require(!body.include_usage || request.stream, "usage is streamed in streams");
+  require(!body.stream_options.include_usage || request.stream, "usage is streamed in streams");
   require(json::Document::parse(body.metadata_json).ok(), "metadata is JSON");
 }
 
 // The engine's body says the same.
 void check_forwarded(const gateway::ChatBody& body) {
-  auto forwarded = json::Document::parse(engine::wire::chat_body(body.request));
+  auto forwarded = json::Document::parse(engine::wire::generation_body(body.request));
   require(forwarded.ok(), "the engine's body is JSON");
   json::Value messages = forwarded->root()["messages"];
   require(messages.size() == body.request.messages.size(), "all messages go on");
   for (std::size_t i = 0; i < messages.size(); ++i) {
-    require(messages.at(i)["role"].as_string() == body.request.messages[i].role &&
-                messages.at(i)["content"].as_string() == body.request.messages[i].content,
-            "a message goes on as it was read");
+    const engine::Message& message = body.request.messages[i];
+    bool said = messages.at(i)["content"].as_string().value_or("") == message.content;
+    require(messages.at(i)["role"].as_string() == message.role && said, "a message goes on as it was read");
   }
 }
 
@@ -65,14 +66,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   check(*body);
   check_forwarded(*body);
-  // The prompt's hash input tells different lists of messages apart: it can be taken apart again.
-  std::string joined = gateway::prompt_digest_input(body->request.messages);
-  std::size_t at = 0;
-  for (const engine::Message& message : body->request.messages) {
-    std::string head = message.role + ' ' + std::to_string(message.content.size()) + '\n';
-    require(joined.compare(at, head.size(), head) == 0, "the hash input names role and length");
-    at += head.size() + message.content.size();
-  }
-  require(at == joined.size(), "the hash input holds the messages and nothing else");
+  // The prompt's hash input tells different lists of messages apart.
+  std::string joined = gateway::prompt_digest_input(body->request);
+  engine::ChatRequest other = body->request;
+  other.messages.back().content += '\n';
+  require(gateway::prompt_digest_input(other) != joined, "another content is another input");
+  other = body->request;
+  other.messages.push_back(other.messages.back());
+  require(gateway::prompt_digest_input(other) != joined, "one message more is another input");
   return 0;
 }
