@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "engine/engine_pool_impl.h"
@@ -214,15 +215,22 @@ Task<Result<BurnReport>> EnginePool::burn_kept(BurnTarget target) {
       if (serves && worker->version().kind == "chat" && worker->ready()) workers.emplace_back(worker);
     }
   }
-  BurnReport sum{true, ""};
+  bool verified = true;
+  std::int64_t prefixes = 0, tokens = 0, bytes = 0;
   for (ModelWorker::Lease& worker : workers) {
     auto report = co_await worker->engine().burn_kept(target);
     if (!report) co_return report.take_error();
-    sum.verified = sum.verified && report->verified;
-    sum.json += (sum.json.empty() ? "" : ",") + report->json;
+    verified = verified && report->verified;
+    if (auto document = base::json::Document::parse(report->json)) {
+      prefixes += document->root()["prefixes"].as_int().value_or(0);
+      tokens += document->root()["tokens"].as_int().value_or(0);
+      bytes += document->root()["bytes_zeroed"].as_int().value_or(0);
+    }
   }
-  sum.json = "{\"workers\":[" + sum.json + "]}";
-  co_return sum;
+  base::json::Writer sum;
+  sum.begin_object().member("prefixes", prefixes).member("tokens", tokens).member("bytes_zeroed", bytes);
+  sum.member("verified", verified).end_object();
+  co_return BurnReport{verified, sum.take()};
 }
 
 std::vector<ModelInfo> EnginePool::models() const {

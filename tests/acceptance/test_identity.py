@@ -195,6 +195,7 @@ class Stream:
         context = ssl.create_default_context(cafile=person.stack.ca_file)
         self.connection = http.client.HTTPSConnection("127.0.0.1", person.stack.port, context=context, timeout=60)
         body = {"model": "default", "stream": True, "max_tokens": 3000, "temperature": 1.5, "seed": 1,
+                "logit_bias": {"0": -100, "2": -100},  # the model's end tokens: it goes on until it is stopped
                 "messages": [{"role": "user", "content": "Write a very long story about a voyage."}]}
         self.connection.request("POST", "/v1/chat/completions", json.dumps(body),
                                 {"Authorization": f"Bearer {person.key}", "Content-Type": "application/json"})

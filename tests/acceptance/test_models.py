@@ -200,7 +200,7 @@ def test_aisvs_3_1_2_what_is_not_the_announced_model_is_refused_and_the_old_one_
         assert say(member).status == 200, name
     assert registry(stack)[DEFAULT]["current"]["sha256"] == sha256(CHAT_MODEL) and "third" not in registry(stack)
     assert engines(stack)[DEFAULT] == before[DEFAULT], "the old one was never stopped"
-    refused = audited(stack, "model_replaced", model=DEFAULT, target="sha256:" + "0" * 64)
+    refused = audited(stack, "request_failed", model=DEFAULT, target="sha256:" + "0" * 64)
     assert refused[0]["reason"] == "model_refused" and refused[0]["status"] == 400
     # The control: the same file with its right hash is taken, so it is the hash that was refused.
     model_cli(stack, "add", "third", *files.options(files.second), "--slots", 1, "--context", 512)
@@ -250,7 +250,7 @@ def serving_version(stack, person, pids):
     before = [processor_time(pid) for pid in pids]
     assert say(person, "side", tokens=64, temperature=1.5, seed=1).status == 200
     spent = [processor_time(pid) - b for pid, b in zip(pids, before)]
-    assert max(spent) > 10 * min(spent), spent
+    assert max(spent) > 3 * min(spent) + 2, spent
     return spent.index(max(spent))
 
 

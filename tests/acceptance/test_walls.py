@@ -15,7 +15,7 @@ ROLES = {
     "tenant-admin": MEMBER | {"KeysManage", "AuditRead", "TenantRead"}, "member": MEMBER,
     "auditor": {"AuditRead", "TenantRead"},
     "service": {"ModelsRead", "ChatCreate", "EmbeddingsCreate", "FilesRead", "StoresRead"},
-    "operator": {"PlatformTenants", "PlatformKeys", "PlatformAudit", "PlatformMetrics"},
+    "operator": {"PlatformTenants", "PlatformKeys", "PlatformAudit", "PlatformMetrics", "PlatformModels"},
 }
 BODIES = {"/v1/chat/completions": {"model": "default", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1},
           "/v1/completions": {"model": "default", "prompt": "hi", "max_tokens": 1},
@@ -23,6 +23,7 @@ BODIES = {"/v1/chat/completions": {"model": "default", "messages": [{"role": "us
           "/v1/vector_stores/{id}/search": {"query": "dose"}, "/v1/vector_stores/{id}/files": {"file_id": "file-x"},
           "/v1/bulkhead/files/{id}/access": {"shared": True}, "/v1/vector_stores/{id}": {"name": "x"},
           "/v1/bulkhead/api_keys": {"user": "x", "roles": ["no-such-role"]}, "/admin/tenants": {"id": "Not A Name"},
+          "/admin/models": {}, "/admin/models/{id}/replace": {}, "/admin/models/{id}/share": {},
           "/admin/tenants/{id}/policy": {}, "/admin/tenants/{id}/suspend": {}}
 MISSING = {"files": "file-" + "a" * 26, "vector_stores": "vs_" + "a" * 26, "completions": "chatcmpl-" + "a" * 26,
            "api_keys": "a" * 26, "receipts": "a" * 26, "models": "no-such-model", "tenants": "no-such-tenant"}
