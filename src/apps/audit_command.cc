@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "apps/commands.h"
+#include "apps/offline.h"
 #include "apps/support.h"
 #include "audit/verify.h"
 #include "base/file.h"
@@ -21,7 +22,7 @@ constexpr std::size_t kDocumentBytesMax = 1 << 20;
 constexpr std::size_t kFindingsShown = 20;
 
 struct AuditOptions {
-  std::string dir, key, config, key_file, event, request_id, decision, since, until, file;
+  std::string dir, key, config, key_file, event, request_id, decision, since, until, file, reason;
   std::vector<std::string> anchors;
   std::size_t limit = 50;
 };
@@ -114,6 +115,22 @@ int verify_document(const AuditOptions& options, Result<void> (*check)(std::stri
   return 0;
 }
 
+// The way out of RolledBack. The log itself says that what the kept head states was given up, and why.
+Result<void> accept(const AuditOptions& options) {
+  BULKHEAD_TRY(platform, OfflinePlatform::open(options.config, true));
+  audit::Record record;
+  record.event = audit::Event::AuditHeadAccepted;
+  record.statement = options.reason;
+  if (auto head = json::Document::parse(platform.kept_head())) {
+    record.target = std::to_string(head->root()["seq"].as_int().value_or(0)) + " " +
+                    std::string(head->root()["hash"].as_string().value_or(""));
+  }
+  BULKHEAD_CHECK_OK(platform.record(std::move(record)));
+  BULKHEAD_CHECK_OK(platform.close());
+  std::printf("accepted: the gateway starts from this log, and the log says so\n");
+  return Result<void>();
+}
+
 void add_document(CLI::App& app, Action& action, const char* name, const char* what,
                   Result<void> (*check)(std::string_view, const crypto::VerifyKey&)) {
   auto options = std::make_shared<AuditOptions>();
@@ -138,6 +155,19 @@ void add_audit(CLI::App& app, Action& action) {
   check->add_option("--key", options->key, "The verify key, kept apart from the log");
   check->add_option("--anchor", options->anchors, "A checkpoint kept elsewhere (witness copy); may be repeated");
   check->callback([options, &action] { action = [options] { return verify(*options); }; });
+  CLI::App* given_up = group->add_subcommand(
+      "accept", "Start from a log that lacks what its kept heads state; gateway stopped, after looking into it");
+  given_up->add_option("--config", options->config, "Configuration file")->required();
+  given_up->add_option("--reason", options->reason, "Why; it is written into the log")
+      ->required()
+      ->check(CLI::Validator([](std::string& text) { return text.empty() || text.size() > 256 ? "1 to 256 bytes" : ""; },
+                             "1 to 256 bytes"));
+  given_up->callback([options, &action] {
+    action = [options] {
+      auto done = accept(*options);
+      return done ? 0 : fail(done.error());
+    };
+  });
   CLI::App* read = group->add_subcommand("query", "Read records, as far as the key's role allows");
   read->add_option("--config", options->config, "Configuration file")->required();
   read->add_option("--key-file", options->key_file, "File with an API key (mode 0600); or BULKHEAD_API_KEY");

@@ -16,6 +16,7 @@ void add_config(CLI::App& app, Action& action);
 void add_dev_idp(CLI::App& app, Action& action);
 void add_tenant(CLI::App& app, Action& action);
 void add_keys(CLI::App& app, Action& action);
+void add_operator_key(CLI::App& app, Action& action);
 void add_audit(CLI::App& app, Action& action);
 void add_receipt(CLI::App& app, Action& action);
 

@@ -14,6 +14,8 @@
 #include "base/scrub.h"
 #include "engine/adapters.h"
 #include "gateway/dispatcher.h"
+#include "storage/expiry_sweeper.h"
+#include "storage/seal_alarm.h"
 
 namespace bulkhead::apps {
 
@@ -25,6 +27,7 @@ namespace {
 constexpr std::size_t kPoolThreads = 8;
 constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::milliseconds kProbeInterval{200};
+constexpr std::chrono::minutes kSweepInterval{1};
 constexpr std::size_t kKeyBytesMax = 4096;
 
 std::vector<std::string> worker_arguments(const gateway::Config& config) {
@@ -43,6 +46,7 @@ std::vector<std::string> worker_arguments(const gateway::Config& config) {
   model("--chat-model", engine.chat);
   model("--embed-model", engine.embedding);
   if (!config.burn) arguments.push_back("--no-burn");
+  if (config.development) arguments.push_back("--allow-swap");
   return arguments;
 }
 
@@ -62,6 +66,7 @@ struct Deployment::Parts {
   std::unique_ptr<access::RoleTable> roles;
   std::unique_ptr<tenancy::TenantDirectory> tenants;
   std::unique_ptr<storage::StoreManager> stores;
+  std::unique_ptr<storage::ExpirySweeper> sweeper;
   vector::IndexCache indexes;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
@@ -117,6 +122,8 @@ Result<void> Deployment::Parts::open_data() {
   log.dir = config.audit.dir;
   log.witness_dir = config.audit.witness_dir;
   log.checkpoint_interval = config.audit.checkpoint_interval;
+  BULKHEAD_TRY(kept_head, platform->setting("audit-head"));
+  if (kept_head) log.kept_heads.push_back({std::move(*kept_head), "the platform database's copy of the head"});
   BULKHEAD_TRY(opened, audit::Log::open(std::move(log), std::move(audit_key), clock));
   audit = std::move(opened);
   audit->on_checkpoint([this](std::string head) {
@@ -124,12 +131,25 @@ Result<void> Deployment::Parts::open_data() {
       base::log::warning("audit_head_not_kept", {{"detail", std::string_view(kept.error().detail())}});
     }
   });
+  storage::set_seal_alarm([this](std::string_view tenant, std::string_view broken) {
+    metrics.counter("bulkhead_seal_broken_total", "Stored records that did not unseal: altered, moved or exchanged",
+                    {{"tenant", std::string(tenant)}}).add();
+    base::log::error("seal_broken", {{"tenant", tenant}, {"record", broken}});
+    audit::Record entry;
+    entry.time = clock.wall();
+    entry.event = audit::Event::SealBroken;
+    entry.tenant = tenant;
+    entry.reason = "seal_broken";
+    entry.target = broken;
+    static_cast<void>(audit->append(entry));
+  });
   BULKHEAD_TRY(table, access::RoleTable::build(config.roles));
   roles = std::make_unique<access::RoleTable>(std::move(table));
   tenants = std::make_unique<tenancy::TenantDirectory>(platform_keys, *platform, clock);
   BULKHEAD_CHECK_OK(tenants->load());
   stores = std::make_unique<storage::StoreManager>(config.data.dir, *platform, *tenants, clock,
                                                    config.data.open_stores_max);
+  sweeper = std::make_unique<storage::ExpirySweeper>(*stores, kSweepInterval);
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());
@@ -196,10 +216,12 @@ Result<void> Deployment::Parts::start_engine() {
   extract.concurrent = config.extract.concurrent;
   extract.time_max = config.extract.time_max;
   extract.memory_bytes_max = config.extract.memory_bytes_max;
+  extract.allow_swap = config.development;
   extractor = std::make_unique<rag::Extractor>(std::move(extract), *pool);
   retriever = std::make_unique<rag::Retriever>(*stores, indexes, engine(), *roles, options.embedding.id, *pool);
   rag::IngestOptions ingest;
   ingest.embedding_model = options.embedding.id;
+  ingest.concurrent = config.extract.concurrent;
   ingestor = std::make_unique<rag::Ingestor>(*stores, engine(), *extractor, *pool, clock, std::move(ingest));
   return Result<void>();
 }
@@ -344,8 +366,10 @@ void Deployment::Parts::stop() {
   if (prober.joinable()) prober.join();
   if (dispatcher) dispatcher->cancel_all();
   if (ingestor) ingestor->stop();
+  sweeper.reset();
   server.reset();
   ::unlink(run_file(config, "serve").c_str());
+  storage::set_seal_alarm({});
   if (audit) {
     audit::Record entry;
     entry.time = clock.wall();

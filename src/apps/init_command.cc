@@ -34,33 +34,13 @@ Result<void> ensure_platform_key(const gateway::Config& config) {
   return Result<void>();
 }
 
-Result<void> make_operator_key(const InitOptions& options, storage::PlatformDatabase& platform) {
+Result<void> ensure_operator_key(const InitOptions& options, storage::PlatformDatabase& platform) {
   BULKHEAD_TRY(existing, platform.operator_keys());
   if (!existing.empty()) {
     std::printf("operator key   there is one already\n");
     return Result<void>();
   }
-  BULKHEAD_TRY(tag_key, platform.secret("api-key-tag"));
-  BULKHEAD_TRY(hash_key, platform.secret("operator-key-hash"));
-  auto made = identity::ApiKeyFormat(std::move(tag_key)).make(std::nullopt);
-  identity::ApiKeyRecord record{.id = made.id};
-  record.name = "first operator";
-  record.user = "operator";
-  record.roles = {"operator"};
-  record.created = base::Clock::system().unix_seconds();
-  record.keyed_hash = identity::api_key_hash(hash_key, made.text.reveal_text());
-  // First the key to its holder, then to the store: a key that exists is never lost.
-  if (!options.operator_key_file.empty()) {
-    BULKHEAD_CHECK_OK(base::write_file_atomically(options.operator_key_file,
-                                                  std::string(made.text.reveal_text()) + "\n"));
-  }
-  BULKHEAD_CHECK_OK(platform.put_operator_key(record));
-  if (options.operator_key_file.empty()) {
-    std::printf("operator key   %.*s\n               shown this once; keep it safe\n",
-                static_cast<int>(made.text.size()), made.text.reveal_text().data());
-  } else {
-    std::printf("operator key   %s (mode 0600)\n", options.operator_key_file.c_str());
-  }
+  BULKHEAD_CHECK_OK(make_operator_key(platform, "first operator", options.operator_key_file));
   return Result<void>();
 }
 
@@ -71,7 +51,7 @@ Result<void> init(const InitOptions& options) {
   BULKHEAD_TRY(keys, load_platform_keys(config));
   BULKHEAD_TRY(platform, storage::PlatformDatabase::open(config.data.dir, *keys, true));
   std::printf("data           %s\n", config.data.dir.c_str());
-  return make_operator_key(options, *platform);
+  return ensure_operator_key(options, *platform);
 }
 
 }  // namespace

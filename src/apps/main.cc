@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   bulkhead::apps::add_config(app, action);
   bulkhead::apps::add_tenant(app, action);
   bulkhead::apps::add_keys(app, action);
+  bulkhead::apps::add_operator_key(app, action);
   bulkhead::apps::add_audit(app, action);
   bulkhead::apps::add_receipt(app, action);
   bulkhead::apps::add_dev_idp(app, action);

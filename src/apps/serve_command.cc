@@ -1,10 +1,13 @@
 // bulkhead serve.
 #include <signal.h>
 
+#include <cstdio>
+
 #include "apps/commands.h"
 #include "apps/deployment.h"
 #include "apps/support.h"
 #include "base/log.h"
+#include "base/memory_lock.h"
 
 namespace bulkhead::apps {
 
@@ -20,6 +23,20 @@ int serve(const std::string& file) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   base::log::set_component("gateway");
+  // Before any thread and any text. Children inherit the right to lock and lock themselves.
+  switch (base::lock_process_memory()) {
+    case base::MemoryLock::Locked: break;
+    case base::MemoryLock::NoSwap:
+      base::log::warning("memory_not_locked", {{"message", base::kNoSwapMessage}});
+      break;
+    case base::MemoryLock::MaySwap:
+      if (!config->development) {
+        std::fprintf(stderr, "bulkhead: %.*s\n", static_cast<int>(base::kMaySwapMessage.size()),
+                     base::kMaySwapMessage.data());
+        return 1;
+      }
+      base::log::warning("memory_may_be_swapped", {{"message", base::kMaySwapMessage}});
+  }
   auto deployment = Deployment::start(std::move(*config), file);
   if (!deployment) return fail(deployment.error());
   int signal = 0;

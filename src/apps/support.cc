@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/engine.h"
@@ -115,6 +116,31 @@ Result<std::string> AdminClient::call(http::Method method, std::string path, std
     if (auto text = document->root()["error"]["message"].as_string()) message = std::string(*text);
   }
   return Error(gateway::ApiError::BadParameter, std::move(message));
+}
+
+Result<base::ApiKeyId> make_operator_key(storage::PlatformDatabase& platform, const std::string& name,
+                                         const std::string& file) {
+  BULKHEAD_TRY(tag_key, platform.secret("api-key-tag"));
+  BULKHEAD_TRY(hash_key, platform.secret("operator-key-hash"));
+  auto made = identity::ApiKeyFormat(std::move(tag_key)).make(std::nullopt);
+  identity::ApiKeyRecord record{.id = made.id};
+  record.name = name;
+  record.user = "operator";
+  record.roles = {"operator"};
+  record.created = base::Clock::system().unix_seconds();
+  record.keyed_hash = identity::api_key_hash(hash_key, made.text.reveal_text());
+  // First the key to its holder, then to the store: a key that exists is never lost.
+  if (!file.empty()) {
+    BULKHEAD_CHECK_OK(base::write_file_atomically(file, std::string(made.text.reveal_text()) + "\n"));
+  }
+  BULKHEAD_CHECK_OK(platform.put_operator_key(record));
+  if (file.empty()) {
+    std::printf("operator key   %.*s\n               shown this once; keep it safe\n",
+                static_cast<int>(made.text.size()), made.text.reveal_text().data());
+  } else {
+    std::printf("operator key   %s (mode 0600)\n", file.c_str());
+  }
+  return record.id;
 }
 
 }  // namespace bulkhead::apps

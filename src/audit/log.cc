@@ -124,12 +124,57 @@ Result<Tail> read_tail(const std::filesystem::path& dir, const crypto::VerifyKey
   return tail;
 }
 
+// The log must hold what a head kept elsewhere states: a log that was put back to an older state together
+// with its own head file is whole in itself, and only this shows it.
+Result<void> check_kept_head(const std::filesystem::path& dir, const crypto::VerifyKey& key,
+                             const LogOptions::KeptHead& kept) {
+  BULKHEAD_TRY(head, read_checkpoint(kept.json, key));
+  BULKHEAD_TRY(segments, list_segments(dir));
+  const Segment* holder = nullptr;
+  for (const Segment& segment : segments) {
+    if (segment.first_seq <= head.seq) holder = &segment;
+  }
+  if (holder) {
+    SegmentReader reader(holder->path);
+    while (auto line = reader.next()) {
+      auto front = read_front(*line);
+      if (!front || front->seq > head.seq) break;
+      if (front->seq == head.seq && line_hash(*line) == head.hash) return Result<void>();
+    }
+  }
+  return Error(AuditError::RolledBack,
+               "The audit log does not hold line " + std::to_string(head.seq) + " of " + head.time +
+                   ", which " + kept.where +
+                   " states: it was cut, rewritten, put back to an older state or exchanged. Keep it as evidence and "
+                   "run `bulkhead audit verify`. When you know why (a new audit.dir, a restored backup), "
+                   "`bulkhead audit accept` lets the gateway start again and records that.",
+               dir.string());
+}
+
+Result<void> check_kept_heads(const LogOptions& options, const crypto::VerifyKey& key) {
+  std::vector<LogOptions::KeptHead> heads = options.kept_heads;
+  if (!options.witness_dir.empty()) {
+    if (auto text = base::read_file(options.witness_dir / kHeadFile, kHeadBytesMax)) {
+      heads.push_back({std::move(*text), "the witness copy"});
+    }
+  }
+  for (const LogOptions::KeptHead& kept : heads) {
+    auto checked = check_kept_head(options.dir, key, kept);
+    if (checked) continue;
+    if (!options.accept_lost_heads) return checked;
+    base::log::warning("audit_head_given_up", {{"where", std::string_view(kept.where)},
+                                               {"message", std::string_view(checked.error().message())}});
+  }
+  return Result<void>();
+}
+
 }  // namespace
 
 base::ErrorName error_name(AuditError code) {
   switch (code) {
     case AuditError::Unavailable: return {"audit", "unavailable"};
     case AuditError::Corrupt: return {"audit", "corrupt"};
+    case AuditError::RolledBack: return {"audit", "rolled_back"};
     case AuditError::Io: return {"audit", "io"};
     case AuditError::BadQuery: return {"audit", "bad_query"};
     case AuditError::Locked: return {"audit", "locked"};
@@ -430,6 +475,10 @@ Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey ke
   if (!tail) {
     ::close(lock_fd);
     return tail.take_error();
+  }
+  if (auto held = check_kept_heads(options, key.verify_key()); !held) {
+    ::close(lock_fd);
+    return held.take_error();
   }
   std::string public_key = key.verify_key().base64url() + "\n";
   auto impl = std::make_unique<Impl>(std::move(options), std::move(key), clock);

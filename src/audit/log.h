@@ -24,6 +24,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "audit/record.h"
 #include "base/clock.h"
@@ -34,7 +35,7 @@
 
 namespace bulkhead::audit {
 
-enum class AuditError { Unavailable, Corrupt, Io, BadQuery, Locked };
+enum class AuditError { Unavailable, Corrupt, RolledBack, Io, BadQuery, Locked };
 base::ErrorName error_name(AuditError code);
 
 struct Position {
@@ -50,13 +51,23 @@ struct LogOptions {
   std::uint64_t checkpoint_records = 10'000;
   std::chrono::seconds checkpoint_interval{10};
   std::size_t queue_records_max = 65'536;
+  // Signed heads kept elsewhere, each one line of JSON with a word on where it was kept; the log must
+  // hold every one of them. (The witness copy is compared too.)
+  struct KeptHead {
+    std::string json, where;
+  };
+  std::vector<KeptHead> kept_heads;
+  // Opens the log although a kept head or the witness copy says that it was cut or rolled back. Only for
+  // an operator who has looked into it; the caller records that.
+  bool accept_lost_heads = false;
 };
 
 class Log {
  public:
   // Opens or makes the log: verifies the tail of the newest segment against the head (a torn last
   // line from a crash, never acknowledged, is cut off and noted in a record of its own; anything
-  // else that doesn't fit is Corrupt and refuses to start).
+  // else that doesn't fit is Corrupt and refuses to start), and that the log holds every head that was
+  // kept elsewhere (RolledBack otherwise).
   static base::Result<std::unique_ptr<Log>> open(LogOptions options, crypto::SigningKey key,
                                                  const base::Clock& clock);
   ~Log();  // writes what is queued, a last checkpoint, closes

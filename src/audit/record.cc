@@ -23,6 +23,7 @@ std::string_view event_name(Event event) {
     case Event::RequestStarted: return "request_started";
     case Event::RequestEnded: return "request_ended";
     case Event::RequestRefused: return "request_refused";
+    case Event::RequestFailed: return "request_failed";
     case Event::AuthenticationFailed: return "authentication_failed";
     case Event::FileUploaded: return "file_uploaded";
     case Event::FileDeleted: return "file_deleted";
@@ -45,6 +46,9 @@ std::string_view event_name(Event event) {
     case Event::EngineDied: return "engine_died";
     case Event::ModelLoaded: return "model_loaded";
     case Event::SealBroken: return "seal_broken";
+    case Event::AuditHeadAccepted: return "audit_head_accepted";
+    case Event::OperatorKeyCreated: return "operator_key_created";
+    case Event::OperatorKeyRevoked: return "operator_key_revoked";
   }
   return "unknown";
 }
@@ -81,6 +85,8 @@ std::string record_members(const Record& record) {
   number(w, "latency_us", record.latency_micros);
   if (record.burned) w.member("burned", *record.burned);
   text(w, "target", record.target);
+  text(w, "for_user", record.for_user);
+  text(w, "statement", record.statement);
   text(w, "note", record.note);
   w.end_object();
   std::string members = w.take();

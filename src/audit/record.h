@@ -15,11 +15,12 @@ namespace bulkhead::audit {
 // Kinds of events. A chat request is two records with one request id: `RequestStarted` (durable
 // before the first answer byte) and `RequestEnded` (outcome, counts, burn).
 enum class Event {
-  RequestStarted, RequestEnded, RequestRefused, AuthenticationFailed,
+  RequestStarted, RequestEnded, RequestRefused, RequestFailed, AuthenticationFailed,
   FileUploaded, FileDeleted, FileRead, StoreChanged, Search,
   ApiKeyCreated, ApiKeyRevoked, TenantCreated, TenantChanged, TenantSuspended, TenantResumed,
   TenantDestroyed, PlatformKeyRotated, AuditRead, ConfigReloaded,
   ServiceStarted, ServiceStopped, EngineStarted, EngineDied, ModelLoaded, SealBroken,
+  AuditHeadAccepted, OperatorKeyCreated, OperatorKeyRevoked,
 };
 std::string_view event_name(Event event);
 
@@ -48,6 +49,8 @@ struct Record {
   std::optional<std::int64_t> latency_micros;
   std::optional<bool> burned;
   std::string target;          // id acted on: file, store, key, tenant
+  std::string for_user;        // keyed hash: whom a new API key acts as
+  std::string statement;       // an operator's own words (why a tenant is suspended); nothing else
   std::string note;            // fixed phrases of ours only
 };
 

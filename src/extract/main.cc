@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/memory_lock.h"
 #include "base/scrub.h"
 #include "extract/document.h"
 #include "extract/sandbox.h"
@@ -67,7 +68,7 @@ std::string error_json(const base::Error& error) {
   return w.take();
 }
 
-int run() {
+int run(bool may_swap) {
   auto header = json::Document::parse(read_header_line());
   auto bytes = header ? header->root()["bytes"].as_int() : std::nullopt;
   auto memory = header ? header->root()["memory_bytes_max"].as_int() : std::nullopt;
@@ -75,6 +76,10 @@ int run() {
       *memory <= 0) {
     std::fputs("bulkhead-extract is started by `bulkhead serve`; there is nothing to run by hand.\n", stderr);
     return 2;
+  }
+  if (may_swap && !header->root()["allow_swap"].as_bool().value_or(false)) {
+    write_all(error_json(base::Error(ExtractionError::Invalid, std::string(base::kMaySwapMessage))));
+    return 1;
   }
   Limits limits;
   limits.text_bytes_max = static_cast<std::size_t>(
@@ -98,9 +103,10 @@ int run() {
 int main() {
   bulkhead::base::harden_process();
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  bool may_swap = bulkhead::base::lock_process_memory() == bulkhead::base::MemoryLock::MaySwap;
   // A library's complaint on standard error must not end the process when that is a file.
   signal(SIGXFSZ, SIG_IGN);
-  int status = bulkhead::extract::run();
+  int status = bulkhead::extract::run(may_swap);
   // No destructors of libraries inside the sandbox: the process's end frees and forgets everything.
   _exit(status);
 }

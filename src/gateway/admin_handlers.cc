@@ -34,9 +34,21 @@ Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
   return api_error(ApiError::BadParameter, "'mode' must be hybrid.", "mode");
 }
 
+// A policy that this deployment can keep.
+Result<tenancy::TenantPolicy> checked_policy(const Call& call, tenancy::TenantPolicy policy) {
+  if (policy.retrieval == tenancy::RetrievalMode::Required && call.services.embedding_model.empty()) {
+    return api_error(ApiError::BadParameter,
+                     "'retrieval' can't be \"required\" here: there is no embedding model to search documents with. "
+                     "Configure [engine.embedding] first.",
+                     "retrieval");
+  }
+  return policy;
+}
+
 Result<tenancy::TenantPolicy> policy_or_default(Call& call, const json::Value& value) {
   if (!value.exists()) return call.services.config.tenant_defaults;
-  return tenancy::TenantPolicy::from_json(value);
+  BULKHEAD_TRY(policy, tenancy::TenantPolicy::from_json(value));
+  return checked_policy(call, std::move(policy));
 }
 
 // A change of a tenant's state, blocking work on the pool.
@@ -96,7 +108,8 @@ HandlerResult admin_get_tenant(Call& call) {
 HandlerResult admin_set_policy(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
-  BULKHEAD_CO_TRY(policy, tenancy::TenantPolicy::from_json(document.root()));
+  BULKHEAD_CO_TRY(parsed, tenancy::TenantPolicy::from_json(document.root()));
+  BULKHEAD_CO_TRY(policy, checked_policy(call, std::move(parsed)));
   co_return co_await change_tenant(call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
     return tenants.set_policy(id, policy);
   });
@@ -108,6 +121,7 @@ HandlerResult admin_suspend_tenant(Call& call) {
   ObjectReader reader(document.root());
   auto reason = reader.text("reason", kReasonBytesMax);
   BULKHEAD_CO_CHECK_OK(reader.finish());
+  call.record.statement = reason.value_or("");
   co_return co_await change_tenant(call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
     return tenants.suspend(id, reason.value_or(""));
   });

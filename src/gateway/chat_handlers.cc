@@ -70,6 +70,24 @@ Result<std::string> resolve_model(const Call& call, const std::string& asked) {
       .with_parameter("model");
 }
 
+// Under "required" an answer without its sources is none: better a refusal that says what to do.
+Error no_room(const rag::ComposeOptions& compose, std::int64_t message_tokens) {
+  return Error(engine::EngineError::ContextExceeded,
+               "This tenant answers from its documents only, and none of them fits beside the messages: they "
+               "have about " + std::to_string(message_tokens) + " tokens and the answer may take " +
+                   std::to_string(compose.answer_tokens) + ", and the context holds " +
+                   std::to_string(compose.context_tokens) + ". Shorten the messages or lower max_tokens.",
+               "no_room")
+      .with_parameter("messages");
+}
+
+// Retrieval that a policy or the request asks for and that nothing here can do.
+Error no_search() {
+  return api_error(ApiError::NotReady,
+                   "This request must be answered from documents, and this deployment has no embedding model to "
+                   "search them with. Ask your operator to configure [engine.embedding].");
+}
+
 // Fills in documents, or decides that there are none to answer from.
 Task<Result<void>> retrieve_into(Call& call, Plan& plan) {
   const tenancy::TenantPolicy& policy = call.scope().record().policy;
@@ -111,6 +129,9 @@ Task<Result<void>> retrieve_into(Call& call, Plan& plan) {
   rag::Composition composition = rag::compose(plan.body.request.messages, found->chunks, chunk_tokens,
                                               message_tokens, compose);
   plan.head.outcome = composition.citations.empty() ? "no_room" : "answered";
+  if (composition.citations.empty() && policy.retrieval == tenancy::RetrievalMode::Required) {
+    co_return no_room(compose, message_tokens);
+  }
   plan.head.citations = std::move(composition.citations);
   plan.request.messages = std::move(composition.messages);
   for (const rag::Citation& citation : plan.head.citations) {
@@ -147,6 +168,8 @@ Task<Result<Plan>> make_plan(Call& call) {
   if (plan.body.findings.suspicious()) call.record.note = "smuggling_signs_cleaned";
 
   bool retrieves = policy.retrieval != tenancy::RetrievalMode::Off || !plan.body.vector_stores.empty();
+  bool must = policy.retrieval == tenancy::RetrievalMode::Required || !plan.body.vector_stores.empty();
+  if (must && call.services.embedding_model.empty()) co_return no_search();
   if (retrieves && !call.services.embedding_model.empty()) {
     BULKHEAD_CO_CHECK_OK(co_await retrieve_into(call, plan));
   } else {

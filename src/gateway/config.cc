@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "gateway/config_reader.h"
+#include "http/client.h"
 
 namespace bulkhead::gateway {
 
@@ -213,6 +214,22 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   });
 }
 
+// Prompts must not cross a network in the clear.
+void check_chat_url(ConfigReader& r, const Config& config) {
+  if (config.engine.chat_url.empty()) return;
+  auto url = http::Url::parse(config.engine.chat_url);
+  if (!url) {
+    r.fail(ConfigError::BadValue, "engine", "has a chat_url that can't be used: " + url.error().message());
+    return;
+  }
+  bool stays_here = url->tls || !url->unix_path.empty() || is_loopback(url->host) || url->host == "localhost";
+  if (!stays_here && !config.development) {
+    r.fail(ConfigError::Contradiction, "engine",
+           "may use a chat_url with http: for 127.0.0.1, [::1] and localhost only, since prompts would cross the "
+           "network in the clear; use https: (mode = \"development\" allows it)");
+  }
+}
+
 // What single keys can't see.
 void check_whole(ConfigReader& r, const Config& config) {
   if (config.data.dir.empty()) r.fail(ConfigError::Missing, "data", "section with `dir` is needed");
@@ -232,9 +249,20 @@ void check_whole(ConfigReader& r, const Config& config) {
     r.fail(ConfigError::Missing, "server",
            "needs certificate and key (mode = \"development\" makes its own)");
   }
+  if (config.metrics_public && !is_loopback(config.server.host)) {
+    r.fail(ConfigError::Contradiction, "metrics_public",
+           "opens /metrics to everybody who reaches the gateway, so it needs server.listen on 127.0.0.1 or [::1]; "
+           "elsewhere let the scraper send an operator's key");
+  }
   if (config.server.plain_http && !(config.development && is_loopback(config.server.host))) {
     r.fail(ConfigError::Contradiction, "server",
            "may use plain_http in mode = \"development\" on a loopback address only");
+  }
+  check_chat_url(r, config);
+  if (config.tenant_defaults.retrieval == tenancy::RetrievalMode::Required &&
+      config.engine.embedding.path.empty()) {
+    r.fail(ConfigError::Contradiction, "tenant_defaults",
+           "with retrieval = \"required\" need [engine.embedding]: nothing could search the documents");
   }
   for (const identity::IssuerConfig& issuer : config.issuers) {
     if (issuer.allow_http && !config.development) {

@@ -102,7 +102,7 @@ Dispatcher::~Dispatcher() = default;
 std::optional<http::Response> Dispatcher::early_check(const http::Request& request) const {
   RouteMatch match = match_route(request.method, request.path);
   if (!match.route) return error_response(unknown_route(match));
-  if (match.route->audience != Audience::Public && request.headers.count("authorization") == 0) {
+  if (!needs_no_credential(*match.route) && request.headers.count("authorization") == 0) {
     return error_response(Error(identity::IdentityError::Missing,
                                 "Send a credential: \"Authorization: Bearer <token or API key>\"."));
   }
@@ -111,6 +111,12 @@ std::optional<http::Response> Dispatcher::early_check(const http::Request& reque
     return error_response(body_too_large(bytes_max));
   }
   return std::nullopt;
+}
+
+// The metrics are an operator's unless the configuration opens them, which it can on a loopback address only.
+bool Dispatcher::needs_no_credential(const Route& route) const {
+  return route.audience == Audience::Public ||
+         (services_.config.metrics_public && route.permission == access::Permission::PlatformMetrics);
 }
 
 http::Response Dispatcher::malformed(int status, const Error& error) {
@@ -138,11 +144,12 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
     co_await answer(call, unknown_route(match), 0);
     co_return;
   }
-  call.record.action = call.route->audience == Audience::Public
+  const bool open_to_all = needs_no_credential(*call.route);
+  call.record.action = open_to_all
                            ? std::string_view("public")
                            : access::permission_name(call.route->permission);
 
-  if (call.route->audience == Audience::Public) {
+  if (open_to_all) {
     auto result = co_await call.route->handler(call);
     co_await answer(call, std::move(result), 0);
     co_return;
@@ -284,11 +291,14 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t ret
 
   // Public routes hold nothing of anyone's; anonymous refusals are recorded within bounds.
   bool anonymous = !call.principal;
-  bool record = call.route ? call.route->audience != Audience::Public || !result : false;
+  bool record = call.route ? !needs_no_credential(*call.route) || !result : false;
   if (record && anonymous) record = refusal_throttle_->take(services_.clock.monotonic());
   if (record) {
     if (!result && call.record.decision == "deny") {
       call.record.event = anonymous ? audit::Event::AuthenticationFailed : audit::Event::RequestRefused;
+    } else if (!result && call.route->event != audit::Event::RequestEnded) {
+      // What was asked for did not happen, so the record must not read as if it had.
+      call.record.event = audit::Event::RequestFailed;
     } else {
       call.record.event = call.route->event;
     }

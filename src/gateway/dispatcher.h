@@ -36,6 +36,7 @@ class Dispatcher {
   void cancel_all() { shutdown_.cancel("shutdown"); }
 
  private:
+  bool needs_no_credential(const Route& route) const;
   base::Task<base::Result<Reply>> process(Call& call);
   base::Task<base::Result<void>> authenticate(Call& call);
   base::Result<void> authorize(Call& call) const;

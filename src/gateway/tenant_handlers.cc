@@ -1,4 +1,6 @@
 // A tenant's own affairs: policy, API keys, audit, burn receipts.
+#include <algorithm>
+
 #include "audit/verify.h"
 #include "crypto/random.h"
 #include "gateway/audit_query.h"
@@ -52,6 +54,23 @@ Result<void> check_roles(const Call& call, const std::vector<std::string>& roles
   return Result<void>();
 }
 
+// Whoever holds a key acts as its user and reads what its groups may read. Handing out another's view is the
+// administrator's to do; a role that may only manage keys makes keys of its own holder's (CVE-2026-47102).
+Result<void> check_identity(const Call& call, const std::string& user, const std::vector<std::string>& groups) {
+  const identity::Principal& own = *call.principal;
+  if (std::find(own.roles().begin(), own.roles().end(), "tenant-admin") != own.roles().end()) return Result<void>();
+  if (user != own.user()) {
+    return api_error(ApiError::Forbidden, "Only a tenant-admin can make a key for another user.", "user");
+  }
+  for (const std::string& group : groups) {
+    if (std::find(own.groups().begin(), own.groups().end(), group) == own.groups().end()) {
+      return api_error(ApiError::Forbidden,
+                       "You can't give a key a group that you are not in ('" + group.substr(0, 64) + "').", "groups");
+    }
+  }
+  return Result<void>();
+}
+
 }  // namespace
 
 HandlerResult get_own_tenant(Call& call) {
@@ -71,7 +90,10 @@ HandlerResult create_api_key(Call& call) {
   BULKHEAD_CO_CHECK_OK(reader.finish());
   if (roles.empty()) co_return api_error(ApiError::MissingParameter, "'roles' is needed.", "roles");
   if (user->empty()) co_return api_error(ApiError::BadParameter, "'user' must not be empty.", "user");
+  // Recorded whether it is made or refused: who wanted a key that acts as whom.
+  call.record.for_user = call.scope().audit_hash(*user);
   BULKHEAD_CO_CHECK_OK(check_roles(call, roles));
+  BULKHEAD_CO_CHECK_OK(check_identity(call, *user, groups));
 
   identity::ApiKeyFormat::NewKey made = call.services.key_format.make(call.scope().tenant());
   identity::ApiKeyRecord record{.id = made.id};

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory_lock.h"
 #include "base/scrub.h"
 #include "base/secret.h"
 #include "http/server.h"
@@ -28,7 +29,7 @@ struct Options {
   std::string chat, chat_sha256, chat_template, embedding, embedding_sha256;
   SchedulerOptions scheduler;
   int threads = 0, batch_threads = 0, gpu_layers = 0;
-  bool no_burn = false;
+  bool no_burn = false, allow_swap = false;
 };
 
 [[noreturn]] void die(const base::Error& error) {
@@ -172,7 +173,11 @@ int main(int argc, char** argv) {
   app.add_option("--line-max", options.scheduler.line_max, "Waiting requests of one tenant")
       ->check(CLI::Range(1, 100'000));
   app.add_flag("--no-burn", options.no_burn, "Control experiment: erase nothing (development only)");
+  app.add_flag("--allow-swap", options.allow_swap, "Serve though memory may be swapped (development only)");
   CLI11_PARSE(app, argc, argv);
   if (options.no_burn) base::set_heap_scrubbing(false);
+  if (base::lock_process_memory() == base::MemoryLock::MaySwap && !options.allow_swap) {
+    inference::die(base::Error(inference::InferenceError::Failed, std::string(base::kMaySwapMessage)));
+  }
   return inference::serve(std::move(options));
 }

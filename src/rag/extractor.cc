@@ -186,6 +186,7 @@ struct Extractor::Impl {
         .member("name", name)
         .member("bytes", static_cast<std::uint64_t>(bytes))
         .member("memory_bytes_max", static_cast<std::uint64_t>(options.memory_bytes_max))
+        .member("allow_swap", options.allow_swap)
         .member("text_bytes_max", static_cast<std::uint64_t>(options.text_bytes_max))
         .end_object();
     return w.take() + "\n";

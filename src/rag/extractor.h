@@ -50,6 +50,7 @@ struct ExtractorOptions {
   std::chrono::milliseconds time_max{30'000};
   std::size_t memory_bytes_max = 1u << 30;
   std::size_t text_bytes_max = 16u << 20;
+  bool allow_swap = false;  // work though memory may be swapped (development only)
 };
 
 class Extractor {

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "identity/error.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
@@ -63,6 +64,15 @@ base::Result<void> sync_folder(const std::filesystem::path& folder) {
   return {};
 }
 
+// A sweep that fails costs nobody a request: expired chats are not given out, and the next one tries again.
+std::size_t remove_expired(TenantStore& store, const tenancy::TenantScope& scope, std::int64_t now) {
+  auto removed = store.delete_expired_chats(scope, now);
+  if (removed) return *removed;
+  base::log::warning("expired_chats_not_removed", {{"tenant", std::string_view(scope.tenant().str())},
+                                                   {"detail", std::string_view(removed.error().detail())}});
+  return 0;
+}
+
 }  // namespace
 
 struct StoreManager::Impl {
@@ -71,6 +81,7 @@ struct StoreManager::Impl {
   struct Slot {
     std::mutex mutex;
     std::shared_ptr<SqliteStore> store;
+    std::optional<tenancy::TenantScope> scope;  // of the newest opening, while the store is open
     std::uint64_t last_use = 0;  // under Impl::mutex
     bool open = false;           // under Impl::mutex
   };
@@ -142,6 +153,7 @@ struct StoreManager::Impl {
         // One reference is the slot's own; handles are made under the slot's mutex only.
         if (!lock || !slot->store || slot->store.use_count() > 1) continue;
         slot->store.reset();
+        slot->scope.reset();
         note_open(*slot, false);
         ++closed;
       }
@@ -211,6 +223,7 @@ StoreManager::~StoreManager() = default;
 base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::TenantScope& scope) {
   const auto slot = impl_->slot_of(scope.tenant(), true);
   std::shared_ptr<SqliteStore> store;
+  bool fresh = false;
   {
     std::scoped_lock lock(slot->mutex);
     // A scope is cut before its tenant's store is closed, and closing takes this mutex: so whoever
@@ -225,10 +238,14 @@ base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::Ten
       BULKHEAD_TRY(opened, SqliteStore::open(scope, folder / "store.db", impl_->clock));
       slot->store = std::move(opened);
       impl_->note_open(*slot, true);
+      fresh = true;
     }
+    slot->scope = scope;
     impl_->note_use(*slot);
     store = slot->store;
   }
+  // What expired while the store was closed goes before anybody uses it.
+  if (fresh) static_cast<void>(remove_expired(*store, scope, impl_->clock.unix_seconds()));
   impl_->evict();
   return std::shared_ptr<TenantStore>(std::move(store));
 }
@@ -241,7 +258,31 @@ void StoreManager::close(const base::TenantId& tenant) {
   // Waits for calls inside; handles that are still out there give TenantGone from now on.
   slot->store->shut();
   slot->store.reset();
+  slot->scope.reset();
   impl_->note_open(*slot, false);
+}
+
+std::size_t StoreManager::delete_expired_chats() {
+  std::vector<std::shared_ptr<Impl::Slot>> slots;
+  {
+    std::scoped_lock lock(impl_->mutex);
+    for (const auto& [tenant, slot] : impl_->slots) {
+      if (slot->open) slots.push_back(slot);
+    }
+  }
+  std::size_t removed = 0;
+  for (const auto& slot : slots) {
+    std::shared_ptr<TenantStore> store;
+    std::optional<tenancy::TenantScope> scope;
+    {
+      std::scoped_lock lock(slot->mutex);
+      store = slot->store;
+      scope = slot->scope;
+    }
+    if (!store || !scope || !scope->alive()) continue;
+    removed += remove_expired(*store, *scope, impl_->clock.unix_seconds());
+  }
+  return removed;
 }
 
 base::Result<tenancy::TenantEraser::Report> StoreManager::erase(const base::TenantId& tenant) {
@@ -250,6 +291,7 @@ base::Result<tenancy::TenantEraser::Report> StoreManager::erase(const base::Tena
   if (slot->store) {
     slot->store->shut();
     slot->store.reset();
+    slot->scope.reset();
     impl_->note_open(*slot, false);
   }
   Report report;

@@ -67,6 +67,9 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   base::Result<Report> erase(const base::TenantId& tenant) override;
   base::Result<Entry> find(const identity::ParsedApiKey& key, std::string_view key_text) override;
   std::size_t open_count() const;
+  // Removes kept chats that have expired from every open store (a store that is closed is swept when it
+  // is next opened). How many. Blocks; see ExpirySweeper.
+  std::size_t delete_expired_chats();
 
  private:
   struct Impl;

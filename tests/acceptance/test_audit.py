@@ -198,3 +198,100 @@ def test_another_key_does_not_verify(logged, copy, new_stack):
     other.start_gateway()
     (copy / "audit-key.pub").write_bytes((other.audit_dir / "audit-key.pub").read_bytes())
     assert verify(stack, copy)[0] != 0
+
+
+def operators_records(stack, **wanted):
+    return [r for r in records(stack.audit_dir) if all(r.get(name) == value for name, value in wanted.items())]
+
+
+def test_a_suspension_is_recorded_with_its_reason_and_a_failed_one_as_a_failure(logged):
+    """AISVS 12.4.2-3. A call that changed nothing must not stand in the log as the change it asked for."""
+    stack, _, _ = logged
+    stack.create_tenant("gamma")
+    post = lambda path, body: stack.call("POST", path, stack.operator_key, body)
+    done = post("/admin/tenants/gamma/suspend", {"reason": "court order 17"})
+    missing = post("/admin/tenants/no-such-tenant/suspend", {"reason": "court order 18"})
+    again = post("/admin/tenants", {"id": "gamma"})
+    assert (done.status, missing.status, again.status) == (200, 404, 409)
+    (suspended,) = operators_records(stack, request_id=done.headers["x-request-id"])
+    assert suspended["event"] == "tenant_suspended" and suspended["statement"] == "court order 17"
+    assert suspended["target"] == "gamma"
+    for answer, target, status in ((missing, "no-such-tenant", 404), (again, "gamma", 409)):
+        (failed,) = operators_records(stack, request_id=answer.headers["x-request-id"])
+        assert (failed["event"], failed["target"], failed["status"]) == ("request_failed", target, status)
+        assert failed["reason"] not in ("", "role_permits")
+    assert len(operators_records(stack, event="tenant_suspended")) == 1
+    assert len(operators_records(stack, event="tenant_created", target="gamma")) == 1
+
+
+def start_failure(stack):
+    """What the gateway says when it refuses to start."""
+    stack.start_gateway(wait=False)
+    process = stack.processes.pop("gateway")
+    assert process.wait(60) == 1
+    return stack.log_tail("gateway")
+
+
+def test_a_log_put_back_to_an_older_state_stops_the_start(new_stack, tmp_path):
+    """Log and head file rolled back together are whole in themselves; the database's copy of the head tells. The
+    operator's way on is a command that the log itself records."""
+    stack = new_stack()
+    stack.start()
+    stack.stop_process("gateway")
+    older = shutil.copytree(stack.audit_dir, tmp_path / "older")
+    stack.start_gateway()  # control: an untouched log starts
+    stack.create_tenant("delta")
+    stack.stop_process("gateway")
+    shutil.rmtree(stack.audit_dir)
+    shutil.copytree(older, stack.audit_dir)
+    assert verify(stack, stack.audit_dir)[0] == 0, "nothing in the folder shows it"
+    said = start_failure(stack)
+    assert "put back to an older state" in said and "bulkhead audit accept" in said
+    refused = stack.cli("operator-key", "create", "--name", "x", check=False)
+    assert refused.returncode == 1 and "put back to an older state" in refused.stderr, "no command writes to it either"
+    assert stack.cli("audit", "accept", check=False).returncode == 2, "a reason is needed"
+    stack.cli("audit", "accept", "--reason", "restored the disk of Monday")
+    stack.start_gateway()
+    (accepted,) = operators_records(stack, event="audit_head_accepted")
+    assert accepted["statement"] == "restored the disk of Monday" and re.fullmatch(r"\d+ [0-9a-f]{64}", accepted["target"])
+    stack.stop_process("gateway")
+    assert verify(stack, stack.audit_dir)[0] == 0
+    stack.start_gateway()
+
+
+def test_a_log_that_was_taken_away_stops_the_start(new_stack):
+    stack = new_stack()
+    stack.start()
+    stack.stop_process("gateway")
+    shutil.rmtree(stack.audit_dir)
+    assert "bulkhead audit accept" in start_failure(stack)
+
+
+def test_operator_keys_are_made_listed_and_revoked(new_stack):
+    stack = new_stack()
+    stack.start()
+    running = stack.cli("operator-key", "create", "--name", "second", check=False)
+    assert running.returncode == 1 and "running" in running.stderr, "never behind a running gateway's back"
+    stack.stop_process("gateway")
+    second_file = stack.folder / "second.key"
+    stack.cli("operator-key", "create", "--name", "second", "--file", second_file)
+    assert second_file.stat().st_mode & 0o777 == 0o600
+    second = second_file.read_text().strip()
+    listed = stack.cli("operator-key", "list").stdout
+    assert listed.count("active") == 2 and "second" in listed and second not in listed
+    first_id = listed.split()[0]
+    stack.start_gateway()
+    for key in (stack.operator_key, second):
+        assert stack.call("GET", "/admin/tenants", key).status == 200
+    stack.stop_process("gateway")
+    stack.cli("operator-key", "revoke", first_id)
+    second_id = next(line.split()[0] for line in listed.splitlines() if "second" in line)
+    last = stack.cli("operator-key", "revoke", second_id, check=False)
+    assert last.returncode == 1 and "last operator key" in last.stderr
+    stack.start_gateway()
+    assert stack.call("GET", "/admin/tenants", stack.operator_key).status == 401
+    assert stack.call("GET", "/admin/tenants", second).status == 200
+    (created,) = operators_records(stack, event="operator_key_created")
+    (revoked,) = operators_records(stack, event="operator_key_revoked")
+    assert created["target"] == second_id and revoked["target"] == first_id
+    assert file_hits([stack.data_dir], [second.encode()]) == {}

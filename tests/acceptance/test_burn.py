@@ -177,3 +177,10 @@ def test_processes_write_no_core_and_stay_out_of_swap(burning):
         limits = open(f"/proc/{stack.pids()[name]}/limits").read()
         core = next(line for line in limits.splitlines() if line.startswith("Max core"))
         assert core.split()[4] == "0", (name, core)
+    locked = lambda pid: int(next(line.split()[1] for line in open(f"/proc/{pid}/status") if line.startswith("VmLck")))
+    resident = lambda pid: int(next(line.split()[1] for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS")))
+    pids = stack.pids()
+    for name in ("gateway", "engine"):
+        assert locked(pids[name]) >= resident(pids[name]), name
+    # Control: a process that holds no tenant's text locks its keys and nothing else.
+    assert locked(pids["dev-idp"]) < resident(pids["dev-idp"])

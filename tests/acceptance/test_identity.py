@@ -157,6 +157,37 @@ def test_nobody_gives_a_key_more_rights_than_they_have(hospital):
     assert hospital.member.call("POST", "/v1/bulkhead/api_keys", {"user": "x", "roles": ["member"]}).status == 403
 
 
+def test_a_role_that_manages_keys_cannot_become_somebody_else(new_stack):
+    """LiteLLM CVE-2026-47101 and -47102: a key's holder acts as its user, so whoever may only manage keys makes keys
+    of their own identity and no wider rights; the log says who made a key that acts as whom."""
+    stack = new_stack(extra='[[role]]\nname = "keymaker"\npermissions = ["keys.manage", "chat.create", "files.read"]')
+    tenant = start_small(stack, ("alpha",))["alpha"]
+    make = lambda key, **body: stack.call("POST", "/v1/bulkhead/api_keys", key, body)
+    own = make(tenant.admin.key, user="kim", roles=["keymaker"], groups=["red"])
+    assert own.status == 200, "control: an administrator hands out any identity of the tenant"
+    kim = own.json()["key"]
+    refused = {
+        "another user": make(kim, user="boss", roles=["keymaker"]),
+        "another user, fewer rights": make(kim, user="mia", roles=["keymaker"], groups=["red"]),
+        "a foreign group": make(kim, user="kim", roles=["keymaker"], groups=["blue"]),
+        "wider rights": make(kim, user="kim", roles=["tenant-admin"]),
+        "other rights": make(kim, user="kim", roles=["auditor"]),
+        "the operator": make(kim, user="kim", roles=["operator"]),
+    }
+    assert {name: a.status for name, a in refused.items() if a.status not in (400, 403)} == {}
+    assert stack.call("GET", "/admin/tenants", kim).status == 403
+    assert make(kim, user="kim", roles=["keymaker"], groups=["red"]).status == 200, "control: one's own identity"
+    records = [json.loads(line) for file in stack.audit_dir.glob("audit-*.jsonl") for line in file.read_text().splitlines()]
+    entry = lambda answer: next(r for r in records if r.get("request_id") == answer.headers["x-request-id"])
+    created = entry(own)
+    assert created["event"] == "api_key_created" and created["target"] == own.json()["id"]
+    assert created["for_user"].startswith("hmac-sha256:") and created["for_user"] != created["principal"]
+    denied = entry(refused["another user"])
+    assert (denied["event"], denied["decision"]) == ("request_refused", "deny")
+    assert denied["for_user"] == created["principal"], "kim wanted to be the boss, who made kim's key"
+    assert denied["principal"] == created["for_user"]
+
+
 class Stream:
     """A chat being streamed, read line by line."""
 

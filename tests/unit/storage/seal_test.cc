@@ -1,6 +1,7 @@
 // Invariant I3 against somebody who can write any SQL into a tenant's store.
 #include "raw_database.h"
 #include "storage/seal.h"
+#include "storage/seal_alarm.h"
 #include "store_fixture.h"
 
 namespace bulkhead::storage {
@@ -33,6 +34,29 @@ class Seals : public ::testing::Test {
   TemporaryFolder folder;
   TestPlatform platform{folder.path() / "data"};
 };
+
+// Whoever meets the seal, the alarm names tenant and record, and nothing of what it holds.
+TEST_F(Seals, ABrokenSealIsHeardOfOnEveryPath) {
+  std::vector<std::pair<std::string, std::string>> heard;
+  set_seal_alarm([&heard](std::string_view tenant, std::string_view record) { heard.emplace_back(tenant, record); });
+  const auto scope = platform.scope("a");
+  const auto store = platform.store("a");
+  const auto keys = keys_of(*store, scope, file_id("f1"));
+  EXPECT_OK(store->get_chunks(scope, keys));
+  EXPECT_OK(store->get_chat(scope, chat_id("c1")));
+  EXPECT_TRUE(heard.empty()) << "control: whole records are silent";
+  raw("a").run("UPDATE chunks SET box = ?1 WHERE key = (SELECT min(key) FROM chunks)",
+               {box("a", "SELECT box FROM chunks ORDER BY key DESC")});
+  raw("a").run("UPDATE chats SET messages_box = completion_box");
+  EXPECT_FAILS(StorageError::SealBroken, store->get_chunks(scope, {keys[0]}));
+  EXPECT_FAILS(StorageError::SealBroken, store->get_chat(scope, chat_id("c1")));
+  using Heard = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(heard, (Heard{{"a", "chunk.text " + file_id("f1").str() + " #0"},
+                          {"a", "chat.messages " + chat_id("c1").str() + " #0"}}));
+  set_seal_alarm({});
+  EXPECT_FAILS(StorageError::SealBroken, store->get_chat(scope, chat_id("c1")));
+  EXPECT_EQ(heard.size(), 2u) << "switched off";
+}
 
 TEST_F(Seals, AnotherTenantsChunkDoesNotOpenAndItsOwnDoes) {
   const auto scope = platform.scope("b");

@@ -1,0 +1,134 @@
+"""What the configuration refuses, and retrieval that must not fail open."""
+import pytest
+from conftest import add_document, start_small
+
+PRODUCTION = '''mode = "production"
+{root}
+[server]
+listen = "{listen}"
+certificate = "c.pem"
+key = "k.pem"
+[data]
+dir = "data"
+platform_key_file = "platform.key"
+[engine]
+chat_url = "{url}"
+chat_model = "m"
+{rest}
+'''
+
+
+def check(stack, url="https://model.example/v1", rest="", root="", listen="127.0.0.1:8443", mode="production"):
+    stack.config.parent.mkdir(parents=True, exist_ok=True)
+    text = PRODUCTION.format(url=url, rest=rest, root=root, listen=listen)
+    stack.config.write_text(text.replace('"production"', f'"{mode}"'))
+    done = stack.cli("config", "check", check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def bare(new_stack):
+    return new_stack()
+
+
+@pytest.mark.parametrize("url", ["http://model.example/v1", "http://10.0.0.7:8000/v1", "http://127.0.0.1.evil.example/v1",
+                                 "http://[2001:db8::1]/v1", "http://localhost.evil.example/v1"])
+def test_prompts_do_not_cross_a_network_in_the_clear(bare, url):
+    code, said = check(bare, url)
+    assert code == 1 and "chat_url" in said and "https:" in said, said
+    assert check(bare, url, mode="development")[0] == 0
+
+
+@pytest.mark.parametrize("url", ["https://model.example/v1", "http://127.0.0.1:8000/v1", "http://[::1]:8000/v1",
+                                 "http://localhost:8000/v1", "unix:/run/model.sock"])
+def test_control_these_chat_urls_are_taken(bare, url):
+    assert check(bare, url) == (0, f"{bare.config} is fine\n")
+
+
+def test_open_metrics_need_a_loopback_address(bare):
+    code, said = check(bare, root="metrics_public = true", listen="0.0.0.0:8443")
+    assert code == 1 and "metrics_public" in said
+    assert check(bare, root="metrics_public = true")[0] == 0
+    assert check(bare, listen="0.0.0.0:8443")[0] == 0
+
+
+def test_required_retrieval_needs_an_embedding_model(bare):
+    code, said = check(bare, rest='[tenant_defaults]\nretrieval = "required"')
+    assert code == 1 and "[engine.embedding]" in said
+    assert check(bare, rest='[tenant_defaults]\nretrieval = "when_relevant"')[0] == 0
+
+
+@pytest.fixture(scope="module")
+def sourced(new_stack):
+    """Tenant alpha must answer from documents, beta needs not."""
+    stack = new_stack()
+    tenants = start_small(stack)
+    policy = stack.folder / "required.json"
+    policy.write_text('{"retrieval": "required"}')
+    stack.operator_cli("tenant", "policy", "alpha", "--policy", policy)
+    return stack, tenants
+
+
+FACT = "The lighthouse of Zarnow was painted blue in 1931 by the keeper Ottokar Brill."
+QUESTION = "What colour was the lighthouse of Zarnow painted?"
+
+
+def test_required_without_room_for_a_source_is_refused(sourced):
+    """Asked with so much text that no source fits; never an answer without one."""
+    stack, tenants = sourced
+    member = tenants["alpha"].member
+    _, store = add_document(member, "lighthouse.txt", FACT, {"shared": True})
+    ask = lambda history, **more: member.call("POST", "/v1/chat/completions", {
+        "model": "default", "max_tokens": 20, "temperature": 0, "bulkhead": {"vector_store_ids": [store]}, **more,
+        "messages": [{"role": "user", "content": history}, {"role": "assistant", "content": "Yes."},
+                     {"role": "user", "content": QUESTION}]})
+    control = ask("Hello.")
+    assert control.status == 200 and control.json()["bulkhead"]["retrieval"]["outcome"] == "answered", control.body
+    for more in ({}, {"stream": True}):
+        full = ask("seven " * 4200, **more)
+        error = full.json()["error"]
+        assert (full.status, error["code"]) == (400, "context_length_exceeded"), full.body
+        assert "Shorten the messages" in error["message"] and "4096" in error["message"]
+
+
+def test_a_prompt_beyond_the_context_is_refused_with_its_figures(sourced):
+    stack, tenants = sourced
+    ask = lambda count: tenants["beta"].member.call("POST", "/v1/chat/completions", {
+        "model": "default", "max_tokens": 2, "messages": [{"role": "user", "content": "seven " * count}]})
+    error = ask(5000).json()["error"]
+    assert error["code"] == "context_length_exceeded" and error["type"] == "invalid_request_error"
+    words = [int(word) for word in error["message"].replace(".", " ").split() if word.isdigit()]
+    assert len(words) == 2 and words[0] >= 5000 and words[1] <= 4096, error
+    assert ask(50).status == 200, "a short one (control) is answered"
+
+
+def test_required_without_an_embedding_model_is_refused(sourced):
+    """The policy is older than the configuration that lost its embedding model."""
+    stack, tenants = sourced
+    stack.stop_process("gateway")
+    text = stack.config.read_text()
+    start = text.index("[engine.embedding]")
+    stack.config.write_text(text[:start] + text[text.index("[dev_idp]"):])
+    stack.start_gateway()
+    chat = {"model": "default", "max_tokens": 2, "messages": [{"role": "user", "content": QUESTION}]}
+    for more in ({}, {"stream": True}):
+        refused = tenants["alpha"].member.call("POST", "/v1/chat/completions", {**chat, **more})
+        assert refused.status == 503 and "choices" not in refused.json(), refused.body
+        assert "[engine.embedding]" in refused.json()["error"]["message"]
+    assert tenants["beta"].member.call("POST", "/v1/chat/completions", chat).status == 200, "control: not required there"
+    policy = lambda mode: stack.call("PUT", "/admin/tenants/beta/policy", stack.operator_key, {"retrieval": mode})
+    assert policy("required").status == 400 and policy("required").json()["error"]["param"] == "retrieval"
+    assert policy("when_relevant").status == 200
+
+
+def test_metrics_are_open_only_when_configured(sourced, new_stack):
+    closed, _ = sourced
+    assert closed.call("GET", "/metrics").status == 401
+    opened = new_stack()
+    opened.write_config()
+    opened.config.write_text("metrics_public = true\n" + opened.config.read_text())
+    opened.cli("init", "--operator-key-file", opened.operator_key_file)
+    opened.start_gateway()
+    answer = opened.call("GET", "/metrics")
+    assert answer.status == 200 and b"bulkhead_engine_ready" in answer.body
+    assert opened.call("GET", "/admin/tenants").status == 401, "nothing else is opened"
