@@ -156,12 +156,14 @@ void add_audit(CLI::App& app, Action& action) {
   check->add_option("--anchor", options->anchors, "A checkpoint kept elsewhere (witness copy); may be repeated");
   check->callback([options, &action] { action = [options] { return verify(*options); }; });
   CLI::App* given_up = group->add_subcommand(
-      "accept", "Start from a log that lacks what its kept heads state; gateway stopped, after looking into it");
+      "accept",
+      "Start from a log that lacks what its kept heads state; gateway stopped, after looking into it");
   given_up->add_option("--config", options->config, "Configuration file")->required();
   given_up->add_option("--reason", options->reason, "Why; it is written into the log")
       ->required()
-      ->check(CLI::Validator([](std::string& text) { return text.empty() || text.size() > 256 ? "1 to 256 bytes" : ""; },
-                             "1 to 256 bytes"));
+      ->check(CLI::Validator(
+          [](std::string& text) { return text.empty() || text.size() > 256 ? "1 to 256 bytes" : ""; },
+          "1 to 256 bytes"));
   given_up->callback([options, &action] {
     action = [options] {
       auto done = accept(*options);

@@ -123,7 +123,8 @@ Result<void> Deployment::Parts::open_data() {
   log.witness_dir = config.audit.witness_dir;
   log.checkpoint_interval = config.audit.checkpoint_interval;
   BULKHEAD_TRY(kept_head, platform->setting("audit-head"));
-  if (kept_head) log.kept_heads.push_back({std::move(*kept_head), "the platform database's copy of the head"});
+  if (kept_head)
+    log.kept_heads.push_back({std::move(*kept_head), "the platform database's copy of the head"});
   BULKHEAD_TRY(opened, audit::Log::open(std::move(log), std::move(audit_key), clock));
   audit = std::move(opened);
   audit->on_checkpoint([this](std::string head) {
@@ -132,8 +133,11 @@ Result<void> Deployment::Parts::open_data() {
     }
   });
   storage::set_seal_alarm([this](std::string_view tenant, std::string_view broken) {
-    metrics.counter("bulkhead_seal_broken_total", "Stored records that did not unseal: altered, moved or exchanged",
-                    {{"tenant", std::string(tenant)}}).add();
+    metrics
+        .counter("bulkhead_seal_broken_total",
+                 "Stored records that did not unseal: altered, moved or exchanged",
+                 {{"tenant", std::string(tenant)}})
+        .add();
     base::log::error("seal_broken", {{"tenant", tenant}, {"record", broken}});
     audit::Record entry;
     entry.time = clock.wall();

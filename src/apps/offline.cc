@@ -40,7 +40,8 @@ Result<void> OfflinePlatform::record(audit::Record record) {
 Result<void> OfflinePlatform::close() {
   log_.reset();  // writes the last checkpoint and joins its writer
   if (newest_head_->empty()) {
-    return Error(audit::AuditError::Io, "The audit log took the record but no signed head. Is its disk full?");
+    return Error(audit::AuditError::Io,
+                 "The audit log took the record but no signed head. Is its disk full?");
   }
   return database_->set_setting("audit-head", *newest_head_);
 }

@@ -45,13 +45,17 @@ Result<void> list(const Options& options) {
 
 Result<void> revoke(const Options& options) {
   auto id = base::ApiKeyId::parse(options.id);
-  if (!id) return Error(storage::StorageError::NotFound, "'" + options.id + "' is not the id of a key; see `bulkhead operator-key list`.");
+  if (!id)
+    return Error(storage::StorageError::NotFound,
+                 "'" + options.id + "' is not the id of a key; see `bulkhead operator-key list`.");
   BULKHEAD_TRY(platform, OfflinePlatform::open(options.config));
   BULKHEAD_TRY(keys, platform.database().operator_keys());
   bool found = false, another = false;
   for (const identity::ApiKeyRecord& key : keys) {
-    if (key.id == *id) found = true;
-    else if (!key.revoked) another = true;
+    if (key.id == *id)
+      found = true;
+    else if (!key.revoked)
+      another = true;
   }
   if (!found) return Error(storage::StorageError::NotFound, "There is no operator key " + id->str() + ".");
   if (!another) {

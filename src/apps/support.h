@@ -26,8 +26,8 @@ std::filesystem::path run_file(const gateway::Config& config, const std::string&
 // An audit verify key from a file of one base64url line.
 base::Result<crypto::VerifyKey> read_verify_key(const std::filesystem::path& file);
 
-// Makes an operator's API key: its text goes to `file` (mode 0600) or, when that is empty, to standard output,
-// once; its keyed hash to the database. Returns its id.
+// Makes an operator's API key: its text goes to `file` (mode 0600) or, when that is empty, to standard
+// output, once; its keyed hash to the database. Returns its id.
 base::Result<base::ApiKeyId> make_operator_key(storage::PlatformDatabase& platform, const std::string& name,
                                                const std::string& file);
 

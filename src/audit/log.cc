@@ -142,13 +142,14 @@ Result<void> check_kept_head(const std::filesystem::path& dir, const crypto::Ver
       if (front->seq == head.seq && line_hash(*line) == head.hash) return Result<void>();
     }
   }
-  return Error(AuditError::RolledBack,
-               "The audit log does not hold line " + std::to_string(head.seq) + " of " + head.time +
-                   ", which " + kept.where +
-                   " states: it was cut, rewritten, put back to an older state or exchanged. Keep it as evidence and "
-                   "run `bulkhead audit verify`. When you know why (a new audit.dir, a restored backup), "
-                   "`bulkhead audit accept` lets the gateway start again and records that.",
-               dir.string());
+  return Error(
+      AuditError::RolledBack,
+      "The audit log does not hold line " + std::to_string(head.seq) + " of " + head.time + ", which " +
+          kept.where +
+          " states: it was cut, rewritten, put back to an older state or exchanged. Keep it as evidence and "
+          "run `bulkhead audit verify`. When you know why (a new audit.dir, a restored backup), "
+          "`bulkhead audit accept` lets the gateway start again and records that.",
+      dir.string());
 }
 
 Result<void> check_kept_heads(const LogOptions& options, const crypto::VerifyKey& key) {
@@ -174,7 +175,8 @@ base::ErrorName error_name(AuditError code) {
   switch (code) {
     case AuditError::Unavailable: return {"audit", "unavailable"};
     case AuditError::Corrupt: return {"audit", "corrupt"};
-    case AuditError::RolledBack: return {"audit", "rolled_back"};
+    case AuditError::RolledBack:
+      return {"audit", "rolled_back"};
     case AuditError::Io: return {"audit", "io"};
     case AuditError::BadQuery: return {"audit", "bad_query"};
     case AuditError::Locked: return {"audit", "locked"};

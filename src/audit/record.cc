@@ -23,7 +23,8 @@ std::string_view event_name(Event event) {
     case Event::RequestStarted: return "request_started";
     case Event::RequestEnded: return "request_ended";
     case Event::RequestRefused: return "request_refused";
-    case Event::RequestFailed: return "request_failed";
+    case Event::RequestFailed:
+      return "request_failed";
     case Event::AuthenticationFailed: return "authentication_failed";
     case Event::FileUploaded: return "file_uploaded";
     case Event::FileDeleted: return "file_deleted";
@@ -46,9 +47,12 @@ std::string_view event_name(Event event) {
     case Event::EngineDied: return "engine_died";
     case Event::ModelLoaded: return "model_loaded";
     case Event::SealBroken: return "seal_broken";
-    case Event::AuditHeadAccepted: return "audit_head_accepted";
-    case Event::OperatorKeyCreated: return "operator_key_created";
-    case Event::OperatorKeyRevoked: return "operator_key_revoked";
+    case Event::AuditHeadAccepted:
+      return "audit_head_accepted";
+    case Event::OperatorKeyCreated:
+      return "operator_key_created";
+    case Event::OperatorKeyRevoked:
+      return "operator_key_revoked";
   }
   return "unknown";
 }

@@ -36,7 +36,8 @@ bool may_lock_everything() {
 // /proc/swaps holds a heading and one line for each active area.
 MemoryLock judge_memory_lock(bool may_lock, bool locked, std::string_view proc_swaps) {
   if (may_lock && locked) return MemoryLock::Locked;
-  return std::count(proc_swaps.begin(), proc_swaps.end(), '\n') > 1 ? MemoryLock::MaySwap : MemoryLock::NoSwap;
+  return std::count(proc_swaps.begin(), proc_swaps.end(), '\n') > 1 ? MemoryLock::MaySwap
+                                                                    : MemoryLock::NoSwap;
 }
 
 MemoryLock lock_process_memory() {

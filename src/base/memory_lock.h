@@ -14,9 +14,9 @@
 namespace bulkhead::base {
 
 enum class MemoryLock {
-  Locked,    // nothing of this process is swapped
-  NoSwap,    // not allowed to lock; there is no swap just now
-  MaySwap,   // not allowed to lock, and swap is active: text may reach its disk
+  Locked,   // nothing of this process is swapped
+  NoSwap,   // not allowed to lock; there is no swap just now
+  MaySwap,  // not allowed to lock, and swap is active: text may reach its disk
 };
 
 // Once, early in main(); the calling process's memory. Not inherited by children.
@@ -24,7 +24,8 @@ MemoryLock lock_process_memory();
 
 // What to tell a person about the last two.
 inline constexpr std::string_view kMaySwapMessage =
-    "Swap is active and this process may not lock its memory, so what tenants write could reach the swap disk. "
+    "Swap is active and this process may not lock its memory, so what tenants write could reach the swap "
+    "disk. "
     "Switch swap off (swapoff -a), or allow locking: LimitMEMLOCK=infinity in the systemd unit, `ulimit -l "
     "unlimited`, or CAP_IPC_LOCK.";
 inline constexpr std::string_view kNoSwapMessage =

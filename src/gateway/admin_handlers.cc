@@ -37,10 +37,11 @@ Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
 // A policy that this deployment can keep.
 Result<tenancy::TenantPolicy> checked_policy(const Call& call, tenancy::TenantPolicy policy) {
   if (policy.retrieval == tenancy::RetrievalMode::Required && call.services.embedding_model.empty()) {
-    return api_error(ApiError::BadParameter,
-                     "'retrieval' can't be \"required\" here: there is no embedding model to search documents with. "
-                     "Configure [engine.embedding] first.",
-                     "retrieval");
+    return api_error(
+        ApiError::BadParameter,
+        "'retrieval' can't be \"required\" here: there is no embedding model to search documents with. "
+        "Configure [engine.embedding] first.",
+        "retrieval");
   }
   return policy;
 }

@@ -135,7 +135,8 @@ HttpMapping map(audit::AuditError code) {
   switch (code) {
     case AuditError::Unavailable: return kUnavailable;
     case AuditError::Corrupt: return kServerError;
-    case AuditError::RolledBack: return kServerError;
+    case AuditError::RolledBack:
+      return kServerError;
     case AuditError::Io: return kUnavailable;
     case AuditError::BadQuery: return kBadRequest;
     case AuditError::Locked: return kServerError;

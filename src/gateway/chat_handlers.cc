@@ -74,7 +74,8 @@ Result<std::string> resolve_model(const Call& call, const std::string& asked) {
 Error no_room(const rag::ComposeOptions& compose, std::int64_t message_tokens) {
   return Error(engine::EngineError::ContextExceeded,
                "This tenant answers from its documents only, and none of them fits beside the messages: they "
-               "have about " + std::to_string(message_tokens) + " tokens and the answer may take " +
+               "have about " +
+                   std::to_string(message_tokens) + " tokens and the answer may take " +
                    std::to_string(compose.answer_tokens) + ", and the context holds " +
                    std::to_string(compose.context_tokens) + ". Shorten the messages or lower max_tokens.",
                "no_room")
@@ -83,9 +84,10 @@ Error no_room(const rag::ComposeOptions& compose, std::int64_t message_tokens) {
 
 // Retrieval that a policy or the request asks for and that nothing here can do.
 Error no_search() {
-  return api_error(ApiError::NotReady,
-                   "This request must be answered from documents, and this deployment has no embedding model to "
-                   "search them with. Ask your operator to configure [engine.embedding].");
+  return api_error(
+      ApiError::NotReady,
+      "This request must be answered from documents, and this deployment has no embedding model to "
+      "search them with. Ask your operator to configure [engine.embedding].");
 }
 
 // Fills in documents, or decides that there are none to answer from.

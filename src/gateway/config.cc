@@ -225,7 +225,8 @@ void check_chat_url(ConfigReader& r, const Config& config) {
   bool stays_here = url->tls || !url->unix_path.empty() || is_loopback(url->host) || url->host == "localhost";
   if (!stays_here && !config.development) {
     r.fail(ConfigError::Contradiction, "engine",
-           "may use a chat_url with http: for 127.0.0.1, [::1] and localhost only, since prompts would cross the "
+           "may use a chat_url with http: for 127.0.0.1, [::1] and localhost only, since prompts would cross "
+           "the "
            "network in the clear; use https: (mode = \"development\" allows it)");
   }
 }
@@ -251,7 +252,8 @@ void check_whole(ConfigReader& r, const Config& config) {
   }
   if (config.metrics_public && !is_loopback(config.server.host)) {
     r.fail(ConfigError::Contradiction, "metrics_public",
-           "opens /metrics to everybody who reaches the gateway, so it needs server.listen on 127.0.0.1 or [::1]; "
+           "opens /metrics to everybody who reaches the gateway, so it needs server.listen on 127.0.0.1 or "
+           "[::1]; "
            "elsewhere let the scraper send an operator's key");
   }
   if (config.server.plain_http && !(config.development && is_loopback(config.server.host))) {

@@ -145,9 +145,8 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
     co_return;
   }
   const bool open_to_all = needs_no_credential(*call.route);
-  call.record.action = open_to_all
-                           ? std::string_view("public")
-                           : access::permission_name(call.route->permission);
+  call.record.action =
+      open_to_all ? std::string_view("public") : access::permission_name(call.route->permission);
 
   if (open_to_all) {
     auto result = co_await call.route->handler(call);

@@ -56,16 +56,19 @@ Result<void> check_roles(const Call& call, const std::vector<std::string>& roles
 
 // Whoever holds a key acts as its user and reads what its groups may read. Handing out another's view is the
 // administrator's to do; a role that may only manage keys makes keys of its own holder's (CVE-2026-47102).
-Result<void> check_identity(const Call& call, const std::string& user, const std::vector<std::string>& groups) {
+Result<void> check_identity(const Call& call, const std::string& user,
+                            const std::vector<std::string>& groups) {
   const identity::Principal& own = *call.principal;
-  if (std::find(own.roles().begin(), own.roles().end(), "tenant-admin") != own.roles().end()) return Result<void>();
+  if (std::find(own.roles().begin(), own.roles().end(), "tenant-admin") != own.roles().end())
+    return Result<void>();
   if (user != own.user()) {
     return api_error(ApiError::Forbidden, "Only a tenant-admin can make a key for another user.", "user");
   }
   for (const std::string& group : groups) {
     if (std::find(own.groups().begin(), own.groups().end(), group) == own.groups().end()) {
       return api_error(ApiError::Forbidden,
-                       "You can't give a key a group that you are not in ('" + group.substr(0, 64) + "').", "groups");
+                       "You can't give a key a group that you are not in ('" + group.substr(0, 64) + "').",
+                       "groups");
     }
   }
   return Result<void>();

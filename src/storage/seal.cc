@@ -61,14 +61,13 @@ base::Result<base::Bytes> RecordSealer::open(const RecordPlace& place, base::Byt
   auto opened = crypto::open(scope_.key(crypto::Purpose::RecordSeal), box,
                              associated_data(scope_, place));
   if (!opened) {
-    const std::string record = std::string(record_kind_name(place.kind)) + " " +
-                               std::string(place.id) + " #" + std::to_string(place.ordinal);
+    const std::string record = std::string(record_kind_name(place.kind)) + " " + std::string(place.id) +
+                               " #" + std::to_string(place.ordinal);
     raise_seal_alarm(scope_.tenant().str(), record);
     return base::Error(StorageError::SealBroken,
                        "A stored record failed its integrity check and was not used. Tell your "
                        "administrator.",
-                       "seal of " + record + " of tenant " + scope_.tenant().str() +
-                           " does not open");
+                       "seal of " + record + " of tenant " + scope_.tenant().str() + " does not open");
   }
   return std::move(*opened);
 }

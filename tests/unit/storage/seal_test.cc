@@ -1,6 +1,7 @@
 // Invariant I3 against somebody who can write any SQL into a tenant's store.
-#include "raw_database.h"
 #include "storage/seal.h"
+
+#include "raw_database.h"
 #include "storage/seal_alarm.h"
 #include "store_fixture.h"
 
@@ -38,7 +39,8 @@ class Seals : public ::testing::Test {
 // Whoever meets the seal, the alarm names tenant and record, and nothing of what it holds.
 TEST_F(Seals, ABrokenSealIsHeardOfOnEveryPath) {
   std::vector<std::pair<std::string, std::string>> heard;
-  set_seal_alarm([&heard](std::string_view tenant, std::string_view record) { heard.emplace_back(tenant, record); });
+  set_seal_alarm(
+      [&heard](std::string_view tenant, std::string_view record) { heard.emplace_back(tenant, record); });
   const auto scope = platform.scope("a");
   const auto store = platform.store("a");
   const auto keys = keys_of(*store, scope, file_id("f1"));
