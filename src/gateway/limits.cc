@@ -147,6 +147,8 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
     if (double wait = side.account.requests.seconds_until(1, side.rates.requests); wait > 0) {
       return refuse(ApiError::RateLimited, wait, "Request limit " + whose + " reached.");
     }
+    // What costs no tokens is not held up by those that were overdrawn.
+    if (estimated_tokens == 0) continue;
     if (double wait = side.account.tokens.seconds_until(token_need(side.rates), side.rates.tokens);
         wait > 0) {
       return refuse(ApiError::RateLimited, wait, "Token limit " + whose + " reached.");

@@ -279,13 +279,13 @@ def test_operator_keys_are_made_listed_and_revoked(new_stack):
     second = second_file.read_text().strip()
     listed = stack.cli("operator-key", "list").stdout
     assert listed.count("active") == 2 and "second" in listed and second not in listed
-    first_id = listed.split()[0]
+    first_id, second_id = (next(line.split()[0] for line in listed.splitlines() if name in line)
+                           for name in ("first operator", "second"))
     stack.start_gateway()
     for key in (stack.operator_key, second):
         assert stack.call("GET", "/admin/tenants", key).status == 200
     stack.stop_process("gateway")
     stack.cli("operator-key", "revoke", first_id)
-    second_id = next(line.split()[0] for line in listed.splitlines() if "second" in line)
     last = stack.cli("operator-key", "revoke", second_id, check=False)
     assert last.returncode == 1 and "last operator key" in last.stderr
     stack.start_gateway()
