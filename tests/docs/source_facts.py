@@ -86,7 +86,9 @@ def error_statuses(source, codes):
     """{(status, code)} that gateway/api_error.cc can answer."""
     constants = {name: int(status) for name, status in re.findall(r"HttpMapping (k\w+)\{(\d+),", source)}
     found, waiting = set(), []
-    for line in source[:source.index("first_match")].splitlines():
+    # The formatter puts a case's return below it where it is new.
+    one_line = re.sub(r":\n\s*return", ": return", source[:source.index("first_match")])
+    for line in one_line.splitlines():
         if not (match := re.match(r"\s*case (\w+)::(\w+):(?:\s*return (?:\{(\d+),|(k\w+);))?", line)):
             continue
         waiting.append((match[1], match[2]))
@@ -115,7 +117,7 @@ def audit_members(source):
 
 
 def audit_events(source):
-    return some(re.findall(r'case Event::\w+: return "(\w+)";', source), "audit events")
+    return some(re.findall(r'case Event::\w+:\s*return "(\w+)";', source), "audit events")
 
 
 def refused_parameters(source):
