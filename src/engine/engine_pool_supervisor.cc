@@ -1,4 +1,5 @@
 // The pool's processes: starting, watching, draining, stopping.
+#include <tuple>
 #include <algorithm>
 
 #include "base/log.h"
@@ -114,10 +115,13 @@ void EnginePool::Impl::stop_drained() {
 }
 
 void EnginePool::Impl::supervise() {
-  std::vector<std::pair<int, bool>> seen;
+  // What others are shown: a worker that runs already changes it once more when it gets its route.
+  using Shown = std::vector<std::tuple<std::string, int, bool>>;
+  Shown seen;
   bool busy = true;
   while (true) {
     std::vector<std::shared_ptr<ModelWorker>> watched;
+    Shown now;
     {
       std::unique_lock lock(mutex);
       wake.wait_for(lock, busy ? kBusyInterval : kQuietInterval, [this] { return stopping || attention; });
@@ -126,13 +130,10 @@ void EnginePool::Impl::supervise() {
       retire_idle();
       watched = all_workers();
       busy = !retired.empty();
+      for (const WorkerStatus& status : describe_workers()) now.emplace_back(status.name, status.pid, status.ready);
     }
     stop_drained();
-    std::vector<std::pair<int, bool>> now;
-    for (const auto& worker : watched) {
-      now.emplace_back(worker->pid(), worker->ready());
-      busy = busy || !worker->ready();
-    }
+    for (const auto& worker : watched) busy = busy || !worker->ready();
     if (now != seen) {
       seen = std::move(now);
       if (options.on_workers_changed) options.on_workers_changed();

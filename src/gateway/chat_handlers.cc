@@ -52,26 +52,6 @@ Error no_search() {
       "search them with. Ask your operator to configure [engine.embedding].");
 }
 
-// Under "required" an answer without its sources is none: better a refusal that says what to do.
-Error no_room(const rag::ComposeOptions& compose, std::int64_t message_tokens) {
-  return Error(engine::EngineError::ContextExceeded,
-               "This tenant answers from its documents only, and none of them fits beside the messages: they "
-               "have about " +
-                   std::to_string(message_tokens) + " tokens and the answer may take " +
-                   std::to_string(compose.answer_tokens) + ", and the context holds " +
-                   std::to_string(compose.context_tokens) + ". Shorten the messages or lower max_tokens.",
-               "no_room")
-      .with_parameter("messages");
-}
-
-// Retrieval that a policy or the request asks for and that nothing here can do.
-Error no_search() {
-  return api_error(
-      ApiError::NotReady,
-      "This request must be answered from documents, and this deployment has no embedding model to "
-      "search them with. Ask your operator to configure [engine.embedding].");
-}
-
 // Fills in documents, or decides that there are none to answer from.
 Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
   const tenancy::TenantPolicy& policy = call.scope().record().policy;

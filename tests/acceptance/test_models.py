@@ -270,7 +270,7 @@ def test_aisvs_3_3_1_a_version_is_rolled_out_in_steps_and_rolled_back_whole(serv
     assert all(serving_version(stack, p, [old, new]) == 1 for p in people)
     # A version that dies gives its share back.
     os.kill(new, signal.SIGKILL)
-    assert all(say(p, "side").status == 200 for p in people)
+    eventually(lambda: all(say(p, "side").status == 200 for p in people), "the old version serves everybody")
     model_cli(stack, "replace", "side", "--share", 0)
     entry = registry(stack)["side"]
     assert "next" not in entry and entry["pid"] == old and entry["current"]["sha256"] == sha256(files.first)
