@@ -41,7 +41,8 @@ void check_chunks(std::string_view text, bool raw_prompt) {
   while (!text.empty() && !reader.done()) {
     auto read = reader.feed(fuzz::take_line(text));
     if (!read) return check_error(read.error());
-    while (auto piece = reader.next()) require(piece->choice < kChoices, "a piece is of a choice that was asked for");
+    while (auto piece = reader.next())
+      require(piece->choice < kChoices, "a piece is of a choice that was asked for");
   }
   require(reader.result().usage.completion_tokens >= 0, "counts are not negative");
 }

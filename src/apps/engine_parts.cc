@@ -90,11 +90,16 @@ Result<void> EngineParts::start_pool() {
   engine::PoolOptions options;
   options.executable = config.executable;
   options.run_dir = uses_.config.data.dir / "run";
-  options.common_arguments = {"--threads", std::to_string(config.threads), "--batch-threads",
+  options.common_arguments = {"--threads",
+                              std::to_string(config.threads),
+                              "--batch-threads",
                               std::to_string(config.batch_threads),
-                              "--line-max", std::to_string(config.waiting_per_tenant),
-                              "--prefix-partitions", std::to_string(config.prefix_partitions),
-                              "--prefix-partition-bytes", std::to_string(config.prefix_partition_bytes)};
+                              "--line-max",
+                              std::to_string(config.waiting_per_tenant),
+                              "--prefix-partitions",
+                              std::to_string(config.prefix_partitions),
+                              "--prefix-partition-bytes",
+                              std::to_string(config.prefix_partition_bytes)};
   if (!uses_.config.burn) options.common_arguments.push_back("--no-burn");
   if (uses_.config.development) options.common_arguments.push_back("--allow-swap");
   options.client = client_options(config);

@@ -57,7 +57,8 @@ std::string_view purpose_name(Purpose purpose) {
     case Purpose::RecordSeal: return "record-seal";
     case Purpose::AuditHash: return "audit-hash";
     case Purpose::ApiKeyHash: return "api-key-hash";
-    case Purpose::SessionId: return "session-id";
+    case Purpose::SessionId:
+      return "session-id";
   }
   return "unknown";
 }

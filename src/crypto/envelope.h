@@ -30,11 +30,11 @@ struct WrappedKey {
 
 // What a tenant key may be used for; each purpose has a key of its own.
 enum class Purpose {
-  Database,       // SQLCipher raw key
-  RecordSeal,     // chunks, originals, chats (invariant I3)
-  AuditHash,      // HMAC of prompts, outputs, subjects in audit records
-  ApiKeyHash,     // stored hash of API keys
-  SessionId,      // names of engine sessions and cache salts
+  Database,    // SQLCipher raw key
+  RecordSeal,  // chunks, originals, chats (invariant I3)
+  AuditHash,   // HMAC of prompts, outputs, subjects in audit records
+  ApiKeyHash,  // stored hash of API keys
+  SessionId,   // names of engine sessions and cache salts
 };
 std::string_view purpose_name(Purpose purpose);
 

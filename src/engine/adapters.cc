@@ -31,7 +31,8 @@ class WorkerTransport final : public Transport {
     }
     const tenancy::EnginePolicy& policy = context.scope.record().policy.engine;
     set_names(request, context.scope.tenant().str(), context.session, context.request_id);
-    request.headers.set("x-bulkhead-prefix-cache", std::string(tenancy::prefix_cache_name(policy.prefix_cache)));
+    request.headers.set("x-bulkhead-prefix-cache",
+                        std::string(tenancy::prefix_cache_name(policy.prefix_cache)));
     request.headers.set("x-bulkhead-prefix-seconds", std::to_string(policy.prefix_cache_seconds));
     request.headers.set("x-bulkhead-batching", std::string(tenancy::batching_name(policy.batching)));
     request.headers.set("x-bulkhead-weight", std::to_string(policy.weight));
@@ -40,8 +41,8 @@ class WorkerTransport final : public Transport {
   }
 
   Result<void> prepare_burn(http::Request& request, const BurnTarget& target) override {
-    set_names(request, target.tenant.str(), target.session.empty() ? kPlatform : std::string_view(target.session),
-              target.request_id);
+    set_names(request, target.tenant.str(),
+              target.session.empty() ? kPlatform : std::string_view(target.session), target.request_id);
     return worker_.sign(request);
   }
 
@@ -145,7 +146,9 @@ Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext co
   return chat_.count_tokens(std::move(context), std::move(model), std::move(texts));
 }
 
-Task<Result<BurnReport>> SplitEngine::burn_kept(BurnTarget target) { return chat_.burn_kept(std::move(target)); }
+Task<Result<BurnReport>> SplitEngine::burn_kept(BurnTarget target) {
+  return chat_.burn_kept(std::move(target));
+}
 
 std::vector<ModelInfo> SplitEngine::models() const {
   std::vector<ModelInfo> all;

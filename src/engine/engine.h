@@ -41,7 +41,7 @@ struct ToolCall {
 };
 
 struct Message {
-  std::string role;       // "system", "user", "assistant", "tool"
+  std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
   std::vector<ToolCall> tool_calls;  // an assistant's earlier calls
   std::string tool_call_id;          // which call a tool's message answers
@@ -67,14 +67,14 @@ struct ChatRequest {
   std::optional<double> temperature, top_p;
   std::optional<std::int64_t> seed;
   std::vector<std::string> stop;
-  std::int64_t choices = 1;           // OpenAI's `n`: answers to the one prompt, 1 to 8
+  std::int64_t choices = 1;  // OpenAI's `n`: answers to the one prompt, 1 to 8
   std::optional<double> presence_penalty, frequency_penalty;
   std::vector<std::pair<std::int64_t, double>> logit_bias;  // token id, -100 to 100
   bool logprobs = false;
   std::int64_t top_logprobs = 0;
   ResponseFormat response_format;
-  std::string tools;                  // JSON text of OpenAI's list, checked; "" for none
-  std::string tool_choice;            // JSON text, checked; "" for the engine's default
+  std::string tools;        // JSON text of OpenAI's list, checked; "" for none
+  std::string tool_choice;  // JSON text, checked; "" for the engine's default
   std::optional<bool> parallel_tool_calls;
   Priority priority = Priority::Interactive;
   bool stream = false;
@@ -96,7 +96,7 @@ struct Choice {
   std::string text;
   std::string finish_reason;  // "stop", "length", "tool_calls"
   std::vector<ToolCall> tool_calls;
-  std::string logprobs;       // JSON text in the form of the route asked; "" when not asked
+  std::string logprobs;  // JSON text in the form of the route asked; "" when not asked
 };
 
 struct Completion {

@@ -1,6 +1,6 @@
 // The pool's processes: starting, watching, draining, stopping.
-#include <tuple>
 #include <algorithm>
+#include <tuple>
 
 #include "base/log.h"
 #include "engine/engine_pool_impl.h"
@@ -130,7 +130,8 @@ void EnginePool::Impl::supervise() {
       retire_idle();
       watched = all_workers();
       busy = !retired.empty();
-      for (const WorkerStatus& status : describe_workers()) now.emplace_back(status.name, status.pid, status.ready);
+      for (const WorkerStatus& status : describe_workers())
+        now.emplace_back(status.name, status.pid, status.ready);
     }
     stop_drained();
     for (const auto& worker : watched) busy = busy || !worker->ready();

@@ -80,9 +80,8 @@ class HttpChatStream final : public ChatStream {
 
 HttpEngine::HttpEngine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
 
-Task<Result<std::string>> HttpEngine::post(const CallContext& context, std::string path,
-                                           std::string body, std::size_t answer_bytes_max,
-                                           Priority priority) {
+Task<Result<std::string>> HttpEngine::post(const CallContext& context, std::string path, std::string body,
+                                           std::size_t answer_bytes_max, Priority priority) {
   http::Request request = make_post(std::move(path), std::move(body));
   BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context, priority));
   auto answer = co_await transport_->client().request(std::move(request), answer_bytes_max, context.cancel);
@@ -93,10 +92,11 @@ Task<Result<std::string>> HttpEngine::post(const CallContext& context, std::stri
 
 Task<Result<Completion>> HttpEngine::chat(CallContext context, ChatRequest request) {
   request.stream = false;
-  auto answer = co_await post(context, std::string(wire::generation_path(request)), wire::generation_body(request),
-                              kCompletionBytesMax, request.priority);
+  auto answer = co_await post(context, std::string(wire::generation_path(request)),
+                              wire::generation_body(request), kCompletionBytesMax, request.priority);
   if (!answer) co_return answer.take_error();
-  co_return wire::parse_completion(*answer, static_cast<std::size_t>(request.choices), request.prompt.has_value());
+  co_return wire::parse_completion(*answer, static_cast<std::size_t>(request.choices),
+                                   request.prompt.has_value());
 }
 
 Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext context,
@@ -123,8 +123,8 @@ Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext cont
                                                                 std::string model,
                                                                 std::vector<std::string> texts) {
   if (texts.empty()) co_return std::vector<std::vector<float>>();
-  auto answer = co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts),
-                              kEmbeddingBytesMax);
+  auto answer =
+      co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts), kEmbeddingBytesMax);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_embeddings(*answer, texts.size());
 }
@@ -140,8 +140,8 @@ Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext con
     }
     co_return counts;
   }
-  auto answer = co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts),
-                              kCompletionBytesMax);
+  auto answer =
+      co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_token_counts(*answer, texts.size());
 }
@@ -152,7 +152,8 @@ Task<Result<BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
   }
   http::Request request = make_post("/v1/bulkhead/burn", wire::burn_body(target));
   BULKHEAD_CO_CHECK_OK(transport_->prepare_burn(request, target));
-  auto answer = co_await transport_->client().request(std::move(request), kErrorBytesMax, base::CancelToken());
+  auto answer =
+      co_await transport_->client().request(std::move(request), kErrorBytesMax, base::CancelToken());
   if (!answer) co_return from_transport(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
   co_return wire::parse_burn_kept(answer->body);

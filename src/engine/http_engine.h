@@ -17,7 +17,8 @@ class Transport {
   virtual ~Transport() = default;
   virtual http::Client& client() = 0;
   // Adds path prefix, credentials and signed context. Fails when the engine isn't ready.
-  virtual base::Result<void> prepare(http::Request& request, const CallContext& context, Priority priority) = 0;
+  virtual base::Result<void> prepare(http::Request& request, const CallContext& context,
+                                     Priority priority) = 0;
   // The same for a burn of kept prefixes, and for what belongs to no tenant (the list of models).
   virtual base::Result<void> prepare_burn(http::Request& request, const BurnTarget& target) = 0;
   virtual base::Result<void> prepare_platform(http::Request& request) = 0;
@@ -48,8 +49,8 @@ class HttpEngine final : public Engine {
   void set_models(std::vector<ModelInfo> models);
 
  private:
-  base::Task<base::Result<std::string>> post(const CallContext& context, std::string path,
-                                             std::string body, std::size_t answer_bytes_max,
+  base::Task<base::Result<std::string>> post(const CallContext& context, std::string path, std::string body,
+                                             std::size_t answer_bytes_max,
                                              Priority priority = Priority::Interactive);
 
   std::unique_ptr<Transport> transport_;

@@ -28,10 +28,24 @@ std::int64_t count_or_zero(const json::Value& value) {
 }
 
 // Members that an upstream's error may name and that mean something to our own clients.
-constexpr std::string_view kNameable[] = {"messages", "prompt", "max_tokens", "temperature", "top_p", "seed",
-                                          "stop", "n", "presence_penalty", "frequency_penalty", "logit_bias",
-                                          "logprobs", "top_logprobs", "response_format", "tools", "tool_choice",
-                                          "parallel_tool_calls", "model"};
+constexpr std::string_view kNameable[] = {"messages",
+                                          "prompt",
+                                          "max_tokens",
+                                          "temperature",
+                                          "top_p",
+                                          "seed",
+                                          "stop",
+                                          "n",
+                                          "presence_penalty",
+                                          "frequency_penalty",
+                                          "logit_bias",
+                                          "logprobs",
+                                          "top_logprobs",
+                                          "response_format",
+                                          "tools",
+                                          "tool_choice",
+                                          "parallel_tool_calls",
+                                          "model"};
 
 std::string nameable(std::string_view parameter) {
   parameter = parameter.substr(0, parameter.find_first_of(".["));
@@ -147,7 +161,8 @@ Result<Completion> parse_completion(std::string_view body, std::size_t expected,
   if (!document) return bad_answer("completion: " + document.error().describe());
   json::Value root = document->root();
   json::Value choices = root["choices"];
-  if (!choices.is_array() || choices.size() != expected) return bad_answer("completion: wrong count of choices");
+  if (!choices.is_array() || choices.size() != expected)
+    return bad_answer("completion: wrong count of choices");
   Completion result;
   std::vector<bool> seen(expected);
   result.choices.resize(expected);

@@ -55,7 +55,8 @@ Result<void> StreamReader::read_choice(const json::Value& choice) {
   Piece piece;
   piece.choice = static_cast<std::size_t>(number);
   json::Value delta = choice["delta"];
-  if (auto text = (raw_prompt_ ? choice["text"] : delta["content"]).as_string()) piece.text = std::string(*text);
+  if (auto text = (raw_prompt_ ? choice["text"] : delta["content"]).as_string())
+    piece.text = std::string(*text);
   piece.logprobs = copy_logprobs(choice["logprobs"]);
   if (!raw_prompt_) BULKHEAD_CHECK_OK(read_call_fragments(delta["tool_calls"], calls_[piece.choice]));
   std::size_t index = piece.choice;

@@ -15,7 +15,7 @@ enum class AnswerShape { Chat, Text };  // Text: the older form of /v1/completio
 
 struct AnswerHead {
   AnswerShape shape = AnswerShape::Chat;
-  std::string id;          // "chatcmpl-…", "cmpl-…"
+  std::string id;  // "chatcmpl-…", "cmpl-…"
   std::string model;
   std::int64_t created = 0;
   std::string request_id;

@@ -59,8 +59,8 @@ Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
   plan.head.threshold = threshold_of(call);
   rag::RetrievalOptions options;
   options.results_max = services.config.retrieval.results_max;
-  auto found = co_await services.retriever.retrieve(call.engine_context(), body.question,
-                                                    body.vector_stores, options);
+  auto found =
+      co_await services.retriever.retrieve(call.engine_context(), body.question, body.vector_stores, options);
   if (!found) co_return explained(call, found.take_error());
   plan.head.relevance = found->relevance;
   call.record.retrieval_score = found->relevance;
@@ -91,8 +91,8 @@ Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
   std::int64_t message_tokens = 0;
   for (std::size_t i = found->chunks.size(); i < counts->size(); ++i) message_tokens += (*counts)[i];
 
-  rag::Composition composition = rag::compose(plan.said, found->chunks, chunk_tokens,
-                                              message_tokens, compose);
+  rag::Composition composition =
+      rag::compose(plan.said, found->chunks, chunk_tokens, message_tokens, compose);
   plan.head.outcome = composition.citations.empty() ? "no_room" : "answered";
   if (composition.citations.empty() && policy.retrieval == tenancy::RetrievalMode::Required) {
     co_return no_room(compose, message_tokens);

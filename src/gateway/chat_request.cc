@@ -79,7 +79,8 @@ Result<engine::Message> read_message(const json::Value& value, std::size_t index
   }
   if (call_id.has_value() != tool || (tool && call_id->empty())) {
     return api_error(ApiError::BadParameter,
-                     "'" + name + ".tool_call_id' goes with role tool, which needs it.", name + ".tool_call_id");
+                     "'" + name + ".tool_call_id' goes with role tool, which needs it.",
+                     name + ".tool_call_id");
   }
   if (calls.exists()) {
     BULKHEAD_TRY(read, read_earlier_calls(calls, name + ".tool_calls", findings));
@@ -147,7 +148,8 @@ void read_logprobs(ObjectReader& reader, ChatBody& body) {
   body.request.logprobs = reader.flag("logprobs").value_or(false);
   auto top = reader.integer("top_logprobs", 0, kTopLogprobsMax);
   if (top && !body.request.logprobs) {
-    reader.fail(api_error(ApiError::BadParameter, "'top_logprobs' goes with \"logprobs\": true.", "top_logprobs"));
+    reader.fail(
+        api_error(ApiError::BadParameter, "'top_logprobs' goes with \"logprobs\": true.", "top_logprobs"));
   }
   body.request.top_logprobs = top.value_or(0);
 }
@@ -161,7 +163,8 @@ void read_service_tier(ObjectReader& reader, ChatBody& body) {
     return;
   }
   reader.fail(api_error(ApiError::UnsupportedParameter,
-                        "'service_tier' is not supported: auto, default and flex are served.", "service_tier"));
+                        "'service_tier' is not supported: auto, default and flex are served.",
+                        "service_tier"));
 }
 
 void refuse_unserved(ObjectReader& reader) {

@@ -16,7 +16,7 @@ namespace bulkhead::gateway {
 struct ChatBody {
   engine::ChatRequest request;
   StreamOptions stream_options;
-  std::size_t tools = 0;                           // how many
+  std::size_t tools = 0;  // how many
   bool store = false;
   std::string metadata_json = "{}";
   std::vector<base::VectorStoreId> vector_stores;  // "bulkhead.vector_store_ids": narrows retrieval

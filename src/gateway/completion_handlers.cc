@@ -13,10 +13,11 @@ HandlerResult create_completion(Call& call) {
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   BULKHEAD_CO_TRY(body, parse_completion_body(document.root()));
   if (call.scope().record().policy.retrieval == tenancy::RetrievalMode::Required) {
-    co_return api_error(ApiError::UnsupportedParameter,
-                        "'prompt': this tenant answers from its documents only, and /v1/completions retrieves "
-                        "nothing. Use /v1/chat/completions.",
-                        "prompt");
+    co_return api_error(
+        ApiError::UnsupportedParameter,
+        "'prompt': this tenant answers from its documents only, and /v1/completions retrieves "
+        "nothing. Use /v1/chat/completions.",
+        "prompt");
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));

@@ -24,7 +24,8 @@ Result<std::string> read_prompt(const json::Value& prompt) {
   }
   if (!prompt.exists()) return api_error(ApiError::MissingParameter, "'prompt' is needed.", "prompt");
   return api_error(ApiError::UnsupportedParameter,
-                   "'prompt' must be one string: lists of prompts and of token ids are not served.", "prompt");
+                   "'prompt' must be one string: lists of prompts and of token ids are not served.",
+                   "prompt");
 }
 
 void read_logprobs(ObjectReader& reader, engine::ChatRequest& request) {

@@ -67,7 +67,8 @@ Task<Result<void>> EventWriter::send(std::string payload) {
 Task<void> EventWriter::wait_for_beat() {
   http::Reactor* reactor = http::Reactor::current();
   if (!has_beat() || !reactor) co_return;
-  auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(call_.services.clock.monotonic() - began_);
+  auto passed =
+      std::chrono::duration_cast<std::chrono::milliseconds>(call_.services.clock.monotonic() - began_);
   static_cast<void>(co_await reactor->sleep(beat_ - passed % beat_, call_.cancel));
 }
 

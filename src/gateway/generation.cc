@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/scrub.h"
-#include "gateway/event_writer.h"
 #include "engine/openai_body.h"
+#include "gateway/event_writer.h"
 
 namespace bulkhead::gateway {
 
@@ -81,8 +81,7 @@ Task<Result<void>> keep_chat(Call& call, const Plan& plan, const std::string& co
   chat.owner = call.principal->user();
   chat.model = plan.head.model;
   chat.created = plan.head.created;
-  chat.expires = plan.head.created +
-                 std::int64_t{86'400} * call.scope().record().policy.kept_chat_days;
+  chat.expires = plan.head.created + std::int64_t{86'400} * call.scope().record().policy.kept_chat_days;
   chat.metadata_json = plan.metadata_json;
   base::json::Writer messages;
   messages.begin_array();
@@ -98,7 +97,8 @@ Task<Result<void>> keep_chat(Call& call, const Plan& plan, const std::string& co
 
 engine::Completion fixed_completion(std::string_view text, std::int64_t choices) {
   engine::Completion completion;
-  for (std::int64_t i = 0; i < choices; ++i) completion.choices.push_back({std::string(text), "stop", {}, ""});
+  for (std::int64_t i = 0; i < choices; ++i)
+    completion.choices.push_back({std::string(text), "stop", {}, ""});
   return completion;
 }
 
@@ -164,7 +164,8 @@ Task<Result<void>> send_fixed(Call& call, const Plan& plan, EventWriter& events,
                               const engine::Completion& completion) {
   BULKHEAD_CO_CHECK_OK(co_await start_events(call, plan, events));
   for (std::size_t i = 0; i < completion.choices.size(); ++i) {
-    BULKHEAD_CO_CHECK_OK(co_await events.send(piece_chunk(plan.head, {i, completion.choices[i].text, "", {}}, 0)));
+    BULKHEAD_CO_CHECK_OK(
+        co_await events.send(piece_chunk(plan.head, {i, completion.choices[i].text, "", {}}, 0)));
   }
   co_return Result<void>();
 }
@@ -268,9 +269,10 @@ Error explained(const Call& call, Error error) {
 
 Result<void> check_policy(const Call& call, const engine::ChatRequest& request) {
   if (request.logprobs && !call.scope().record().policy.allow_logprobs) {
-    return api_error(ApiError::UnsupportedParameter,
-                     "'logprobs' is not allowed by this tenant's policy. Remove it, or ask your administrator.",
-                     "logprobs");
+    return api_error(
+        ApiError::UnsupportedParameter,
+        "'logprobs' is not allowed by this tenant's policy. Remove it, or ask your administrator.",
+        "logprobs");
   }
   return Result<void>();
 }

@@ -15,7 +15,7 @@ struct Plan {
   engine::ChatRequest request;        // what the engine is asked
   std::vector<engine::Message> said;  // the client's own messages, for a chat that is kept
   StreamOptions stream_options;
-  bool ask_engine = true;             // false: there is nothing in the documents to answer from
+  bool ask_engine = true;  // false: there is nothing in the documents to answer from
   bool store = false;
   std::string metadata_json = "{}";
 };

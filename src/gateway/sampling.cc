@@ -74,7 +74,8 @@ StreamOptions read_stream_options(ObjectReader& reader, engine::ChatRequest& req
   if (!given.exists()) return options;
   if (!request.stream || !given.is_object()) {
     reader.fail(api_error(ApiError::BadParameter,
-                          "'stream_options' is an object that goes with \"stream\": true.", "stream_options"));
+                          "'stream_options' is an object that goes with \"stream\": true.",
+                          "stream_options"));
     return options;
   }
   ObjectReader inner(given, "stream_options");
@@ -88,7 +89,8 @@ void refuse_identity_members(ObjectReader& reader) {
   reader.unsupported("user", "who asks is known from the credential.");
   reader.unsupported("safety_identifier", "who asks is known from the credential.");
   // vLLM and llama.cpp take these from a body; here they come from the verified identity alone.
-  reader.unsupported("prompt_cache_key", "what may be reused follows from the credential and the tenant's policy.");
+  reader.unsupported("prompt_cache_key",
+                     "what may be reused follows from the credential and the tenant's policy.");
   reader.unsupported("cache_salt", "what may be reused follows from the credential and the tenant's policy.");
   reader.unsupported("id_slot", "the gateway chooses where a request runs.");
 }

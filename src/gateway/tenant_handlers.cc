@@ -137,9 +137,8 @@ HandlerResult revoke_api_key(Call& call) {
   auto id = base::ApiKeyId::parse(call.captures[0]);
   if (!id) co_return not_found("API key");
   call.record.target = id->str();
-  auto keys = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.list_api_keys(scope);
-  });
+  auto keys = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.list_api_keys(scope); });
   if (!keys) co_return keys.take_error();
   auto revoked = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
     return store.revoke_api_key(scope, *id);
@@ -149,7 +148,8 @@ HandlerResult revoke_api_key(Call& call) {
   // From here on no request gets through with it, cached or not.
   call.services.authenticator.forget_credential(id->str());
   for (const identity::ApiKeyRecord& key : *keys) {
-    if (key.id == *id) co_await burn_kept(call, call.scope().tenant(), api_key_session(call.scope(), key.user, *id));
+    if (key.id == *id)
+      co_await burn_kept(call, call.scope().tenant(), api_key_session(call.scope(), key.user, *id));
   }
   co_return Reply::json(200, deleted_body(id->str(), "bulkhead.api_key.deleted"));
 }

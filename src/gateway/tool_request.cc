@@ -107,7 +107,8 @@ Result<void> write_tool(const json::Value& tool, const std::string& path, std::s
   ObjectReader reader(tool, path);
   auto type = reader.text("type", 32, true);
   if (type && *type != "function") {
-    return api_error(ApiError::UnsupportedParameter, "'" + path + ".type': only function tools are served.", path);
+    return api_error(ApiError::UnsupportedParameter, "'" + path + ".type': only function tools are served.",
+                     path);
   }
   json::Value function = reader.value("function");
   BULKHEAD_CHECK_OK(reader.finish());
@@ -145,7 +146,8 @@ Result<std::string> read_choice(const json::Value& choice, const std::set<std::s
   ObjectReader reader(choice, "tool_choice");
   auto type = reader.text("type", 32, true);
   if (type && *type != "function") {
-    return api_error(ApiError::UnsupportedParameter, "'tool_choice.type': only function is served.", "tool_choice");
+    return api_error(ApiError::UnsupportedParameter, "'tool_choice.type': only function is served.",
+                     "tool_choice");
   }
   json::Value function = reader.value("function");
   BULKHEAD_CHECK_OK(reader.finish());
@@ -154,7 +156,12 @@ Result<std::string> read_choice(const json::Value& choice, const std::set<std::s
   BULKHEAD_CHECK_OK(inner.finish());
   if (!names.contains(name)) return bad("tool_choice", "names a function that is not in 'tools'.");
   json::Writer w;
-  w.begin_object().member("type", "function").key("function").begin_object().member("name", name).end_object();
+  w.begin_object()
+      .member("type", "function")
+      .key("function")
+      .begin_object()
+      .member("name", name)
+      .end_object();
   w.end_object();
   return w.take();
 }
@@ -178,7 +185,8 @@ Result<std::set<std::string>> read_tool_list(const json::Value& tools, engine::C
   return names;
 }
 
-Result<void> read_format(const json::Value& format, engine::ChatRequest& request, guard::TextFindings& findings) {
+Result<void> read_format(const json::Value& format, engine::ChatRequest& request,
+                         guard::TextFindings& findings) {
   if (!format.is_object()) return bad("response_format", "must be an object.");
   ObjectReader reader(format, "response_format");
   std::string type = reader.text("type", 32, true).value_or("");
@@ -192,12 +200,13 @@ Result<void> read_format(const json::Value& format, engine::ChatRequest& request
     request.response_format.kind = engine::AnswerFormat::JsonObject;
     return Result<void>();
   }
-  if (type != "json_schema") return bad("response_format", "must be of type text, json_object or json_schema.");
+  if (type != "json_schema")
+    return bad("response_format", "must be of type text, json_object or json_schema.");
   if (!given.is_object()) return bad("response_format.json_schema", "must be an object.");
   ObjectReader inner(given, "response_format.json_schema");
   BULKHEAD_TRY(name, read_function_name(inner));
   auto description = inner.text("description", kDescriptionBytesMax);
-  static_cast<void>(description);  // says what the schema is for; the grammar needs no words
+  static_cast<void>(description);           // says what the schema is for; the grammar needs no words
   static_cast<void>(inner.flag("strict"));  // an answer is held to its schema always
   json::Value schema = inner.value("schema");
   BULKHEAD_CHECK_OK(inner.finish());

@@ -9,14 +9,15 @@ namespace bulkhead::engine::wire {
 namespace {
 
 std::string event(int choice, const std::string& delta, const std::string& reason = "null") {
-  return R"({"choices":[{"index":)" + std::to_string(choice) + R"(,"delta":)" + delta + R"(,"finish_reason":)" +
-         reason + "}]}";
+  return R"({"choices":[{"index":)" + std::to_string(choice) + R"(,"delta":)" + delta +
+         R"(,"finish_reason":)" + reason + "}]}";
 }
 
 TEST(StreamReader, ChoicesStayApartAndCallsComeWhole) {
   StreamReader reader(2, false);
   ASSERT_TRUE(reader.feed(event(1, R"({"content":"b"})")));
-  ASSERT_TRUE(reader.feed(event(0, R"({"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a"}}]})")));
+  ASSERT_TRUE(reader.feed(
+      event(0, R"({"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a"}}]})")));
   ASSERT_TRUE(reader.feed(event(0, R"({"tool_calls":[{"index":0,"function":{"arguments":"\":1}"}}]})")));
   auto first = reader.next();
   ASSERT_TRUE(first);
@@ -49,7 +50,8 @@ TEST(StreamReader, RefusesWhatTheProtocolDoesNotSay) {
 TEST(StreamReader, CachedTokensAreTheEnginesFigureOrNone) {
   auto cached = [](const std::string& details) {
     StreamReader reader(1, false);
-    EXPECT_TRUE(reader.feed(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1)" + details + "}}"));
+    EXPECT_TRUE(
+        reader.feed(R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1)" + details + "}}"));
     return reader.result().usage.cached_tokens.value_or(-1);
   };
   EXPECT_EQ(cached(R"(,"prompt_tokens_details":{"cached_tokens":4})"), 4);
@@ -61,7 +63,8 @@ TEST(OpenAiBody, SaysOnlyWhatWasAsked) {
   ChatRequest request;
   request.model = "m";
   request.messages = {{"user", "hi"}};
-  EXPECT_EQ(generation_body(request), R"({"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false})");
+  EXPECT_EQ(generation_body(request),
+            R"({"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false})");
   request.prompt = "p";
   request.logprobs = true;
   request.choices = 2;
