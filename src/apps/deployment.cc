@@ -25,6 +25,7 @@ namespace {
 constexpr std::size_t kPoolThreads = 8;
 constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::minutes kSweepInterval{1};
+constexpr std::chrono::seconds kFarewellTime{2};
 
 }  // namespace
 
@@ -355,6 +356,9 @@ void Deployment::drain() {
   parts_->dispatcher->start_draining();
   if (!parts_->server->drain(parts_->config.server.drain_time_max)) {
     base::log::warning("drain_time_over");
+    // What still runs is told so before its connection goes.
+    parts_->dispatcher->cancel_all();
+    static_cast<void>(parts_->server->drain(kFarewellTime));
   }
 }
 

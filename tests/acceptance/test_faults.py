@@ -185,7 +185,7 @@ def test_hostile_documents_fail_alone(sturdy, member, name, content):
 
 def test_sigterm_lets_a_running_answer_end(sturdy, member):
     stack, _ = sturdy
-    stream = Stream(member)
+    stream = Stream(member, max_tokens=300)
     lines = stream.lines()
     next(lines)
     stack.processes["gateway"].send_signal(signal.SIGTERM)

@@ -191,10 +191,10 @@ def test_a_role_that_manages_keys_cannot_become_somebody_else(new_stack):
 class Stream:
     """A chat being streamed, read line by line."""
 
-    def __init__(self, person):
+    def __init__(self, person, max_tokens=3000):
         context = ssl.create_default_context(cafile=person.stack.ca_file)
         self.connection = http.client.HTTPSConnection("127.0.0.1", person.stack.port, context=context, timeout=60)
-        body = {"model": "default", "stream": True, "max_tokens": 3000, "temperature": 1.5, "seed": 1,
+        body = {"model": "default", "stream": True, "max_tokens": max_tokens, "temperature": 1.5, "seed": 1,
                 "logit_bias": {"0": -100, "2": -100},  # the model's end tokens: it goes on until it is stopped
                 "messages": [{"role": "user", "content": "Write a very long story about a voyage."}]}
         self.connection.request("POST", "/v1/chat/completions", json.dumps(body),

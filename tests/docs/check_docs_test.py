@@ -66,7 +66,7 @@ class Checks(unittest.TestCase):
         self.found("conflict", "check_api", "docs/api.md", "| 409 | `conflict` |", "| 400 | `conflict` |")
 
     def test_a_refused_parameter_that_is_missing(self):
-        self.found("logit_bias", "check_api", "docs/api.md", "`logit_bias`", "logit bias")
+        self.found("web_search_options", "check_api", "docs/api.md", "`web_search_options`", "web search")
 
     def test_a_metric_that_is_missing(self):
         self.found("bulkhead_stores_open", "check_operator_guide", "docs/operator-guide.md", "`bulkhead_stores_open`", "stores")
