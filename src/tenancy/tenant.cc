@@ -189,7 +189,8 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   if (!object.is_object()) return bad("policy", "an object");
   BULKHEAD_CHECK_OK(
       refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days",
-                              "allow_logprobs", "system_prompt", "chat_model", "engine", "limits"}));
+                              "allow_logprobs", "system_prompt", "chat_model", "engine", "store",
+                              "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
     if (name == "off") policy.retrieval = RetrievalMode::Off;
@@ -208,6 +209,7 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   BULKHEAD_CHECK_OK(read_text(object, "system_prompt", policy.system_prompt));
   BULKHEAD_CHECK_OK(read_text(object, "chat_model", policy.chat_model));
   BULKHEAD_CHECK_OK(read_engine(object["engine"], policy.engine));
+  BULKHEAD_CHECK_OK(read_text(object, "store", policy.store));
   BULKHEAD_CHECK_OK(read_limits(object["limits"], policy.limits));
   return policy;
 }
@@ -221,7 +223,8 @@ std::string TenantPolicy::to_json() const {
       .member("kept_chat_days", static_cast<std::int64_t>(kept_chat_days))
       .member("allow_logprobs", allow_logprobs)
       .member("system_prompt", system_prompt)
-      .member("chat_model", chat_model);
+      .member("chat_model", chat_model)
+      .member("store", store);
   w.key("engine").begin_object();
   w.member("prefix_cache", prefix_cache_name(engine.prefix_cache))
       .member("prefix_cache_seconds", static_cast<std::int64_t>(engine.prefix_cache_seconds))
