@@ -30,12 +30,16 @@ base::Result<base::Secret> read_admin_password(const PostgresOptions& options) {
     return misconfigured("store \"" + options.name +
                          "\": admin_password_file: " + password.error().describe());
   }
-  const char* text = std::getenv(options.admin_password_env.c_str());
+  char* text = std::getenv(options.admin_password_env.c_str());
   if (!text) {
     return misconfigured("store \"" + options.name + "\": the environment variable " +
                          options.admin_password_env + " (admin_password_env) holds no password");
   }
-  return base::Secret::copy_of(std::string_view(text));
+  base::Secret password = base::Secret::copy_of(std::string_view(text));
+  // Not for children, and not for /proc/self/environ any longer.
+  base::wipe(text, password.size());
+  ::unsetenv(options.admin_password_env.c_str());
+  return password;
 }
 
 base::Result<bool> exists(PostgresTransaction& transaction, Sql query, std::string_view name) {
@@ -229,6 +233,9 @@ base::Result<void> PostgresBackend::ensure_database(const PostgresPlace& place) 
     has_database = found;
     if (has_database && !has_role) return half_made("database " + login.dbname + " has lost its role");
     if (!has_role) BULKHEAD_CHECK_OK(make_role(transaction, login));
+    // Tenants' roles have nothing to seek here.
+    BULKHEAD_CHECK_OK(transaction.connection().execute(
+        Ddl().sql("REVOKE ALL ON DATABASE ").name(pool_.options().dbname).sql(" FROM PUBLIC")));
     BULKHEAD_CHECK_OK(transaction.commit());
   }
   if (!has_database) {
