@@ -1,7 +1,7 @@
 // The second wall: what PostgreSQL itself refuses when the code in front of it is wrong, or somebody else
 // holds a password. Each test has a control in which the wall is taken down and the attempt works.
 #include "postgres_server.h"
-#include "raw_database.h"  // first: it decides what sqlite3.h declares
+#include "raw_database.h"
 #include "storage/postgres_schema.h"
 
 namespace bulkhead::storage {
