@@ -189,8 +189,7 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   if (!object.is_object()) return bad("policy", "an object");
   BULKHEAD_CHECK_OK(
       refuse_unknown(object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days",
-                              "allow_logprobs", "system_prompt", "chat_model", "engine", "store",
-                              "limits"}));
+                              "allow_logprobs", "system_prompt", "chat_model", "engine", "store", "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
     if (name == "off") policy.retrieval = RetrievalMode::Off;

@@ -69,7 +69,7 @@ struct TenantPolicy {
   std::string system_prompt;             // prepended; "" for the built-in one
   std::string chat_model;                // "" for the deployment's default
   EnginePolicy engine;
-  std::string store;                     // where its data is: a [[store]]'s name, "" for the embedded one
+  std::string store;  // where its data is: a [[store]]'s name, "" for the embedded one
   TenantLimits limits;
 
   static base::Result<TenantPolicy> from_json(const base::json::Value& object);  // unknown keys refused
