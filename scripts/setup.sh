@@ -20,6 +20,7 @@ step() { local name=$1; shift; bash "$steps/$name.sh" "$@" 9>&- || exit; }
 step packages
 step llama
 step models "$models"
+[ "$what" = demo ] || step postgres
 step python
 if [ "$what" = bench ]; then
   step packages bench

@@ -46,6 +46,7 @@ LIBRARIES = [
     ("Asio", r"boost/|asio(\.hpp|/)", r"http/"),
     ("libllama", r"(src/)?(llama|ggml|gguf)[^/]*\.h|llama-common/", r"inference/"),
     ("SQLite", r"(sqlcipher/)?sqlite3", r"storage/"),
+    ("libpq", r"(postgresql/)?(libpq|pg_config)", r"storage/postgres_"),
     ("a document parser", r"poppler|zip\.h|zipconf\.h|pugi|gumbo|md4c", r"extract/"),
 ]
 

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "apps/engine_parts.h"
+#include "apps/stores.h"
 #include "apps/support.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -122,6 +123,7 @@ Result<void> Deployment::Parts::open_data() {
   BULKHEAD_CHECK_OK(tenants->load());
   stores = std::make_unique<storage::StoreManager>(config.data.dir, *platform, *tenants, clock,
                                                    config.data.open_stores_max);
+  BULKHEAD_CHECK_OK(add_stores(config, *platform, *tenants, *stores, clock));
   sweeper = std::make_unique<storage::ExpirySweeper>(*stores, kSweepInterval);
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kPolicyBytesMax = 256 << 10;
 
 struct TenantOptions {
-  std::string config, key_file, name, display_name, mode, policy, reason, certificate;
+  std::string config, key_file, name, display_name, mode, store, policy, reason, certificate;
   bool yes = false, as_json = false;
 };
 using Shared = std::shared_ptr<TenantOptions>;
@@ -80,6 +80,7 @@ int create(const TenantOptions& options) {
   w.begin_object().member("id", options.name);
   if (!options.display_name.empty()) w.member("display_name", options.display_name);
   if (!options.mode.empty()) w.member("mode", options.mode);
+  if (!options.store.empty()) w.member("store", options.store);
   if (!options.policy.empty()) {
     auto policy = read_policy(options.policy);
     if (!policy) return fail(policy.error());
@@ -120,7 +121,9 @@ void add_tenant(CLI::App& app, Action& action) {
   group->require_subcommand(1);
   CLI::App* made = add_verb(group, "create", "Make a tenant", options, action, create);
   made->add_option("--display-name", options->display_name, "Name for people");
-  made->add_option("--mode", options->mode, "Isolation mode: hybrid");
+  made->add_option("--mode", options->mode, "Isolation mode: hybrid or pooled");
+  made->add_option("--store", options->store,
+                   "Where its data will be: the name of a [[store]] (embedded if not given)");
   made->add_option("--policy", options->policy, "JSON file with the tenant's policy");
   add_verb(group, "list", "List tenants", options, action,
            [](const TenantOptions& o) { return perform(o, Method::Get, "/admin/tenants", "", print_list); }, false);

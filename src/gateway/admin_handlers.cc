@@ -26,13 +26,26 @@ Result<base::TenantId> named_tenant(Call& call) {
 }
 
 Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
-  // What this release can keep; the others are refused rather than given a weaker wall.
   if (text == "hybrid") return tenancy::IsolationMode::Hybrid;
-  if (text == "silo" || text == "pooled") {
-    return api_error(ApiError::UnsupportedParameter,
-                     "Mode '" + text + "' is not available in this release; use hybrid.", "mode");
+  if (text == "pooled") return tenancy::IsolationMode::Pooled;
+  if (text == "silo") return tenancy::IsolationMode::Silo;
+  return api_error(ApiError::BadParameter, "'mode' must be silo, hybrid or pooled.", "mode");
+}
+
+// What this deployment can't keep is refused rather than given a weaker wall.
+Result<void> check_mode(Call& call, tenancy::IsolationMode mode, const tenancy::TenantPolicy& policy) {
+  if (mode == tenancy::IsolationMode::Silo) {
+    return api_error(
+        ApiError::UnsupportedParameter,
+        "Mode 'silo' needs an engine of the tenant's own, which this release can't give; use hybrid "
+        "(a store with layout \"database\" gives it a database of its own).",
+        "mode");
   }
-  return api_error(ApiError::BadParameter, "'mode' must be hybrid.", "mode");
+  if (auto offered = call.services.stores.check_offers(policy.store, mode); !offered) {
+    return api_error(ApiError::BadParameter, offered.error().message(),
+                     policy.store.empty() ? "mode" : "store");
+  }
+  return Result<void>();
 }
 
 // A policy that this deployment can keep.
@@ -75,6 +88,7 @@ HandlerResult admin_create_tenant(Call& call) {
   auto name = reader.text("id", 63, true);
   auto display_name = reader.text("display_name", 256);
   auto mode_text = reader.text("mode", 16);
+  auto store = reader.text("store", 32);
   json::Value policy_value = reader.value("policy");
   BULKHEAD_CO_CHECK_OK(reader.finish());
   auto id = base::TenantId::parse(*name);
@@ -84,6 +98,8 @@ HandlerResult admin_create_tenant(Call& call) {
   }
   BULKHEAD_CO_TRY(mode, parse_mode(mode_text.value_or("hybrid")));
   BULKHEAD_CO_TRY(policy, policy_or_default(call, policy_value));
+  if (store) policy.store = *store;
+  BULKHEAD_CO_CHECK_OK(check_mode(call, mode, policy));
   call.record.target = id->str();
   auto made = co_await call.services.pool.run([&] {
     return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy);

@@ -111,6 +111,10 @@ HttpMapping map(storage::StorageError code) {
     case StorageError::SealBroken: return kServerError;
     case StorageError::TooLarge: return kTooLarge;
     case StorageError::QuotaExceeded: return kForbidden;
+    case StorageError::Unavailable:
+      return kUnavailable;
+    case StorageError::Misconfigured:
+      return kServerError;
   }
   return kServerError;
 }

@@ -9,6 +9,7 @@
 #include "crypto/signature.h"
 #include "engine/model_registry.h"
 #include "gateway/config_reader.h"
+#include "gateway/config_store.h"
 #include "http/client.h"
 
 namespace bulkhead::gateway {
@@ -201,6 +202,7 @@ void read_tenant_defaults(ConfigReader& r, tenancy::TenantPolicy& out) {
                                           : tenancy::RetrievalMode::WhenRelevant;
   }
   r.real("relevance_threshold", out.relevance_threshold, 0, 1);
+  r.text("store", out.store);
   r.flag("keep_chats", out.keep_chats);
   r.number("kept_chat_days", out.kept_chat_days, 1, 3'650);
   r.flag("allow_logprobs", out.allow_logprobs);
@@ -249,6 +251,7 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
     s.bytes("memory_bytes_max", out.extract.memory_bytes_max, 128u << 20, 64ull << 30);
     s.bytes("file_bytes_max", out.extract.file_bytes_max, 1u << 10, 1u << 30);
   });
+  r.each("store", [&](ConfigReader& s) { read_store(s, base, out.stores.emplace_back()); });
   r.section("tenant_defaults", [&](ConfigReader& s) { read_tenant_defaults(s, out.tenant_defaults); });
   r.section("dev_idp", [&](ConfigReader& s) {
     s.number("port", out.dev_idp.port, 0, 65535);
@@ -304,6 +307,7 @@ void check_whole(ConfigReader& r, const Config& config) {
     r.fail(ConfigError::Contradiction, "server",
            "may use plain_http in mode = \"development\" on a loopback address only");
   }
+  check_stores(r, config);
   check_chat_url(r, config);
   if (config.tenant_defaults.retrieval == tenancy::RetrievalMode::Required &&
       config.engine.embedding.path.empty()) {

@@ -11,6 +11,7 @@
 #include "access/permission.h"
 #include "base/result.h"
 #include "identity/issuer_config.h"
+#include "storage/postgres_options.h"
 #include "tenancy/tenant.h"
 
 namespace bulkhead::gateway {
@@ -109,6 +110,7 @@ struct Config {
   EngineConfig engine;
   RetrievalConfig retrieval;
   ExtractConfig extract;
+  std::vector<storage::PostgresOptions> stores;  // beside the embedded one
   tenancy::TenantPolicy tenant_defaults;
   bool metrics_public = false;              // /metrics without a credential, loopback listeners only
   DevIdpConfig dev_idp;

@@ -286,6 +286,12 @@ base::Result<base::Secret> PlatformDatabase::secret(std::string_view name) {
   return base::Secret::copy_of(again.blob(0));
 }
 
+base::Result<void> PlatformDatabase::forget_secret(std::string_view name) {
+  std::scoped_lock lock(impl_->mutex);
+  BULKHEAD_CHECK_OK(impl_->database->prepare("DELETE FROM secrets WHERE name = ?1").bind(name).run());
+  return impl_->forget_old_pages();
+}
+
 base::Result<std::optional<std::string>> PlatformDatabase::setting(std::string_view name) {
   std::scoped_lock lock(impl_->mutex);
   Statement query = impl_->database->prepare("SELECT value FROM settings WHERE name = ?1");

@@ -48,6 +48,16 @@ std::string_view record_kind_name(RecordKind kind) {
     case RecordKind::ChatMetadata: return "chat.metadata";
     case RecordKind::ChatMessages: return "chat.messages";
     case RecordKind::ChatCompletion: return "chat.completion";
+    case RecordKind::FileDetails:
+      return "file.details";
+    case RecordKind::FileAccess:
+      return "file.access";
+    case RecordKind::VectorStoreDetails:
+      return "vector_store.details";
+    case RecordKind::AttachmentError:
+      return "attachment.error";
+    case RecordKind::ChatDetails:
+      return "chat.details";
   }
   return "";
 }

@@ -26,13 +26,31 @@
 namespace bulkhead::storage {
 
 enum class RecordKind {
-  FileName, FilePiece, FileStatusDetail, ChunkText, ChunkVector, VectorStoreName,
-  VectorStoreMetadata, ChatMetadata, ChatMessages, ChatCompletion,
+  FileName,
+  FilePiece,
+  FileStatusDetail,
+  ChunkText,
+  ChunkVector,
+  VectorStoreName,
+  VectorStoreMetadata,
+  ChatMetadata,
+  ChatMessages,
+  ChatCompletion,
+  // PostgreSQL only: its files aren't encrypted, so there what else was typed is sealed as well.
+  FileDetails,
+  FileAccess,
+  VectorStoreDetails,
+  AttachmentError,
+  ChatDetails,
 };
 std::string_view record_kind_name(RecordKind kind);
 
 // Originals are sealed in pieces of this size, so that they never lie whole in memory twice.
 inline constexpr std::size_t kFilePieceBytes = 256u << 10;
+inline constexpr std::uint64_t kFileBytesMax = 1ull << 30;
+inline constexpr std::uint64_t file_pieces(std::uint64_t bytes) {
+  return (bytes + kFilePieceBytes - 1) / kFilePieceBytes;
+}
 
 struct RecordPlace {
   RecordKind kind;

@@ -72,14 +72,18 @@ void split(std::vector<std::string>& out, std::string_view text, std::size_t wor
 
 }  // namespace
 
-std::string match_any_of(const std::vector<std::string>& words, std::size_t words_max) {
+std::vector<std::string> search_words(const std::vector<std::string>& words, std::size_t words_max) {
   std::vector<std::string> parts;
   for (const std::string& word : words) {
     if (parts.size() >= words_max) break;
     split(parts, word, words_max);
   }
+  return parts;
+}
+
+std::string match_any_of(const std::vector<std::string>& words, std::size_t words_max) {
   std::string query;
-  for (const std::string& part : parts) {
+  for (const std::string& part : search_words(words, words_max)) {
     if (!query.empty()) query += " OR ";
     query += '"';
     query += part;

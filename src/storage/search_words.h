@@ -11,6 +11,8 @@
 
 namespace bulkhead::storage {
 
+// The words by themselves, for an index that is not FTS5.
+std::vector<std::string> search_words(const std::vector<std::string>& words, std::size_t words_max = 32);
 std::string match_any_of(const std::vector<std::string>& words, std::size_t words_max = 32);
 
 }  // namespace bulkhead::storage

@@ -152,8 +152,7 @@ base::Result<void> SqliteStore::revoke_api_key(const Scope& scope, const base::A
   return mark_api_key_revoked(*use, id);
 }
 
-std::optional<base::Result<SqliteStore::FoundApiKey>> SqliteStore::try_find_api_key(
-    const base::ApiKeyId& id) {
+std::optional<base::Result<FoundApiKey>> SqliteStore::try_find_api_key(const base::ApiKeyId& id) {
   std::unique_lock lock(main_mutex_, std::try_to_lock);
   if (!lock || shut_) return std::nullopt;
   return read_api_key(*main_, id);

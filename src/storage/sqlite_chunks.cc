@@ -1,8 +1,8 @@
 // SqliteStore: chunks, their vectors and the text index.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
+#include "storage/chunk_record.h"
 #include "storage/record_json.h"
 #include "storage/seal.h"
 #include "storage/search_words.h"
@@ -13,49 +13,12 @@
 namespace bulkhead::storage {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "vectors are stored little endian");
-
-// What a chunk's seal holds: page, begin, end, tokens, heading's length (u32, little endian each),
-// heading, text. The place in the document is sealed too, because citations are made from it.
-constexpr std::size_t kChunkHeadBytes = 5 * sizeof(std::uint32_t);
-
-base::Bytes pack(const Chunk& chunk) {
-  const std::uint32_t head[5] = {chunk.page, chunk.begin, chunk.end, chunk.tokens,
-                                 static_cast<std::uint32_t>(chunk.heading.size())};
-  base::Bytes out(kChunkHeadBytes + chunk.heading.size() + chunk.text.size());
-  std::memcpy(out.data(), head, kChunkHeadBytes);
-  std::copy(chunk.heading.begin(), chunk.heading.end(), out.begin() + kChunkHeadBytes);
-  std::copy(chunk.text.begin(), chunk.text.end(),
-            out.begin() + kChunkHeadBytes + static_cast<std::ptrdiff_t>(chunk.heading.size()));
-  return out;
-}
-
-base::Result<Chunk> unpack(base::ByteView packed, base::FileId file, std::uint32_t ordinal) {
-  std::uint32_t head[5];
-  if (packed.size() < kChunkHeadBytes) return damaged("a chunk");
-  std::memcpy(head, packed.data(), kChunkHeadBytes);
-  const std::string_view rest = base::as_text(packed.subspan(kChunkHeadBytes));
-  if (head[4] > rest.size()) return damaged("a chunk");
-  Chunk chunk{.file = std::move(file), .ordinal = ordinal};
-  chunk.page = head[0];
-  chunk.begin = head[1];
-  chunk.end = head[2];
-  chunk.tokens = head[3];
-  chunk.heading = rest.substr(0, head[4]);
-  chunk.text = rest.substr(head[4]);
-  return chunk;
-}
-
-base::ByteView vector_bytes(const std::vector<float>& vector) {
-  return {reinterpret_cast<const std::uint8_t*>(vector.data()), vector.size() * sizeof(float)};
-}
-
 base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& sealer,
                                 std::int64_t batch, const Chunk& chunk,
                                 const std::vector<float>& vector) {
   const ChunkKey key = chunk_key(batch, chunk.ordinal);
   const auto generation = static_cast<std::uint64_t>(batch);
-  base::Bytes packed = pack(chunk);
+  base::Bytes packed = pack_chunk(chunk);
   const base::Bytes box =
       sealer.seal({RecordKind::ChunkText, chunk.file.str(), chunk.ordinal, generation}, packed);
   base::wipe(packed);
@@ -70,24 +33,6 @@ base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& se
   return database.prepare("INSERT INTO chunk_text (rowid, heading, body) VALUES (?1, ?2, ?3)")
       .bind(key, chunk.heading, chunk.text)
       .run();
-}
-
-base::Error bad_batch(std::string detail) {
-  return base::Error(StorageError::TooLarge,
-                     "The document can't be indexed in one piece. Split it into smaller files.",
-                     std::move(detail));
-}
-
-base::Result<void> check_batch(const base::FileId& file, const std::vector<Chunk>& chunks,
-                               const std::vector<std::vector<float>>& vectors) {
-  if (chunks.size() != vectors.size()) return bad_batch("chunks and vectors differ in number");
-  if (chunks.size() > kChunksPerFileMax) return bad_batch("more chunks than a file may have");
-  for (std::size_t i = 0; i < chunks.size(); ++i) {
-    if (chunks[i].file != file) return bad_batch("a chunk of another file");
-    if (chunks[i].ordinal >= kChunksPerFileMax) return bad_batch("ordinal out of range");
-    if (vectors[i].size() != vectors[0].size()) return bad_batch("vectors differ in dimensions");
-  }
-  return {};
 }
 
 }  // namespace
@@ -120,7 +65,7 @@ base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::F
                                                const std::vector<Chunk>& chunks,
                                                const std::vector<std::vector<float>>& vectors) {
   BULKHEAD_CHECK_OK(check(scope));
-  BULKHEAD_CHECK_OK(check_batch(file, chunks, vectors));
+  BULKHEAD_CHECK_OK(check_chunk_batch(file, chunks, vectors));
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
   std::int64_t no = 0;
@@ -185,7 +130,7 @@ base::Result<std::vector<Chunk>> SqliteStore::get_chunks(const Scope& scope,
     BULKHEAD_TRY(packed, sealer.open({RecordKind::ChunkText, file->str(), ordinal_of(key),
                                       static_cast<std::uint64_t>(batch_of(key))},
                                      query.blob(1)));
-    auto chunk = unpack(packed, std::move(*file), ordinal_of(key));
+    auto chunk = unpack_chunk(packed, std::move(*file), ordinal_of(key));
     base::wipe(packed);
     if (!chunk) return chunk.take_error();
     chunks.push_back(std::move(*chunk));

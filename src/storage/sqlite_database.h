@@ -1,8 +1,7 @@
 // One connection to one encrypted SQLite file (SQLCipher), and the only place that includes its
 // header.
 //
-// SQL is fixed at compile time: `Sql` can be made from a string literal only, so no statement can be
-// assembled from input. Prepared statements are kept for the life of the connection.
+// SQL is fixed at compile time (storage/sql.h). Prepared statements are kept for the life of the connection.
 //
 // The file is opened with a raw 256-bit key, in WAL mode with synchronous=FULL (a commit is durable
 // when it returns), secure_delete, memory-only temporary store, untrusted schema, defensive mode and
@@ -25,21 +24,13 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "storage/sql.h"
 #include "storage/store.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
 
 namespace bulkhead::storage {
-
-class Sql {
- public:
-  consteval Sql(const char* literal) : text_(literal) {}  // NOLINT: implicit by design
-  const char* text() const { return text_; }
-
- private:
-  const char* text_;
-};
 
 class SqliteDatabase;
 

@@ -71,9 +71,4 @@ base::Error system_error(const std::string& what, int error_number) {
   return base::Error(kind, public_message(kind), what + ": " + std::strerror(error_number));
 }
 
-base::Error not_found(std::string_view kind) {
-  return base::Error(StorageError::NotFound,
-                     "No such " + std::string(kind) + ". Check the id and list what there is.");
-}
-
 }  // namespace bulkhead::storage

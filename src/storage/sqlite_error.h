@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "storage/store.h"
+#include "storage/store_common.h"
 
 struct sqlite3;
 
@@ -14,6 +15,5 @@ namespace bulkhead::storage {
 // `code` is SQLite's extended result code; `handle` may be null.
 base::Error sqlite_error(sqlite3* handle, int code, const std::filesystem::path& path);
 base::Error system_error(const std::string& what, int error_number);
-base::Error not_found(std::string_view kind);
 
 }  // namespace bulkhead::storage

@@ -9,12 +9,6 @@
 namespace bulkhead::storage {
 namespace {
 
-constexpr std::uint64_t kFileBytesMax = 1ull << 30;
-
-std::uint64_t pieces_of(std::uint64_t bytes) {
-  return (bytes + kFilePieceBytes - 1) / kFilePieceBytes;
-}
-
 // Columns: id, name_box, purpose, owner, content_type, bytes, created, status, status_detail_box,
 // access, sha256.
 base::Result<FileRecord> file_from_row(const Statement& row, const RecordSealer& sealer) {
@@ -70,7 +64,7 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
   const base::Bytes name = sealer.seal({RecordKind::FileName, id}, file.name);
   const base::Bytes detail = sealer.seal({RecordKind::FileStatusDetail, id}, file.status_detail);
   const std::string access = access_to_json(file.access);
-  const std::uint64_t pieces = pieces_of(content.size());
+  const std::uint64_t pieces = file_pieces(content.size());
 
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(transaction, Transaction::begin(*use));

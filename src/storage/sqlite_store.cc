@@ -1,19 +1,11 @@
 #include "storage/sqlite_store.h"
 
-#include <algorithm>
-
 #include "storage/sqlite_error.h"
+#include "storage/store_common.h"
 #include "storage/tenant_schema.h"
 
 namespace bulkhead::storage {
 namespace {
-
-base::Error tenant_gone(const base::TenantId& tenant) {
-  return base::Error(StorageError::TenantGone,
-                     "This tenant was suspended or its store was closed. Retry, or ask your operator "
-                     "about the tenant's state.",
-                     "store of " + tenant.str() + " is closed or the scope was cut");
-}
 
 base::Result<std::uint64_t> read_meta(SqliteDatabase& database, std::string_view name) {
   Statement query = database.prepare("SELECT value FROM meta WHERE name = ?1");
@@ -34,18 +26,7 @@ base::Result<std::uint64_t> increment_meta(SqliteDatabase& database, std::string
   return read_meta(database, name);
 }
 
-// The versions only ever grow, whatever the order in which commits are published.
-void raise(std::atomic<std::uint64_t>& version, std::uint64_t to) {
-  std::uint64_t seen = version.load();
-  while (seen < to && !version.compare_exchange_weak(seen, to)) {
-  }
-}
-
 }  // namespace
-
-std::int64_t page_rows(const Page& page) {
-  return static_cast<std::int64_t>(std::clamp<std::size_t>(page.limit, 1, 101));
-}
 
 base::Result<std::shared_ptr<SqliteStore>> SqliteStore::open(const Scope& scope,
                                                              std::filesystem::path path,
@@ -76,10 +57,7 @@ void SqliteStore::shut() {
 
 base::Result<void> SqliteStore::check(const Scope& scope) const {
   if (scope.tenant() != tenant_) {
-    return base::Error(StorageError::ScopeMismatch,
-                       "The request does not belong to this store. Tell your operator.",
-                       "scope of " + scope.tenant().str() + " used on the store of " +
-                           tenant_.str());
+    return scope_mismatch(scope.tenant(), tenant_);
   }
   if (!scope.alive()) return tenant_gone(tenant_);
   return {};
@@ -121,8 +99,8 @@ base::Result<SqliteStore::Versions> SqliteStore::moved(SqliteDatabase& database,
 }
 
 void SqliteStore::publish(const Versions& versions) {
-  raise(content_version_, versions.content);
-  raise(vectors_version_, versions.vectors);
+  raise_version(content_version_, versions.content);
+  raise_version(vectors_version_, versions.vectors);
 }
 
 void SqliteStore::set_pages_max(std::int64_t pages) {

@@ -9,24 +9,21 @@
 #include <mutex>
 
 #include "base/clock.h"
+#include "storage/backend.h"
 #include "storage/sqlite_database.h"
 #include "storage/store.h"
 
 namespace bulkhead::storage {
 
-class SqliteStore final : public TenantStore {
+class SqliteStore final : public OpenStore {
  public:
   // `path` lies in an existing private folder. Makes the file when it is not there.
   static Result<std::shared_ptr<SqliteStore>> open(const Scope& scope, std::filesystem::path path,
                                                    const base::Clock& clock);
   ~SqliteStore() override;
 
-  // Waits for calls that are inside, closes the file; every later call gives TenantGone.
-  void shut();
-  // For authentication, which has no scope yet; see StoreManager::find. Nothing when the connection
-  // is busy or closed: authentication doesn't wait for an upload.
-  using FoundApiKey = std::optional<identity::ApiKeyRecord>;
-  std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id);
+  void shut() override;
+  std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) override;
   // For tests and capacity planning.
   void set_pages_max(std::int64_t pages);
   std::uint64_t memory_bytes();
@@ -121,8 +118,5 @@ class SqliteStore final : public TenantStore {
   std::unique_ptr<SqliteDatabase> reader_;    // made on demand
   bool shut_ = false;                         // under both locks
 };
-
-// Pages hold at most 100 rows; one more is allowed, so that callers can see whether there is a next.
-std::int64_t page_rows(const Page& page);
 
 }  // namespace bulkhead::storage

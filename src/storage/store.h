@@ -1,5 +1,5 @@
 // TenantStore: everything that is kept of one tenant, behind one interface that every backend
-// implements (embedded SQLCipher; PostgreSQL later). tests/unit/storage/store_contract.h runs the
+// implements (embedded SQLCipher, PostgreSQL in three layouts). tests/unit/storage/store_contract.h runs the
 // same suite against each.
 //
 // Walls: a store is opened by a TenantScope and belongs to that tenant alone. Each call takes the
@@ -28,8 +28,20 @@
 namespace bulkhead::storage {
 
 enum class StorageError {
-  NotFound, AlreadyExists, ScopeMismatch, TenantGone, Full, Corrupt, WrongKey, Busy, Io, SealBroken,
-  TooLarge, QuotaExceeded,
+  NotFound,
+  AlreadyExists,
+  ScopeMismatch,
+  TenantGone,
+  Full,
+  Corrupt,
+  WrongKey,
+  Busy,
+  Io,
+  SealBroken,
+  TooLarge,
+  QuotaExceeded,
+  Unavailable,    // the database server can't be reached just now
+  Misconfigured,  // the database is not what the configuration asks for; the detail says what to change
 };
 base::ErrorName error_name(StorageError code);
 

@@ -80,7 +80,7 @@ struct StoreManager::Impl {
   // open apart.
   struct Slot {
     std::mutex mutex;
-    std::shared_ptr<SqliteStore> store;
+    std::shared_ptr<OpenStore> store;
     std::optional<tenancy::TenantScope> scope;  // of the newest opening, while the store is open
     std::uint64_t last_use = 0;  // under Impl::mutex
     bool open = false;           // under Impl::mutex
@@ -91,6 +91,7 @@ struct StoreManager::Impl {
   tenancy::TenantDirectory& tenants;
   const base::Clock& clock;
   const std::size_t open_stores_max;
+  std::map<std::string, std::unique_ptr<StoreBackend>, std::less<>> backends;  // fixed once serving
 
   mutable std::mutex mutex;
   std::map<base::TenantId, std::shared_ptr<Slot>> slots;
@@ -128,6 +129,36 @@ struct StoreManager::Impl {
     BULKHEAD_CHECK_OK(sync_folder(folder.parent_path()));
     BULKHEAD_CHECK_OK(sync_folder(data_dir));
     return folder;
+  }
+
+  // Null for the embedded backend.
+  base::Result<StoreBackend*> backend_of(const tenancy::Tenant& tenant) const {
+    const std::string& name = tenant.policy.store;
+    if (name.empty()) return static_cast<StoreBackend*>(nullptr);
+    const auto found = backends.find(name);
+    if (found != backends.end()) return found->second.get();
+    return base::Error(StorageError::Misconfigured,
+                       "This tenant's store is not configured. Tell your operator.",
+                       "tenant " + tenant.id.str() + " has its data in store \"" + name +
+                           "\", but the configuration has no [[store]] of that name");
+  }
+
+  base::Result<std::shared_ptr<OpenStore>> open_store(const tenancy::TenantScope& scope) {
+    BULKHEAD_TRY(backend, backend_of(scope.record()));
+    if (backend) {
+      // A store that was configured anew with another layout must not hold the tenant with a weaker wall.
+      if (!backend->offers(scope.record().mode)) {
+        return base::Error(StorageError::Misconfigured,
+                           "This tenant's store is not set up as it must be. Tell your "
+                           "operator.",
+                           "store \"" + scope.record().policy.store + "\" can't give mode " +
+                               std::string(tenancy::mode_name(scope.record().mode)));
+      }
+      return backend->open(scope);
+    }
+    BULKHEAD_TRY(folder, make_folder(scope.tenant()));
+    BULKHEAD_TRY(opened, SqliteStore::open(scope, folder / "store.db", clock));
+    return std::shared_ptr<OpenStore>(std::move(opened));
   }
 
   // Closes the stores that were idle longest, until no more than the maximum are open. A store that
@@ -180,25 +211,31 @@ struct StoreManager::Impl {
     return api_key_unknown();
   }
 
-  base::Result<SqliteStore::FoundApiKey> find_in_open_store(const base::TenantId& tenant,
-                                                            const base::ApiKeyId& id,
-                                                            bool& answered) {
+  base::Result<FoundApiKey> find_in_open_store(const base::TenantId& tenant, const base::ApiKeyId& id,
+                                               bool& answered) {
     answered = false;
     const auto slot = slot_of(tenant, false);
-    if (!slot) return SqliteStore::FoundApiKey();
+    if (!slot) return FoundApiKey();
     std::unique_lock lock(slot->mutex, std::try_to_lock);
-    if (!lock || !slot->store) return SqliteStore::FoundApiKey();
+    if (!lock || !slot->store) return FoundApiKey();
     auto found = slot->store->try_find_api_key(id);
-    if (!found) return SqliteStore::FoundApiKey();
+    if (!found) return FoundApiKey();
     answered = true;
     return std::move(*found);
   }
 
-  base::Result<SqliteStore::FoundApiKey> find_in_file(const base::TenantId& tenant,
-                                                      const base::ApiKeyId& id) {
+  base::Result<FoundApiKey> find_in_closed_store(const base::TenantId& tenant, const base::ApiKeyId& id) {
+    const auto record = tenants.find(tenant);
+    if (!record) return FoundApiKey();
+    BULKHEAD_TRY(backend, backend_of(*record));
+    if (backend) {
+      auto key = tenancy::DatabaseAccessForApiKeys::key(tenants, tenant);
+      if (!key) return as_identity_error(key.error());
+      return backend->find_api_key(tenant, *key, id);
+    }
     const auto path = tenant_database_path(data_dir, tenant);
     std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) return SqliteStore::FoundApiKey();
+    if (!std::filesystem::exists(path, ignored)) return FoundApiKey();
     auto key = tenancy::DatabaseAccessForApiKeys::key(tenants, tenant);
     if (!key) return as_identity_error(key.error());
     BULKHEAD_TRY(database, open_tenant_database(path, *key, SqliteDatabase::Mode::ReadOnly));
@@ -220,9 +257,34 @@ StoreManager::StoreManager(std::filesystem::path data_dir, PlatformDatabase& pla
 
 StoreManager::~StoreManager() = default;
 
+void StoreManager::add_backend(std::string name, std::unique_ptr<StoreBackend> backend) {
+  impl_->backends.insert_or_assign(std::move(name), std::move(backend));
+}
+
+base::Result<void> StoreManager::check_offers(const std::string& store, tenancy::IsolationMode mode) const {
+  const std::string wanted(tenancy::mode_name(mode));
+  if (store.empty()) {
+    if (mode != tenancy::IsolationMode::Pooled) return {};
+    return base::Error(
+        StorageError::Misconfigured,
+        "Mode 'pooled' needs a PostgreSQL store with layout \"row_level_security\": name one with "
+        "'store'.");
+  }
+  const auto found = impl_->backends.find(store);
+  if (found == impl_->backends.end()) {
+    return base::Error(StorageError::Misconfigured,
+                       "There is no [[store]] named '" + store + "' in the configuration.");
+  }
+  if (found->second->offers(mode)) return {};
+  return base::Error(StorageError::Misconfigured,
+                     "Store '" + store + "' can't give mode '" + wanted +
+                         "': layout \"schema\" gives hybrid, "
+                         "\"database\" silo or hybrid, \"row_level_security\" pooled.");
+}
+
 base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::TenantScope& scope) {
   const auto slot = impl_->slot_of(scope.tenant(), true);
-  std::shared_ptr<SqliteStore> store;
+  std::shared_ptr<OpenStore> store;
   bool fresh = false;
   {
     std::scoped_lock lock(slot->mutex);
@@ -234,8 +296,7 @@ base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::Ten
                          "scope of " + scope.tenant().str() + " was cut");
     }
     if (!slot->store) {
-      BULKHEAD_TRY(folder, impl_->make_folder(scope.tenant()));
-      BULKHEAD_TRY(opened, SqliteStore::open(scope, folder / "store.db", impl_->clock));
+      BULKHEAD_TRY(opened, impl_->open_store(scope));
       slot->store = std::move(opened);
       impl_->note_open(*slot, true);
       fresh = true;
@@ -295,6 +356,13 @@ base::Result<tenancy::TenantEraser::Report> StoreManager::erase(const base::Tena
     impl_->note_open(*slot, false);
   }
   Report report;
+  if (const auto record = impl_->tenants.find(tenant)) {
+    BULKHEAD_TRY(backend, impl_->backend_of(*record));
+    if (backend) {
+      BULKHEAD_TRY(erased, backend->erase(tenant));
+      report = std::move(erased);
+    }
+  }
   const auto folder = tenant_folder(impl_->data_dir, tenant);
   std::error_code failed;
   if (!std::filesystem::exists(std::filesystem::symlink_status(folder, failed))) return report;
@@ -320,7 +388,7 @@ base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(
   bool answered = false;
   BULKHEAD_TRY(record, impl_->find_in_open_store(*key.tenant, key.id, answered));
   if (!answered) {
-    BULKHEAD_TRY(read, impl_->find_in_file(*key.tenant, key.id));
+    BULKHEAD_TRY(read, impl_->find_in_closed_store(*key.tenant, key.id));
     record = std::move(read);
   }
   if (!record) return api_key_unknown();

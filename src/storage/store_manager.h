@@ -1,6 +1,6 @@
-// StoreManager: the open stores of a deployment (embedded backend), bounded, least recently used
-// closed first; plus the platform's own database (registry of tenants, operator keys, verify-key
-// history, small settings).
+// StoreManager: the open stores of a deployment, bounded, least recently used closed first. A tenant's
+// policy names its store: none for the embedded backend, or one of those that were added. Beside it the
+// platform's own database (registry of tenants, operator keys, verify-key history, small settings).
 //
 // Layout under `data_dir`: platform.db, platform.key.box (registry key wrapped by the platform key),
 // tenants/<id>/store.db (+ -wal, -shm). Nothing else is written; SQLite's temporary store is memory.
@@ -15,6 +15,7 @@
 #include "crypto/envelope.h"
 #include "crypto/signature.h"
 #include "identity/api_key.h"
+#include "storage/backend.h"
 #include "storage/store.h"
 #include "tenancy/directory.h"
 
@@ -41,6 +42,7 @@ class PlatformDatabase final : public tenancy::Registry {
   // Stable secrets of the platform, made at first use: "audit-signing" (Ed25519 seed),
   // "api-key-tag", "operator-key-hash". Same after a rotation of the platform key.
   base::Result<base::Secret> secret(std::string_view name);
+  base::Result<void> forget_secret(std::string_view name);
   // Small settings: "audit-head" and the like.
   base::Result<std::optional<std::string>> setting(std::string_view name);
   base::Result<void> set_setting(std::string_view name, std::string_view value);
@@ -59,6 +61,11 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
                tenancy::TenantDirectory& tenants, const base::Clock& clock,
                std::size_t open_stores_max = 128);
   ~StoreManager() override;
+  // Before any other call. `name` is what tenants' policies name.
+  void add_backend(std::string name, std::unique_ptr<StoreBackend> backend);
+  // Whether a store of this name ("" for the embedded one) is there and gives the walls of `mode`; an
+  // error says what to change.
+  base::Result<void> check_offers(const std::string& store, tenancy::IsolationMode mode) const;
 
   // The scope's own store; opened (and made) when needed. The handle keeps it open.
   base::Result<std::shared_ptr<TenantStore>> open(const tenancy::TenantScope& scope);

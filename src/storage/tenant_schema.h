@@ -17,20 +17,10 @@
 #include <memory>
 #include <optional>
 
+#include "storage/chunk_record.h"
 #include "storage/sqlite_database.h"
 
 namespace bulkhead::storage {
-
-inline constexpr unsigned kOrdinalBits = 20;
-inline constexpr std::uint32_t kChunksPerFileMax = 1u << kOrdinalBits;
-
-inline constexpr ChunkKey chunk_key(std::int64_t batch, std::uint32_t ordinal) {
-  return (batch << kOrdinalBits) | ordinal;
-}
-inline constexpr std::int64_t batch_of(ChunkKey key) { return key >> kOrdinalBits; }
-inline constexpr std::uint32_t ordinal_of(ChunkKey key) {
-  return static_cast<std::uint32_t>(key & (kChunksPerFileMax - 1));
-}
 
 std::filesystem::path tenant_folder(const std::filesystem::path& data_dir,
                                     const base::TenantId& tenant);

@@ -248,6 +248,15 @@ Result<Tenant> TenantDirectory::create(const TenantId& id, std::string display_n
 Result<Tenant> TenantDirectory::set_policy(const TenantId& id, TenantPolicy policy) {
   return impl_->change(id, [&](StoredTenant& stored) -> Result<void> {
     if (stored.tenant.state == TenantState::Destroyed) return unknown();
+    // A policy that names no store leaves the tenant where it is; one that names another would make it
+    // look empty.
+    if (policy.store.empty()) policy.store = stored.tenant.policy.store;
+    if (policy.store != stored.tenant.policy.store) {
+      return Error(TenancyError::BadPolicy,
+                   "'store' can't be changed by a policy: the tenant's data is in the old "
+                   "one.")
+          .with_parameter("store");
+    }
     stored.tenant.policy = std::move(policy);
     return Result<void>();
   }, "");

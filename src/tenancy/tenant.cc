@@ -203,7 +203,7 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   if (!object.is_object()) return bad("policy", "an object");
   BULKHEAD_CHECK_OK(refuse_unknown(
       object, {"retrieval", "relevance_threshold", "keep_chats", "kept_chat_days", "allow_logprobs",
-               "system_prompt", "chat_model", "allowed_models", "engine", "limits"}));
+               "system_prompt", "chat_model", "allowed_models", "engine", "store", "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
     if (name == "off") policy.retrieval = RetrievalMode::Off;
@@ -223,6 +223,7 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   BULKHEAD_CHECK_OK(read_text(object, "chat_model", policy.chat_model));
   BULKHEAD_CHECK_OK(read_models(object["allowed_models"], policy.allowed_models));
   BULKHEAD_CHECK_OK(read_engine(object["engine"], policy.engine));
+  BULKHEAD_CHECK_OK(read_text(object, "store", policy.store));
   BULKHEAD_CHECK_OK(read_limits(object["limits"], policy.limits));
   return policy;
 }
@@ -236,7 +237,8 @@ std::string TenantPolicy::to_json() const {
       .member("kept_chat_days", static_cast<std::int64_t>(kept_chat_days))
       .member("allow_logprobs", allow_logprobs)
       .member("system_prompt", system_prompt)
-      .member("chat_model", chat_model);
+      .member("chat_model", chat_model)
+      .member("store", store);
   w.key("allowed_models").begin_array();
   for (const std::string& model : allowed_models) w.value(model);
   w.end_array();

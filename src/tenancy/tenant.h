@@ -70,6 +70,7 @@ struct TenantPolicy {
   std::string chat_model;                // "" for the deployment's default
   std::vector<std::string> allowed_models;  // further chat models that its requests may name
   EnginePolicy engine;
+  std::string store;  // where its data is: a [[store]]'s name, "" for the embedded one
   TenantLimits limits;
 
   static base::Result<TenantPolicy> from_json(const base::json::Value& object);  // unknown keys refused

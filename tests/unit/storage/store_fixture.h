@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#define SQLITE_HAS_CODEC 1
 #include <sqlite3.h>
 
 #include <cstdlib>

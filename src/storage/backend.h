@@ -1,0 +1,40 @@
+// What StoreManager needs of a backend and of its open stores.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "storage/store.h"
+#include "tenancy/directory.h"
+
+namespace bulkhead::storage {
+
+using FoundApiKey = std::optional<identity::ApiKeyRecord>;
+
+class OpenStore : public TenantStore {
+ public:
+  // Waits for calls that are inside, closes; every later call gives TenantGone.
+  virtual void shut() = 0;
+  // For authentication, which has no scope yet; see StoreManager::find. Nothing when the store is busy or
+  // closed: authentication doesn't wait for an upload.
+  virtual std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) = 0;
+};
+
+// A place where stores can be, beside the embedded one. Thread safe; all members block.
+class StoreBackend {
+ public:
+  virtual ~StoreBackend() = default;
+  // Whether it gives the walls of this mode.
+  virtual bool offers(tenancy::IsolationMode mode) const = 0;
+  // At start; an error says what to change.
+  virtual base::Result<void> check() = 0;
+  // Makes what isn't there yet.
+  virtual base::Result<std::shared_ptr<OpenStore>> open(const tenancy::TenantScope& scope) = 0;
+  // For authentication. `database_key` is the tenant's.
+  virtual base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant,
+                                                 const base::Secret& database_key,
+                                                 const base::ApiKeyId& id) = 0;
+  virtual base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId& tenant) = 0;
+};
+
+}  // namespace bulkhead::storage

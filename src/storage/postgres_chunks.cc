@@ -1,0 +1,210 @@
+// PostgresStore: chunks, their vectors and the blind text index.
+//
+// A word is kept as a keyed hash of its stem (WordTokenizer, tag()), so words are found and ranked
+// without standing anywhere. Ranking is BM25 with FTS5's constants, over all chunks of the tenant.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "storage/chunk_record.h"
+#include "storage/postgres_store.h"
+#include "storage/record_json.h"
+#include "storage/search_words.h"
+#include "storage/store_common.h"
+
+namespace bulkhead::storage {
+namespace {
+
+constexpr std::size_t kChunksAtOnce = 128;
+constexpr int kVectorsAtOnce = 2'000;
+constexpr std::size_t kHitsMax = 1'000;
+
+std::uint64_t total(const std::map<std::string, std::uint32_t>& counts) {
+  std::uint64_t sum = 0;
+  for (const auto& [word, count] : counts) sum += count;
+  return sum;
+}
+
+}  // namespace
+
+base::Result<void> PostgresStore::drop_batch(PostgresTransaction& transaction, std::int64_t batch) {
+  const ChunkKey first = chunk_key(batch, 0);
+  const ChunkKey last = chunk_key(batch, kChunksPerFileMax - 1);
+  BULKHEAD_TRY(words, transaction.run("DELETE FROM words WHERE key BETWEEN $1 AND $2", first, last));
+  BULKHEAD_TRY(chunks, transaction.run("DELETE FROM chunks WHERE key BETWEEN $1 AND $2", first, last));
+  BULKHEAD_TRY(vectors,
+               transaction.run("DELETE FROM chunk_vectors WHERE key BETWEEN $1 AND $2", first, last));
+  BULKHEAD_TRY(totals,
+               transaction.run("WITH gone AS (DELETE FROM batches WHERE batch = $1 RETURNING chunks, words) "
+                               "UPDATE meta SET value = value - CASE name WHEN 'chunks' THEN gone.chunks "
+                               "ELSE gone.words END FROM gone WHERE name IN ('chunks', 'words')",
+                               batch));
+  return {};
+}
+
+base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base::FileId& file,
+                                                 const std::vector<Chunk>& chunks,
+                                                 const std::vector<std::vector<float>>& vectors) {
+  BULKHEAD_CHECK_OK(check(scope));
+  BULKHEAD_CHECK_OK(check_chunk_batch(file, chunks, vectors));
+  // Hashing is the longest part of it and needs no connection.
+  std::vector<WordCounts> words(chunks.size());
+  std::uint64_t words_total = 0;
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    BULKHEAD_CHECK_OK(words_.count(chunks[i].heading, words[i]));
+    BULKHEAD_CHECK_OK(words_.count(chunks[i].text, words[i]));
+    words_total += total(words[i]);
+  }
+  const BlindIndex index(scope);
+
+  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(row, use->run("SELECT no, batch FROM files WHERE id = $1 FOR UPDATE", file.str()));
+  if (row.empty()) return not_found("file");
+  const std::int64_t no = row.integer(0, 0);
+  if (row.integer(0, 1) != 0) BULKHEAD_CHECK_OK(drop_batch(*use, row.integer(0, 1)));
+  std::int64_t batch = 0;
+  if (!chunks.empty()) {
+    BULKHEAD_TRY(
+        made, use->run("INSERT INTO batches (file_no, chunks, words) VALUES ($1, $2, $3) RETURNING batch", no,
+                       static_cast<std::uint64_t>(chunks.size()), words_total));
+    batch = made.integer(0, 0);
+    BULKHEAD_TRY(totals, use->run("UPDATE meta SET value = value + CASE name WHEN 'chunks' THEN $1::bigint "
+                                  "ELSE $2::bigint END WHERE name IN ('chunks', 'words')",
+                                  static_cast<std::uint64_t>(chunks.size()), words_total));
+  }
+  const RecordSealer sealer(scope);
+  const auto generation = static_cast<std::uint64_t>(batch);
+  for (std::size_t first = 0; first < chunks.size(); first += kChunksAtOnce) {
+    std::vector<std::int64_t> keys, lengths, word_keys, word_counts;
+    std::vector<base::Bytes> texts, points, tags;
+    for (std::size_t i = first; i < std::min(chunks.size(), first + kChunksAtOnce); ++i) {
+      const Chunk& chunk = chunks[i];
+      const ChunkKey key = chunk_key(batch, chunk.ordinal);
+      base::Bytes packed = pack_chunk(chunk);
+      keys.push_back(key);
+      lengths.push_back(static_cast<std::int64_t>(total(words[i])));
+      texts.push_back(sealer.seal({RecordKind::ChunkText, file.str(), chunk.ordinal, generation}, packed));
+      points.push_back(sealer.seal({RecordKind::ChunkVector, file.str(), chunk.ordinal, generation},
+                                   vector_bytes(vectors[i])));
+      base::wipe(packed);
+      for (const auto& [word, count] : words[i]) {
+        tags.push_back(index.tag(word));
+        word_keys.push_back(key);
+        word_counts.push_back(count);
+      }
+    }
+    BULKHEAD_TRY(text_rows, use->run("INSERT INTO chunks (key, words, box) "
+                                     "SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])",
+                                     keys, lengths, texts));
+    BULKHEAD_TRY(vector_rows, use->run("INSERT INTO chunk_vectors (key, box) "
+                                       "SELECT * FROM unnest($1::bigint[], $2::bytea[])",
+                                       keys, points));
+    BULKHEAD_TRY(word_rows, use->run("INSERT INTO words (word, key, count) "
+                                     "SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])",
+                                     tags, word_keys, word_counts));
+  }
+  BULKHEAD_TRY(updated, use->run("UPDATE files SET batch = $2 WHERE no = $1", no, batch));
+  return commit_moved(use, true);
+}
+
+base::Result<bool> PostgresStore::has_chunks(const Scope& scope, const base::FileId& file) {
+  BULKHEAD_TRY(use, reading(scope));
+  BULKHEAD_TRY(rows, use->run("SELECT batch FROM files WHERE id = $1", file.str()));
+  if (rows.empty()) return not_found("file");
+  return rows.integer(0, 0) != 0;
+}
+
+base::Result<std::vector<Chunk>> PostgresStore::get_chunks(const Scope& scope,
+                                                           const std::vector<ChunkKey>& keys) {
+  BULKHEAD_TRY(use, reading(scope));
+  BULKHEAD_TRY(rows,
+               use->run("SELECT c.key, f.id, c.box FROM chunks c JOIN batches b ON b.batch = c.key >> 20 "
+                        "JOIN files f ON f.no = b.file_no WHERE c.key = ANY($1)",
+                        keys));
+  static_assert(kOrdinalBits == 20);
+  const RecordSealer sealer(scope);
+  std::map<ChunkKey, Chunk> found;
+  for (int i = 0; i < rows.size(); ++i) {
+    const ChunkKey key = rows.integer(i, 0);
+    auto file = base::FileId::parse(rows.text(i, 1));
+    if (!file) return damaged("a file");
+    BULKHEAD_TRY(packed, sealer.open({RecordKind::ChunkText, file->str(), ordinal_of(key),
+                                      static_cast<std::uint64_t>(batch_of(key))},
+                                     rows.blob(i, 2)));
+    auto chunk = unpack_chunk(packed, std::move(*file), ordinal_of(key));
+    base::wipe(packed);
+    if (!chunk) return chunk.take_error();
+    found.emplace(key, std::move(*chunk));
+  }
+  std::vector<Chunk> chunks;
+  chunks.reserve(keys.size());
+  for (ChunkKey key : keys) {
+    const auto chunk = found.find(key);
+    if (chunk == found.end()) return not_found("chunk");
+    chunks.push_back(chunk->second);
+  }
+  return chunks;
+}
+
+base::Result<void> PostgresStore::for_each_vector(
+    const Scope& scope,
+    const std::function<void(ChunkKey, const base::FileId&, const float*, std::size_t)>& visit) {
+  BULKHEAD_TRY(use, reading(scope));
+  const RecordSealer sealer(scope);
+  std::vector<float> vector;
+  std::int64_t after = -1;
+  while (true) {
+    BULKHEAD_TRY(
+        rows,
+        use->run("SELECT v.key, f.id, v.box FROM chunk_vectors v JOIN batches b ON b.batch = v.key >> 20 "
+                 "JOIN files f ON f.no = b.file_no WHERE v.key > $1 ORDER BY v.key LIMIT $2",
+                 after, kVectorsAtOnce));
+    for (int i = 0; i < rows.size(); ++i) {
+      after = rows.integer(i, 0);
+      const auto file = base::FileId::parse(rows.text(i, 1));
+      if (!file) return damaged("a file");
+      BULKHEAD_TRY(bytes, sealer.open({RecordKind::ChunkVector, file->str(), ordinal_of(after),
+                                       static_cast<std::uint64_t>(batch_of(after))},
+                                      rows.blob(i, 2)));
+      if (bytes.size() % sizeof(float) != 0) return damaged("a vector");
+      vector.resize(bytes.size() / sizeof(float));
+      if (!bytes.empty()) std::memcpy(vector.data(), bytes.data(), bytes.size());
+      visit(after, *file, vector.data(), vector.size());
+    }
+    if (rows.size() < kVectorsAtOnce) return {};
+  }
+}
+
+base::Result<std::vector<LexicalHit>> PostgresStore::search_text(const Scope& scope,
+                                                                 const std::vector<std::string>& words,
+                                                                 const std::vector<base::FileId>& files,
+                                                                 std::size_t limit) {
+  BULKHEAD_CHECK_OK(check(scope));
+  WordCounts wanted;
+  for (const std::string& word : search_words(words)) BULKHEAD_CHECK_OK(words_.count(word, wanted));
+  std::vector<LexicalHit> hits;
+  if (wanted.empty() || files.empty() || limit == 0) return hits;
+  const BlindIndex index(scope);
+  std::vector<base::Bytes> tags;
+  for (const auto& [word, count] : wanted) tags.push_back(index.tag(word));
+  std::vector<std::string> ids;
+  for (const base::FileId& file : files) ids.push_back(file.str());
+
+  BULKHEAD_TRY(use, reading(scope));
+  BULKHEAD_TRY(rows, use->run(R"sql(
+WITH allowed AS MATERIALIZED (SELECT batch FROM files WHERE id = ANY($2) AND batch <> 0),
+  total AS MATERIALIZED (SELECT greatest(max(value) FILTER (WHERE name = 'chunks'), 1)::float8 AS chunks,
+      greatest(max(value) FILTER (WHERE name = 'words'), 1)::float8 AS words FROM meta),
+  rare AS MATERIALIZED (SELECT w.word, greatest(ln((t.chunks - count(*) + 0.5) / (count(*) + 0.5)), 1e-6) AS weight
+      FROM words w CROSS JOIN total t WHERE w.word = ANY($1) GROUP BY w.word, t.chunks)
+SELECT w.key, sum(r.weight * w.count * 2.2 / (w.count + 1.2 * (0.25 + 0.75 * c.words * t.chunks / t.words)))::float8
+    AS score
+FROM rare r JOIN words w ON w.word = r.word JOIN chunks c ON c.key = w.key CROSS JOIN total t
+WHERE w.key >> 20 IN (SELECT batch FROM allowed)
+GROUP BY w.key ORDER BY score DESC, w.key LIMIT $3)sql",
+                              tags, ids, static_cast<std::uint64_t>(std::min(limit, kHitsMax))));
+  for (int i = 0; i < rows.size(); ++i) hits.push_back({.key = rows.integer(i, 0), .score = rows.real(i, 1)});
+  return hits;
+}
+
+}  // namespace bulkhead::storage

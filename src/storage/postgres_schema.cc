@@ -1,0 +1,173 @@
+#include "storage/postgres_schema.h"
+
+#include <array>
+
+namespace bulkhead::storage {
+namespace {
+
+constexpr auto kTables =
+    std::to_array<std::string_view>({"meta", "files", "file_pieces", "batches", "chunks", "chunk_vectors",
+                                     "words", "vector_stores", "attachments", "api_keys", "chats"});
+
+// @C@ is the tenant's column, @K@ its place in a key; both empty where the tables are the tenant's own.
+// Foreign keys hold the tenant too: PostgreSQL checks them past the row policies.
+constexpr Sql kScript = R"sql(
+CREATE TABLE schema_version (version bigint NOT NULL);
+INSERT INTO schema_version VALUES (1);
+
+CREATE TABLE meta (@C@
+  name text NOT NULL,
+  value bigint NOT NULL,
+  CONSTRAINT meta_key PRIMARY KEY (@K@ name));
+
+CREATE TABLE files (@C@
+  no bigint GENERATED ALWAYS AS IDENTITY,
+  id text NOT NULL,
+  name_box bytea NOT NULL,
+  details_box bytea NOT NULL,
+  status_detail_box bytea NOT NULL,
+  access_box bytea NOT NULL,
+  bytes bigint NOT NULL,
+  created bigint NOT NULL,
+  status bigint NOT NULL,
+  pieces bigint NOT NULL,
+  batch bigint NOT NULL DEFAULT 0,
+  CONSTRAINT files_key PRIMARY KEY (@K@ no),
+  CONSTRAINT files_id UNIQUE (@K@ id));
+CREATE INDEX files_by_time ON files (@K@ created, no);
+
+CREATE TABLE file_pieces (@C@
+  file_no bigint NOT NULL,
+  ordinal bigint NOT NULL,
+  box bytea NOT NULL,
+  CONSTRAINT file_pieces_key PRIMARY KEY (@K@ file_no, ordinal),
+  CONSTRAINT file_pieces_file FOREIGN KEY (@K@ file_no) REFERENCES files (@K@ no) ON DELETE CASCADE);
+ALTER TABLE file_pieces ALTER COLUMN box SET STORAGE EXTERNAL;
+
+CREATE TABLE batches (@C@
+  batch bigint GENERATED ALWAYS AS IDENTITY,
+  file_no bigint NOT NULL,
+  chunks bigint NOT NULL,
+  words bigint NOT NULL,
+  CONSTRAINT batches_key PRIMARY KEY (@K@ batch),
+  CONSTRAINT batches_file_once UNIQUE (@K@ file_no),
+  CONSTRAINT batches_file FOREIGN KEY (@K@ file_no) REFERENCES files (@K@ no) ON DELETE CASCADE);
+CREATE TABLE chunks (@C@
+  key bigint NOT NULL,
+  words bigint NOT NULL,
+  box bytea NOT NULL,
+  CONSTRAINT chunks_key PRIMARY KEY (@K@ key));
+CREATE TABLE chunk_vectors (@C@
+  key bigint NOT NULL,
+  box bytea NOT NULL,
+  CONSTRAINT chunk_vectors_key PRIMARY KEY (@K@ key));
+ALTER TABLE chunk_vectors ALTER COLUMN box SET STORAGE EXTERNAL;
+CREATE TABLE words (@C@
+  word bytea NOT NULL,
+  key bigint NOT NULL,
+  count bigint NOT NULL,
+  CONSTRAINT words_key PRIMARY KEY (@K@ word, key));
+CREATE INDEX words_by_chunk ON words (@K@ key);
+
+CREATE TABLE vector_stores (@C@
+  no bigint GENERATED ALWAYS AS IDENTITY,
+  id text NOT NULL,
+  name_box bytea NOT NULL,
+  details_box bytea NOT NULL,
+  metadata_box bytea NOT NULL,
+  owner_tag bytea NOT NULL,
+  created bigint NOT NULL,
+  last_active bigint NOT NULL,
+  is_default boolean NOT NULL,
+  CONSTRAINT vector_stores_key PRIMARY KEY (@K@ no),
+  CONSTRAINT vector_stores_id UNIQUE (@K@ id));
+CREATE INDEX vector_stores_by_time ON vector_stores (@K@ created, no);
+
+CREATE TABLE attachments (@C@
+  no bigint GENERATED ALWAYS AS IDENTITY,
+  store_no bigint NOT NULL,
+  file_no bigint NOT NULL,
+  created bigint NOT NULL,
+  status bigint NOT NULL,
+  error_box bytea NOT NULL,
+  chunks bigint NOT NULL,
+  CONSTRAINT attachments_key PRIMARY KEY (@K@ no),
+  CONSTRAINT attachments_once UNIQUE (@K@ store_no, file_no),
+  CONSTRAINT attachments_store FOREIGN KEY (@K@ store_no) REFERENCES vector_stores (@K@ no) ON DELETE CASCADE,
+  CONSTRAINT attachments_file FOREIGN KEY (@K@ file_no) REFERENCES files (@K@ no) ON DELETE CASCADE);
+CREATE INDEX attachments_by_time ON attachments (@K@ store_no, created, no);
+CREATE INDEX attachments_by_file ON attachments (@K@ file_no);
+
+CREATE TABLE api_keys (@C@
+  id text NOT NULL,
+  box bytea NOT NULL,
+  created bigint NOT NULL,
+  revoked boolean NOT NULL,
+  CONSTRAINT api_keys_key PRIMARY KEY (@K@ id));
+
+CREATE TABLE chats (@C@
+  no bigint GENERATED ALWAYS AS IDENTITY,
+  id text NOT NULL,
+  details_box bytea NOT NULL,
+  metadata_box bytea NOT NULL,
+  messages_box bytea NOT NULL,
+  completion_box bytea NOT NULL,
+  owner_tag bytea NOT NULL,
+  created bigint NOT NULL,
+  expires bigint NOT NULL,
+  CONSTRAINT chats_key PRIMARY KEY (@K@ no),
+  CONSTRAINT chats_id UNIQUE (@K@ id));
+CREATE INDEX chats_by_time ON chats (@K@ created, no);
+CREATE INDEX chats_by_owner ON chats (@K@ owner_tag, created, no);
+CREATE INDEX chats_by_expiry ON chats (@K@ expires);
+)sql";
+
+// The function runs with its owner's rights, so it must not trust its caller's search path: a path of its
+// own is set below.
+constexpr Sql kTenantCheck = R"sql(
+CREATE TABLE tenant_access (tenant text PRIMARY KEY, proof_hash bytea NOT NULL);
+CREATE FUNCTION current_tenant() RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER AS $$
+BEGIN
+  RETURN (SELECT a.tenant FROM tenant_access a
+          WHERE a.tenant = pg_catalog.current_setting('bulkhead.tenant', true)
+            AND a.proof_hash = pg_catalog.sha256(pg_catalog.convert_to(
+                  pg_catalog.current_setting('bulkhead.proof', true), 'UTF8')));
+END $$;
+REVOKE ALL ON FUNCTION current_tenant() FROM PUBLIC;
+)sql";
+
+}  // namespace
+
+std::span<const std::string_view> postgres_tables() { return kTables; }
+
+Ddl postgres_schema(bool shared, std::string_view schema) {
+  Ddl out;
+  if (shared) {
+    out.sql(kTenantCheck);
+    out.sql("ALTER FUNCTION current_tenant() SET search_path = ").name(schema).sql(", pg_temp;\n");
+  }
+  out.filled(kScript,
+             shared ? Sql("tenant text NOT NULL DEFAULT current_setting('bulkhead.tenant', true),") : Sql(""),
+             shared ? Sql("tenant,") : Sql(""));
+  if (!shared) return out;
+  for (std::string_view table : kTables) {
+    out.sql("ALTER TABLE ").name(table).sql(" ENABLE ROW LEVEL SECURITY; ALTER TABLE ").name(table);
+    out.sql(" FORCE ROW LEVEL SECURITY; CREATE POLICY own_rows ON ").name(table);
+    // In a subquery it is asked once a statement, not once a row.
+    out.sql(" USING (tenant = (SELECT current_tenant())) WITH CHECK (tenant = (SELECT current_tenant()));\n");
+  }
+  return out;
+}
+
+Ddl postgres_grants(bool shared, std::string_view schema, std::string_view role) {
+  Ddl out;
+  out.sql("GRANT USAGE ON SCHEMA ").name(schema).sql(" TO ").name(role).sql(";\n");
+  for (std::string_view table : kTables) {
+    out.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON ").name(table).sql(" TO ").name(role).sql(";\n");
+  }
+  out.sql("GRANT SELECT ON schema_version TO ").name(role).sql(";\n");
+  if (shared) out.sql("GRANT EXECUTE ON FUNCTION current_tenant() TO ").name(role).sql(";\n");
+  return out;
+}
+
+}  // namespace bulkhead::storage

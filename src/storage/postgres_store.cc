@@ -1,0 +1,175 @@
+#include "storage/postgres_store.h"
+
+#include "crypto/hash.h"
+#include "crypto/random.h"
+#include "storage/postgres_schema.h"
+#include "storage/store_common.h"
+
+namespace bulkhead::storage {
+namespace {
+
+constexpr std::size_t kTagBytes = 16;
+
+base::Error damaged_meta() {
+  return base::Error(StorageError::Corrupt,
+                     "The store is damaged and was not used. Ask your operator to restore it from a backup.",
+                     "rows of the table meta are missing");
+}
+
+std::int64_t first_version() {
+  const base::Bytes bytes = crypto::random_bytes(6);
+  std::int64_t number = 0;
+  for (std::uint8_t byte : bytes) number = (number << 8) | byte;
+  return number / 4 + 1;
+}
+
+}  // namespace
+
+base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login) {
+  BULKHEAD_TRY(role, transaction.run(R"sql(
+SELECT r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication,
+  (SELECT count(*) FROM pg_class c WHERE c.relowner = r.oid),
+  (SELECT count(*) FROM pg_auth_members m WHERE m.member = r.oid),
+  (SELECT count(*) FROM pg_namespace n WHERE has_schema_privilege(n.oid, 'CREATE')),
+  (SELECT count(*) FROM pg_namespace n WHERE has_schema_privilege(n.oid, 'USAGE')
+     AND n.nspname NOT IN ('pg_catalog', 'information_schema', current_schema())),
+  has_database_privilege(current_database(), 'TEMP')
+FROM pg_roles r WHERE r.rolname = current_user)sql"));
+  const std::string who = "role " + login.user + " in database " + login.dbname;
+  if (role.empty()) return misconfigured(who + " is not in the catalogue");
+  if (role.flag(0, 0)) {
+    return misconfigured(who +
+                         " may pass every wall. Take that away: ALTER ROLE ... NOSUPERUSER NOBYPASSRLS "
+                         "NOCREATEROLE NOCREATEDB NOREPLICATION");
+  }
+  if (role.integer(0, 1) != 0)
+    return misconfigured(who + " owns tables. Give them to the admin role: REASSIGN OWNED");
+  if (role.integer(0, 2) != 0)
+    return misconfigured(who + " is a member of other roles. REVOKE those roles from it");
+  if (role.integer(0, 3) != 0) return misconfigured(who + " may CREATE in a schema. REVOKE CREATE from it");
+  if (role.integer(0, 4) != 0) {
+    return misconfigured(who + " can reach other schemas. REVOKE USAGE on them from it and from PUBLIC");
+  }
+  if (role.flag(0, 5))
+    return misconfigured(who + " may make temporary tables. REVOKE TEMP on the database from PUBLIC");
+  return {};
+}
+
+base::Result<void> check_row_policies(PostgresTransaction& transaction) {
+  std::vector<std::string> tables;
+  for (std::string_view table : postgres_tables()) tables.emplace_back(table);
+  BULKHEAD_TRY(walls, transaction.run(R"sql(
+SELECT count(*) FILTER (WHERE c.relrowsecurity AND c.relforcerowsecurity),
+  (SELECT count(*) FROM pg_policy p JOIN pg_class t ON t.oid = p.polrelid WHERE t.relnamespace = c.relnamespace),
+  (SELECT count(*) FROM pg_policies p WHERE p.schemaname = current_schema() AND p.qual = p.with_check
+     AND p.qual LIKE '(tenant = ( SELECT%current_tenant() AS current_tenant))')
+FROM pg_class c WHERE c.relnamespace = to_regnamespace(current_schema()) AND c.relname = ANY($1)
+GROUP BY c.relnamespace)sql",
+                                      tables));
+  const auto wanted = static_cast<std::int64_t>(tables.size());
+  if (walls.empty() || walls.integer(0, 0) != wanted) {
+    return misconfigured(
+        "a shared table lacks FORCE ROW LEVEL SECURITY. ALTER TABLE ... ENABLE and FORCE it");
+  }
+  if (walls.integer(0, 1) != wanted || walls.integer(0, 2) != wanted) {
+    return misconfigured(
+        "the row policies are not the ones that Bulkhead made. Remove others, restore own_rows");
+  }
+  return {};
+}
+
+base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& scope, PostgresPool& pool,
+                                                                 std::shared_ptr<const PostgresPlace> place,
+                                                                 const WordTokenizer& words,
+                                                                 const base::Clock& clock) {
+  if (!scope.alive()) return tenant_gone(scope.tenant());
+  std::shared_ptr<PostgresStore> store(new PostgresStore(scope.tenant(), pool, std::move(place), words, clock,
+                                                         scope.key(crypto::Purpose::Database).clone()));
+  BULKHEAD_TRY(use, store->writing(scope));
+  BULKHEAD_CHECK_OK(check_serving_role(*use, *store->place_->login));
+  if (!store->place_->proof.empty()) BULKHEAD_CHECK_OK(check_row_policies(*use));
+  // The versions begin at random, so that a store made anew is never taken for the one an index was
+  // built from.
+  const std::vector<std::string> names = {"content_version", "vectors_version", "bytes_used", "chunks",
+                                          "words"};
+  const std::vector<std::int64_t> values = {first_version(), first_version(), 0, 0, 0};
+  BULKHEAD_TRY(made, use->run("INSERT INTO meta (name, value) SELECT * FROM unnest($1::text[], $2::bigint[]) "
+                              "ON CONFLICT ON CONSTRAINT meta_key DO NOTHING",
+                              names, values));
+  BULKHEAD_TRY(rows, use->run("SELECT (SELECT value FROM meta WHERE name = 'content_version'), "
+                              "(SELECT value FROM meta WHERE name = 'vectors_version')"));
+  if (rows.is_null(0, 0) || rows.is_null(0, 1)) return damaged_meta();
+  BULKHEAD_CHECK_OK(use->commit());
+  raise_version(store->content_version_, rows.count(0, 0));
+  raise_version(store->vectors_version_, rows.count(0, 1));
+  return store;
+}
+
+PostgresStore::PostgresStore(base::TenantId tenant, PostgresPool& pool,
+                             std::shared_ptr<const PostgresPlace> place, const WordTokenizer& words,
+                             const base::Clock& clock, base::Secret database_key)
+    : tenant_(std::move(tenant)),
+      pool_(pool),
+      place_(std::move(place)),
+      words_(words),
+      clock_(clock),
+      database_key_(std::move(database_key)) {}
+
+PostgresStore::~PostgresStore() {
+  // With row-level security the connections are everybody's.
+  if (place_->proof.empty()) pool_.close_idle(*place_->login);
+}
+
+void PostgresStore::shut() {
+  std::unique_lock lock(shut_mutex_);
+  shut_ = true;
+}
+
+base::Result<void> PostgresStore::check(const Scope& scope) const {
+  if (scope.tenant() != tenant_) return scope_mismatch(scope.tenant(), tenant_);
+  if (!scope.alive()) return tenant_gone(tenant_);
+  return {};
+}
+
+base::Result<PostgresStore::Use> PostgresStore::use(const Scope& scope, PostgresTransaction::Mode mode) {
+  BULKHEAD_CHECK_OK(check(scope));
+  std::shared_lock lock(shut_mutex_);
+  if (shut_) return tenant_gone(tenant_);
+  BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool_, *place_, mode));
+  return Use{std::move(lock), std::move(transaction)};
+}
+
+base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
+  BULKHEAD_TRY(rows, use->run("UPDATE meta SET value = value + 1 "
+                              "WHERE name = 'content_version' OR (name = 'vectors_version' AND $1) "
+                              "RETURNING name = 'vectors_version', value",
+                              vectors_too));
+  if (rows.size() != (vectors_too ? 2 : 1)) return damaged_meta();
+  BULKHEAD_CHECK_OK(use->commit());
+  for (int i = 0; i < rows.size(); ++i) {
+    raise_version(rows.flag(i, 0) ? vectors_version_ : content_version_, rows.count(i, 1));
+  }
+  return {};
+}
+
+BlindIndex::BlindIndex(const tenancy::TenantScope& scope)
+    : key_(crypto::hkdf_sha256(scope.key(crypto::Purpose::RecordSeal).reveal(), {}, "bulkhead/v1/blind-index",
+                               32)) {}
+
+base::Bytes BlindIndex::tag(std::string_view word) const { return hash("word", word); }
+base::Bytes BlindIndex::owner(std::string_view user) const { return hash("owner", user); }
+
+base::Bytes BlindIndex::hash(std::string_view kind, std::string_view text) const {
+  const crypto::Digest digest =
+      crypto::hmac_sha256_parts(key_.reveal(), {base::as_bytes(kind), base::as_bytes(text)});
+  return {digest.begin(), digest.begin() + kTagBytes};
+}
+
+base::Result<std::uint64_t> PostgresStore::bytes_used(const Scope& scope) {
+  BULKHEAD_TRY(use, reading(scope));
+  BULKHEAD_TRY(rows, use->run("SELECT value FROM meta WHERE name = 'bytes_used'"));
+  if (rows.empty()) return damaged_meta();
+  return rows.count(0, 0);
+}
+
+}  // namespace bulkhead::storage

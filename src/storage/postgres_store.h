@@ -1,0 +1,146 @@
+// The PostgreSQL backend of TenantStore: one class for the three layouts, which differ in the login it is
+// given and in what each transaction begins with (storage/postgres_schema.h). No statement names a
+// tenant: whose rows there are is decided by the role's rights or by the row policies.
+//
+// Everything a tenant or its users typed is sealed, also what the embedded backend leaves to the
+// encryption of its file: owners, access lists, purposes, error messages, names of API keys. Owners are
+// compared by a keyed hash, and words are found by one (docs/storage.md says what that gives away).
+//
+// Versions are this process's view: they are read when the store is opened and moved by its own writes.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <shared_mutex>
+
+#include "base/clock.h"
+#include "storage/backend.h"
+#include "storage/postgres_pool.h"
+#include "storage/seal.h"
+#include "storage/word_tokens.h"
+
+namespace bulkhead::storage {
+
+// Keyed hashes of words and owners, under a key that only this tenant has: what can be compared in a
+// database that may not know them.
+class BlindIndex {
+ public:
+  explicit BlindIndex(const tenancy::TenantScope& scope);
+  base::Bytes tag(std::string_view word) const;
+  base::Bytes owner(std::string_view user) const;
+
+ private:
+  base::Bytes hash(std::string_view kind, std::string_view text) const;
+  base::Secret key_;
+};
+
+// Misconfigured when the role of this login has any right beyond its own rows.
+base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login);
+// Misconfigured unless every shared table has row-level security forced, and Bulkhead's policy alone.
+base::Result<void> check_row_policies(PostgresTransaction& transaction);
+
+class PostgresStore final : public OpenStore {
+ public:
+  // The tables are there (PostgresBackend saw to it). Refuses (Misconfigured) a role with more rights
+  // than it should have and tables without their policy.
+  static Result<std::shared_ptr<PostgresStore>> open(const Scope& scope, PostgresPool& pool,
+                                                     std::shared_ptr<const PostgresPlace> place,
+                                                     const WordTokenizer& words, const base::Clock& clock);
+  ~PostgresStore() override;
+
+  void shut() override;
+  std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) override;
+  // The same without an open store. `database_key` is the tenant's Database key.
+  static Result<FoundApiKey> find_api_key(PostgresPool& pool, const PostgresPlace& place,
+                                          const base::TenantId& tenant, const base::Secret& database_key,
+                                          const base::ApiKeyId& id);
+
+  Result<void> put_file(const Scope&, const FileRecord& file, std::string_view content) override;
+  Result<FileRecord> get_file(const Scope&, const base::FileId& id) override;
+  Result<std::vector<FileRecord>> list_files(const Scope&, const Page& page) override;
+  Result<std::string> file_content(const Scope&, const base::FileId& id) override;
+  Result<void> set_file_status(const Scope&, const base::FileId& id, FileStatus status,
+                               std::string detail) override;
+  Result<void> set_file_access(const Scope&, const base::FileId& id,
+                               const access::DocumentAccess& access) override;
+  Result<void> delete_file(const Scope&, const base::FileId& id) override;
+  Result<std::uint64_t> bytes_used(const Scope&) override;
+
+  Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) override;
+  Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) override;
+  Result<std::vector<VectorStoreRecord>> list_vector_stores(const Scope&, const Page& page) override;
+  Result<std::vector<VectorStoreRecord>> default_vector_stores(const Scope&) override;
+  Result<void> delete_vector_store(const Scope&, const base::VectorStoreId& id) override;
+  Result<void> put_attachment(const Scope&, const AttachmentRecord& attachment) override;
+  Result<AttachmentRecord> get_attachment(const Scope&, const base::VectorStoreId& store,
+                                          const base::FileId& file) override;
+  Result<std::vector<AttachmentRecord>> list_attachments(const Scope&, const base::VectorStoreId& store,
+                                                         const Page& page) override;
+  Result<void> delete_attachment(const Scope&, const base::VectorStoreId& store,
+                                 const base::FileId& file) override;
+
+  Result<void> replace_chunks(const Scope&, const base::FileId& file, const std::vector<Chunk>& chunks,
+                              const std::vector<std::vector<float>>& vectors) override;
+  Result<bool> has_chunks(const Scope&, const base::FileId& file) override;
+  Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) override;
+  Result<void> for_each_vector(
+      const Scope&,
+      const std::function<void(ChunkKey, const base::FileId&, const float*, std::size_t)>& visit) override;
+  Result<std::vector<LexicalHit>> search_text(const Scope&, const std::vector<std::string>& words,
+                                              const std::vector<base::FileId>& files,
+                                              std::size_t limit) override;
+  Result<std::vector<Candidate>> candidates(const Scope&,
+                                            const std::vector<base::VectorStoreId>& stores) override;
+  std::uint64_t content_version() const override { return content_version_.load(); }
+  std::uint64_t vectors_version() const override { return vectors_version_.load(); }
+
+  Result<void> put_api_key(const Scope&, const identity::ApiKeyRecord& key) override;
+  Result<std::vector<identity::ApiKeyRecord>> list_api_keys(const Scope&) override;
+  Result<void> revoke_api_key(const Scope&, const base::ApiKeyId& id) override;
+
+  Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
+  Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner, const Page& page) override;
+  Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
+  Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
+
+ private:
+  // A transaction, with the store held open around it.
+  struct Use {
+    std::shared_lock<std::shared_mutex> open;
+    PostgresTransaction transaction;
+    PostgresTransaction& operator*() { return transaction; }
+    PostgresTransaction* operator->() { return &transaction; }
+  };
+  struct Versions {
+    std::uint64_t content = 0;
+    std::uint64_t vectors = 0;
+  };
+
+  PostgresStore(base::TenantId tenant, PostgresPool& pool, std::shared_ptr<const PostgresPlace> place,
+                const WordTokenizer& words, const base::Clock& clock, base::Secret database_key);
+  Result<void> check(const Scope& scope) const;
+  Result<Use> use(const Scope& scope, PostgresTransaction::Mode mode);
+  Result<Use> reading(const Scope& scope) { return use(scope, PostgresTransaction::Mode::Read); }
+  Result<Use> writing(const Scope& scope) { return use(scope, PostgresTransaction::Mode::Write); }
+
+  // Commits after moving the content version (and the vectors' one), then publishes both.
+  Result<void> commit_moved(Use& use, bool vectors_too);
+  // Inside a transaction: takes chunks, vectors and words of a batch out.
+  static Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch);
+  using WordCounts = std::map<std::string, std::uint32_t>;
+
+  const base::TenantId tenant_;
+  PostgresPool& pool_;
+  const std::shared_ptr<const PostgresPlace> place_;
+  const WordTokenizer& words_;
+  const base::Clock& clock_;
+  const base::Secret database_key_;  // opens API keys before there is a scope
+  std::atomic<std::uint64_t> content_version_{0};
+  std::atomic<std::uint64_t> vectors_version_{0};
+  mutable std::shared_mutex shut_mutex_;  // calls hold it shared
+  bool shut_ = false;
+};
+
+}  // namespace bulkhead::storage

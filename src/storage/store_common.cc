@@ -1,0 +1,53 @@
+#include "storage/store_common.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace bulkhead::storage {
+
+void raise_version(std::atomic<std::uint64_t>& version, std::uint64_t to) {
+  std::uint64_t seen = version.load();
+  while (seen < to && !version.compare_exchange_weak(seen, to)) {
+  }
+}
+
+std::int64_t page_rows(const Page& page) {
+  return static_cast<std::int64_t>(std::clamp<std::size_t>(page.limit, 1, 101));
+}
+
+std::int64_t page_edge(const Page& page) {
+  return page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+}
+
+base::Error tenant_gone(const base::TenantId& tenant) {
+  return base::Error(
+      StorageError::TenantGone,
+      "This tenant was suspended or its store was closed. Retry, or ask your operator about the "
+      "tenant's state.",
+      "store of " + tenant.str() + " is closed or the scope was cut");
+}
+
+base::Error scope_mismatch(const base::TenantId& scope, const base::TenantId& store) {
+  return base::Error(StorageError::ScopeMismatch,
+                     "The request does not belong to this store. Tell your operator.",
+                     "scope of " + scope.str() + " used on the store of " + store.str());
+}
+
+base::Error not_found(std::string_view kind) {
+  return base::Error(StorageError::NotFound,
+                     "No such " + std::string(kind) + ". Check the id and list what there is.");
+}
+
+base::Error id_taken(std::string detail) {
+  return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
+                     std::move(detail));
+}
+
+base::Error quota_exceeded(std::uint64_t used, std::uint64_t added, std::uint64_t max) {
+  return base::Error(StorageError::QuotaExceeded,
+                     "The tenant's storage quota is used up. Delete files, or ask your operator for more.",
+                     std::to_string(used) + " of " + std::to_string(max) + " bytes used, " +
+                         std::to_string(added) + " more asked for");
+}
+
+}  // namespace bulkhead::storage

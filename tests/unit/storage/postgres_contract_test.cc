@@ -1,0 +1,20 @@
+// The contract of every backend, against PostgreSQL in its three layouts.
+#include "postgres_server.h"
+#include "store_contract.h"
+
+namespace bulkhead::storage {
+namespace {
+
+template <PostgresLayout layout>
+class PostgresUnderTest : public PostgresPlatform {
+ public:
+  PostgresUnderTest() : PostgresPlatform(layout) {}
+};
+
+using Layouts =
+    ::testing::Types<PostgresUnderTest<PostgresLayout::Schema>, PostgresUnderTest<PostgresLayout::Database>,
+                     PostgresUnderTest<PostgresLayout::RowLevelSecurity>>;
+INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, StoreContract, Layouts);
+
+}  // namespace
+}  // namespace bulkhead::storage
