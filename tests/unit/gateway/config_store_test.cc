@@ -7,7 +7,8 @@ namespace bulkhead::gateway {
 namespace {
 
 const std::string kHead =
-    "mode = \"production\"\n[server]\ncertificate = \"c\"\nkey = \"k\"\n[data]\ndir = \"d\"\nplatform_key_file = \"p\"\n"
+    "mode = \"production\"\n[server]\ncertificate = \"c\"\nkey = \"k\"\n[data]\ndir = "
+    "\"d\"\nplatform_key_file = \"p\"\n"
     "[engine.chat]\npath = \"m.gguf\"\n";
 const std::string kStore =
     "[[store]]\nname = \"pg\"\nkind = \"postgres\"\nlayout = \"schema\"\nhost = \"/run/postgresql\"\n"
@@ -25,7 +26,8 @@ std::string with(std::string text, const std::string& from, const std::string& t
 }
 
 TEST(ConfigStore, IsRead) {
-  auto config = parse_config(kHead + kStore + "port = 6543\n[tenant_defaults]\nstore = \"pg\"\n", "test.toml");
+  auto config =
+      parse_config(kHead + kStore + "port = 6543\n[tenant_defaults]\nstore = \"pg\"\n", "test.toml");
   ASSERT_TRUE(config.ok()) << config.error().message();
   ASSERT_EQ(config->stores.size(), 1u);
   EXPECT_EQ(config->stores[0].layout, storage::PostgresLayout::Schema);

@@ -263,7 +263,9 @@ TEST_P(PostgresWalls, ARecordMovedToAnotherTenantDoesNotOpen) {
 TEST_P(PostgresWalls, NothingTypedStandsInTheFilesOrTheLog) {
   const auto scope = pg.scope("hospital");
   const auto store = pg.store("hospital");
-  auto plant = [n = 0](const char* what) mutable { return "zqplantedword" + std::string(what) + std::to_string(n++); };
+  auto plant = [n = 0](const char* what) mutable {
+    return "zqplantedword" + std::string(what) + std::to_string(n++);
+  };
   FileRecord file = sample_file("f9");
   file.name = plant("name");
   file.owner = plant("owner");
