@@ -199,6 +199,9 @@ TEST(Scheduler, SeveralAnswersToOnePromptReadItOnce) {
   auto generation = ask(who("acme"), words(200, 5) + ". Go on.", 6);
   generation->request.n = 3;
   generation->request.sampling.temperature = 1.5;
+  generation->request.sampling.seed = 7;
+  // The model's end tokens: no answer is over before its six tokens are.
+  generation->request.sampling.logit_bias = {{0, -1000.0f}, {2, -1000.0f}};
   std::uint64_t before = engine->stats().prompt_tokens;
   auto prompt = generation->request.prompt.size();
   Answered answer = run(*engine, generation);
