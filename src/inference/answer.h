@@ -26,6 +26,7 @@ class Answer {
   bool logprobs_;
   std::vector<AnswerChoice> whole_;
   std::vector<std::string> raw_;  // with tools: the model's own text
+  std::vector<std::size_t> read_;  // bytes of it when it was last read
 };
 
 }  // namespace bulkhead::inference

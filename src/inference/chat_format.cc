@@ -1,7 +1,6 @@
 #include "inference/chat_format.h"
 
 #include <algorithm>
-#include <regex>
 
 #include "crypto/random.h"
 #include "llama-common/chat.h"
@@ -35,9 +34,16 @@ std::string plain_pattern(const std::string& word) {
 }
 
 // The library's grammar lets a model talk before it calls; a required call is what the answer begins with.
-std::string only_calls(const std::string& grammar) {
-  static const std::regex kTalk("(^|\n)(root ::= [^\n]*?) until-[0-9]+\\?");
-  return std::regex_replace(grammar, kTalk, "$1$2", std::regex_constants::format_first_only);
+std::string only_calls(std::string grammar) {
+  constexpr std::string_view kRoot = "root ::= ", kTalk = " until-";
+  std::size_t root = grammar.starts_with(kRoot) ? 0 : grammar.find("\n" + std::string(kRoot));
+  if (root == std::string::npos) return grammar;
+  std::size_t line_end = std::min(grammar.find('\n', root + 1), grammar.size());
+  std::size_t talk = grammar.find(kTalk, root);
+  if (talk >= line_end) return grammar;
+  std::size_t end = grammar.find_first_not_of("0123456789", talk + kTalk.size());
+  if (end < line_end && grammar[end] == '?') grammar.erase(talk, end + 1 - talk);
+  return grammar;
 }
 
 class PegFormat final : public AnswerFormat {

@@ -2,9 +2,9 @@
 // how calls are read back out of the answer. Built on llama.cpp's common library, which knows the formats
 // of the models it serves; its types stay inside the .cc file.
 //
-// Text of clients never becomes a control token: message contents stand as unguessable placeholders while
+// Text of clients never becomes a control token: message contents stand as unguessable marks while
 // the template is rendered, and control tokens inside names, descriptions, schemas and arguments are cut
-// in two by a placeholder (see Model::tokenize_frame).
+// out and replaced by a mark of its own (see Model::tokenize_frame).
 // Thread safety: immutable after make.
 #pragma once
 

@@ -136,9 +136,11 @@ int serve(Options options) {
                             {"embedding", std::string_view(embedding ? embedding->id() : "")}});
   wait_for_signal(signals);
   routes.stop_accepting();
-  scheduler.reset();  // cancels and burns what runs, which ends its requests
+  // Cancels and burns what runs, which ends its requests. Requests that are still on their way meet a
+  // scheduler and an embedder that refuse, so both are there until the server is gone.
+  if (scheduler) scheduler->stop();
   static_cast<void>((*started)->drain(std::chrono::seconds(2)));
-  embedder.reset();
+  started->reset();
   return 0;
 }
 

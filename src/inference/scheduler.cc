@@ -77,13 +77,17 @@ Result<void> Scheduler::open_context() {
   return Result<void>();
 }
 
-Scheduler::~Scheduler() {
+void Scheduler::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   work_.notify_all();
   if (thread_.joinable()) thread_.join();
+}
+
+Scheduler::~Scheduler() {
+  stop();
   if (context_) llama_free(context_);
   if (threads_) ggml_threadpool_free(threads_);
   if (batch_threads_) ggml_threadpool_free(batch_threads_);

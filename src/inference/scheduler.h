@@ -45,7 +45,10 @@ struct SchedulerOptions {
 class Scheduler {
  public:
   static base::Result<std::unique_ptr<Scheduler>> start(const Model& model, SchedulerOptions options);
-  ~Scheduler();  // cancels and burns what runs, then what is kept
+  ~Scheduler();  // stop()
+  // Cancels and burns what runs, then what is kept; what is submitted later is ShuttingDown. From then on
+  // only `submit`, `burn_kept`, the counters and the options may be used.
+  void stop();
 
   // BadGrammar, ContextExceeded, QueueFull or ShuttingDown at once; all else comes by the channel.
   base::Result<void> submit(std::shared_ptr<Generation> generation);
