@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "base/scrub.h"
 #include "gateway/dispatcher.h"
-#include "storage/expiry_sweeper.h"
 #include "storage/seal_alarm.h"
+#include "storage/store_sweeper.h"
 
 namespace bulkhead::apps {
 
@@ -25,7 +25,6 @@ namespace {
 
 constexpr std::size_t kPoolThreads = 8;
 constexpr std::size_t kPoolQueueMax = 100'000;
-constexpr std::chrono::minutes kSweepInterval{1};
 constexpr std::chrono::seconds kFarewellTime{2};
 
 }  // namespace
@@ -44,7 +43,7 @@ struct Deployment::Parts {
   std::unique_ptr<access::RoleTable> roles;
   std::unique_ptr<tenancy::TenantDirectory> tenants;
   std::unique_ptr<storage::StoreManager> stores;
-  std::unique_ptr<storage::ExpirySweeper> sweeper;
+  std::unique_ptr<storage::StoreSweeper> sweeper;
   vector::IndexCache indexes;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
@@ -124,7 +123,7 @@ Result<void> Deployment::Parts::open_data() {
   stores = std::make_unique<storage::StoreManager>(config.data.dir, *platform, *tenants, clock,
                                                    config.data.open_stores_max);
   BULKHEAD_CHECK_OK(add_stores(config, *platform, *tenants, *stores, clock));
-  sweeper = std::make_unique<storage::ExpirySweeper>(*stores, kSweepInterval);
+  sweeper = std::make_unique<storage::StoreSweeper>(*stores, storage::StoreSweeper::Intervals());
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());

@@ -28,6 +28,7 @@ engine::ModelVersion version_of(const gateway::LocalModel& model, const gateway:
   version.context = model.context > 0 ? model.context : engine.chat_context;
   version.slots = model.slots > 0 ? model.slots : static_cast<std::int64_t>(engine.slots);
   version.gpu_layers = model.gpu_layers >= 0 ? model.gpu_layers : engine.gpu_layers;
+  version.chat_template = model.chat_template;
   return version;
 }
 

@@ -19,6 +19,9 @@ void add_model(std::vector<std::string>& arguments, const ModelVersion& version)
   std::string flag = version.kind == "embedding" ? "--embed-model" : "--chat-model";
   arguments.insert(arguments.end(),
                    {flag, version.id + "=" + version.path.string(), flag + "-sha256", version.sha256});
+  if (!version.chat_template.empty()) {
+    arguments.insert(arguments.end(), {"--chat-template", version.chat_template.string()});
+  }
 }
 
 }  // namespace

@@ -18,7 +18,11 @@ constexpr std::string_view kIdCharacters =
 constexpr std::size_t kIdFirstCharacters = 62;
 constexpr std::int64_t kFormat = 1;
 
-std::string pin_of(const ModelVersion& version) { return version.path.string() + "|" + version.sha256; }
+std::string pin_of(const ModelVersion& version) {
+  std::string pin = version.path.string() + "|" + version.sha256;
+  if (!version.chat_template.empty()) pin += "|" + version.chat_template.string();
+  return pin;
+}
 
 Error damaged() {
   return Error(EngineError::Failed,
@@ -41,6 +45,7 @@ Result<ModelVersion> read_version(const json::Value& object) {
   version.context = object["context"].as_int().value_or(0);
   version.slots = object["slots"].as_int().value_or(0);
   version.gpu_layers = object["gpu_layers"].as_int().value_or(0);
+  version.chat_template = text_of(object, "template");
   version.loaded_at = object["loaded_at"].as_int().value_or(0);
   version.loaded_by = text_of(object, "loaded_by");
   if (!valid_model_id(version.id) || !valid_sha256(version.sha256) || version.path.empty() ||
@@ -74,6 +79,7 @@ void write_version(json::Writer& w, const ModelVersion& version) {
       .member("context", version.context)
       .member("slots", version.slots)
       .member("gpu_layers", version.gpu_layers)
+      .member("template", version.chat_template.string())
       .member("loaded_at", version.loaded_at)
       .member("loaded_by", version.loaded_by)
       .end_object();

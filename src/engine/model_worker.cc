@@ -54,8 +54,9 @@ base::MonotonicTime ModelWorker::last_used() const {
 
 bool ModelWorker::ready() const { return process_->ready(); }
 
-void ModelWorker::tell(WorkerEvent::Kind kind, std::string detail) const {
-  if (!options_.on_event) return;
+void ModelWorker::tell(WorkerEvent::Kind kind, std::string detail) {
+  std::lock_guard lock(listener_mutex_);
+  if (deaf_ || !options_.on_event) return;
   options_.on_event({kind, options_.version.id, options_.version.sha256, options_.tenant, std::move(detail)});
 }
 
@@ -181,6 +182,9 @@ void ModelWorker::stop() {
   });
   std::lock_guard once(stop_mutex_);
   process_->stop();
+  // A question that is still under way may outlive whoever listens.
+  std::lock_guard lock(listener_mutex_);
+  deaf_ = true;
 }
 
 }  // namespace bulkhead::engine

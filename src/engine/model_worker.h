@@ -4,7 +4,7 @@
 // Versions and tenants that must not share run-time state get ModelWorkers of their own: own
 // process, own socket, own signing key (OWASP AISVS 3.3.3, 4.1.1).
 // Ownership: shared; a request keeps a Lease while it is inside. `stop` ends the process whether
-// leases are out or not; they then fail.
+// leases are out or not; they then fail, and `on_event` is not called again.
 // Thread safety: all members from every thread; `stop` blocks.
 #pragma once
 
@@ -89,7 +89,7 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
   bool reports_pinned_hash() const;
   static base::Task<void> ask(std::shared_ptr<ModelWorker> self, int pid);
   void wake(const std::function<bool(Waiter&)>& over);
-  void tell(WorkerEvent::Kind kind, std::string detail = {}) const;
+  void tell(WorkerEvent::Kind kind, std::string detail = {});
 
   const Options options_;
   const base::Clock& clock_;
@@ -99,6 +99,8 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
   std::atomic<std::int64_t> last_used_{0};
   std::atomic<bool> probing_{false};
   std::mutex stop_mutex_;
+  std::mutex listener_mutex_;
+  bool deaf_ = false;  // nothing is told after `stop` has returned
   std::mutex mutex_;
   bool stopped_ = false;
   std::vector<std::shared_ptr<Waiter>> waiters_;

@@ -107,6 +107,7 @@ void read_chat_model(ConfigReader& r, const std::filesystem::path& base, LocalMo
   r.number("context", out.context, 256, 1 << 20);
   r.number("slots", out.slots, 1, 256);
   r.number("gpu_layers", out.gpu_layers, 0, 1'000);
+  r.path("template", out.chat_template, base);
 }
 
 // The pool of workers: further models, loading while serving, workers of single tenants.

@@ -51,6 +51,7 @@ struct LocalModel {
   std::int64_t context = 0;      // 0: engine.context
   std::int64_t slots = 0;        // 0: engine.slots
   std::int64_t gpu_layers = -1;  // -1: engine.gpu_layers
+  std::filesystem::path chat_template;  // Jinja; empty: the model file's own
 };
 
 struct EngineConfig {

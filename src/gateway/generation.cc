@@ -45,6 +45,14 @@ std::string finish_reasons(const engine::Completion& completion) {
   return alike && !completion.choices.empty() ? completion.choices.front().finish_reason : joined;
 }
 
+// Where a tenant's users share prefixes, the count would tell one user what another has asked: there
+// nobody but the metrics gets it.
+void hide_shared_counts(const Call& call, engine::Usage& usage) {
+  if (call.scope().record().policy.engine.prefix_cache == tenancy::PrefixCacheMode::Tenant) {
+    usage.cached_tokens.reset();
+  }
+}
+
 void record_end(Call& call, const engine::Completion& completion) {
   call.record.prompt_tokens = completion.usage.prompt_tokens;
   call.record.completion_tokens = completion.usage.completion_tokens;
@@ -111,6 +119,7 @@ HandlerResult answer_whole(Call& call, Plan plan) {
     auto answered = co_await call.services.engine.chat(call.engine_context(), std::move(plan.request));
     if (!answered) co_return explained(call, answered.take_error());
     completion = std::move(*answered);
+    hide_shared_counts(call, completion.usage);
   }
   if (call.cancel.cancelled()) co_return cancelled(call);
   std::string body = completion_json(plan.head, completion);
@@ -206,6 +215,7 @@ Task<Result<void>> pump(Call& call, Plan& plan, EventWriter& events, engine::Com
     completion.choices[i].finish_reason = end.choices[i].finish_reason;
   }
   completion.usage = end.usage;
+  hide_shared_counts(call, completion.usage);
   completion.burn = end.burn;
   co_return Result<void>();
 }

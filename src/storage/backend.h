@@ -15,6 +15,10 @@ class OpenStore : public TenantStore {
  public:
   // Waits for calls that are inside, closes; every later call gives TenantGone.
   virtual void shut() = 0;
+  // Gives back what memory holds of the tenant's content, if there was a use since the last time; called
+  // again and again. A store that is busy just now is left for the next time; one that keeps nothing has
+  // nothing to do.
+  virtual void forget_pages() {}
   // For authentication, which has no scope yet; see StoreManager::find. Nothing when the store is busy or
   // closed: authentication doesn't wait for an upload.
   virtual std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) = 0;

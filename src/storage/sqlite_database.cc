@@ -207,6 +207,13 @@ void SqliteDatabase::set_pages_max(std::int64_t pages) {
   sqlite3_exec(handle_, text.c_str(), nullptr, nullptr, nullptr);
 }
 
+void SqliteDatabase::forget_pages() {
+  sqlite3_db_release_memory(handle_);
+  // SQLCipher decrypts into a buffer of its own, which holds the last page it read: the next to stand in it
+  // is one without content.
+  static_cast<void>(execute("PRAGMA schema_version"));
+}
+
 std::uint64_t SqliteDatabase::memory_bytes() const {
   std::uint64_t total = 0;
   for (int what : {SQLITE_DBSTATUS_CACHE_USED, SQLITE_DBSTATUS_SCHEMA_USED,

@@ -119,6 +119,8 @@ class SqliteDatabase {
   base::Result<bool> checkpoint();
   void set_pages_max(std::int64_t pages);
   std::uint64_t memory_bytes() const;   // page cache, schema and statements
+  // Gives back the decrypted pages that are in memory. The next use reads them again.
+  void forget_pages();
 
  private:
   friend class Statement;

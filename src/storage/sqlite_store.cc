@@ -55,6 +55,17 @@ void SqliteStore::shut() {
   main_.reset();
 }
 
+void SqliteStore::forget_pages() {
+  if (std::unique_lock lock(main_mutex_, std::try_to_lock);
+      lock && main_ && std::exchange(main_used_, false)) {
+    main_->forget_pages();
+  }
+  if (std::unique_lock lock(reader_mutex_, std::try_to_lock);
+      lock && reader_ && std::exchange(reader_used_, false)) {
+    reader_->forget_pages();
+  }
+}
+
 base::Result<void> SqliteStore::check(const Scope& scope) const {
   if (scope.tenant() != tenant_) {
     return scope_mismatch(scope.tenant(), tenant_);
@@ -67,6 +78,7 @@ base::Result<SqliteStore::Use> SqliteStore::writing(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
   std::unique_lock lock(main_mutex_);
   if (shut_) return tenant_gone(tenant_);
+  main_used_ = true;
   return Use{std::move(lock), main_.get()};
 }
 
@@ -74,6 +86,7 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
   if (std::unique_lock lock(main_mutex_, std::try_to_lock); lock) {
     if (shut_) return tenant_gone(tenant_);
+    main_used_ = true;
     return Use{std::move(lock), main_.get()};
   }
   std::unique_lock lock(reader_mutex_);
@@ -83,6 +96,7 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
                                               SqliteDatabase::Mode::ReadOnly));
     reader_ = std::move(opened);
   }
+  reader_used_ = true;
   return Use{std::move(lock), reader_.get()};
 }
 

@@ -23,6 +23,7 @@ class SqliteStore final : public OpenStore {
   ~SqliteStore() override;
 
   void shut() override;
+  void forget_pages() override;
   std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) override;
   // For tests and capacity planning.
   void set_pages_max(std::int64_t pages);
@@ -114,7 +115,9 @@ class SqliteStore final : public OpenStore {
 
   std::mutex main_mutex_;
   std::unique_ptr<SqliteDatabase> main_;      // null once shut
+  bool main_used_ = false;                    // since forget_pages()
   std::mutex reader_mutex_;
+  bool reader_used_ = false;
   std::unique_ptr<SqliteDatabase> reader_;    // made on demand
   bool shut_ = false;                         // under both locks
 };

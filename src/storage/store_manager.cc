@@ -108,6 +108,15 @@ struct StoreManager::Impl {
     return slots.emplace(tenant, std::make_shared<Slot>()).first->second;
   }
 
+  std::vector<std::shared_ptr<Slot>> open_slots() const {
+    std::vector<std::shared_ptr<Slot>> list;
+    std::scoped_lock lock(mutex);
+    for (const auto& [tenant, slot] : slots) {
+      if (slot->open) list.push_back(slot);
+    }
+    return list;
+  }
+
   // Under slot.mutex.
   void note_open(Slot& slot, bool open) {
     std::scoped_lock lock(mutex);
@@ -324,15 +333,8 @@ void StoreManager::close(const base::TenantId& tenant) {
 }
 
 std::size_t StoreManager::delete_expired_chats() {
-  std::vector<std::shared_ptr<Impl::Slot>> slots;
-  {
-    std::scoped_lock lock(impl_->mutex);
-    for (const auto& [tenant, slot] : impl_->slots) {
-      if (slot->open) slots.push_back(slot);
-    }
-  }
   std::size_t removed = 0;
-  for (const auto& slot : slots) {
+  for (const auto& slot : impl_->open_slots()) {
     std::shared_ptr<TenantStore> store;
     std::optional<tenancy::TenantScope> scope;
     {
@@ -344,6 +346,14 @@ std::size_t StoreManager::delete_expired_chats() {
     removed += remove_expired(*store, *scope, impl_->clock.unix_seconds());
   }
   return removed;
+}
+
+void StoreManager::forget_pages() {
+  for (const auto& slot : impl_->open_slots()) {
+    // Who holds the slot is opening or closing the store; then there is nothing to give back yet, or all is.
+    std::unique_lock lock(slot->mutex, std::try_to_lock);
+    if (lock && slot->store) slot->store->forget_pages();
+  }
 }
 
 base::Result<tenancy::TenantEraser::Report> StoreManager::erase(const base::TenantId& tenant) {

@@ -75,8 +75,10 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   base::Result<Entry> find(const identity::ParsedApiKey& key, std::string_view key_text) override;
   std::size_t open_count() const;
   // Removes kept chats that have expired from every open store (a store that is closed is swept when it
-  // is next opened). How many. Blocks; see ExpirySweeper.
+  // is next opened). How many. Blocks; see StoreSweeper.
   std::size_t delete_expired_chats();
+  // Gives back what the open stores' caches hold of their tenants' content.
+  void forget_pages();
 
  private:
   struct Impl;

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "raw_database.h"
-#include "storage/expiry_sweeper.h"
+#include "storage/store_sweeper.h"
 #include "store_fixture.h"
 
 namespace bulkhead::storage {
@@ -57,7 +57,8 @@ TEST_F(Expiry, Aisvs_8_3_1_AStoreIsSweptWhenItIsOpened) {
 
 TEST_F(Expiry, TheSweeperComesByItself) {
   platform.clock.advance(std::chrono::seconds(11));
-  ExpirySweeper sweeper(*platform.manager, std::chrono::milliseconds(5));
+  std::chrono::milliseconds often(5);
+  StoreSweeper sweeper(*platform.manager, {.pages = often, .expired = often});
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (rows() != one() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::yield();

@@ -1,4 +1,5 @@
-// ExpirySweeper: a thread that removes expired kept chats from the open stores, again and again.
+// StoreSweeper: a thread that goes over the open stores again and again and takes away what should not
+// stay: decrypted pages from their caches (often), expired kept chats from the disk (seldom).
 //
 // An expired chat is never given out (the store's own filter); the sweep is what takes it off the disk.
 // Destruction stops and joins the thread; the manager must outlive it.
@@ -13,18 +14,22 @@
 
 namespace bulkhead::storage {
 
-class ExpirySweeper {
+class StoreSweeper {
  public:
-  ExpirySweeper(StoreManager& stores, std::chrono::milliseconds interval);
-  ~ExpirySweeper();
-  ExpirySweeper(const ExpirySweeper&) = delete;
-  ExpirySweeper& operator=(const ExpirySweeper&) = delete;
+  struct Intervals {
+    std::chrono::milliseconds pages{500};
+    std::chrono::milliseconds expired{60'000};
+  };
+  StoreSweeper(StoreManager& stores, Intervals intervals);
+  ~StoreSweeper();
+  StoreSweeper(const StoreSweeper&) = delete;
+  StoreSweeper& operator=(const StoreSweeper&) = delete;
 
  private:
   void run();
 
   StoreManager& stores_;
-  const std::chrono::milliseconds interval_;
+  const Intervals intervals_;
   std::mutex mutex_;
   std::condition_variable stop_requested_;
   bool stopping_ = false;
