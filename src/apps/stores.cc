@@ -1,5 +1,6 @@
 #include "apps/stores.h"
 
+#include "gateway/isolation.h"
 #include "storage/postgres_backend.h"
 
 namespace bulkhead::apps {
@@ -14,9 +15,9 @@ base::Result<void> add_stores(const gateway::Config& config, storage::PlatformDa
   }
   for (const tenancy::Tenant& tenant : tenants.list()) {
     if (tenant.state == tenancy::TenantState::Destroyed) continue;
-    if (auto offered = stores.check_offers(tenant.policy.store, tenant.mode); !offered) {
+    if (auto given = gateway::check_isolation(config, stores, tenant.mode, tenant.policy); !given) {
       return base::Error(storage::StorageError::Misconfigured,
-                         "Tenant " + tenant.id.str() + ": " + offered.error().message());
+                         "Tenant " + tenant.id.str() + ": " + given.error().message());
     }
   }
   return {};

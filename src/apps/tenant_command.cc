@@ -121,7 +121,7 @@ void add_tenant(CLI::App& app, Action& action) {
   group->require_subcommand(1);
   CLI::App* made = add_verb(group, "create", "Make a tenant", options, action, create);
   made->add_option("--display-name", options->display_name, "Name for people");
-  made->add_option("--mode", options->mode, "Isolation mode: hybrid or pooled");
+  made->add_option("--mode", options->mode, "Isolation mode: silo, hybrid (default) or pooled");
   made->add_option("--store", options->store,
                    "Where its data will be: the name of a [[store]] (embedded if not given)");
   made->add_option("--policy", options->policy, "JSON file with the tenant's policy");

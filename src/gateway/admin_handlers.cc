@@ -4,6 +4,7 @@
 #include "gateway/audit_query.h"
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
+#include "gateway/isolation.h"
 #include "gateway/kept_prefixes.h"
 #include "gateway/tenant_dto.h"
 
@@ -30,22 +31,6 @@ Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
   if (text == "pooled") return tenancy::IsolationMode::Pooled;
   if (text == "silo") return tenancy::IsolationMode::Silo;
   return api_error(ApiError::BadParameter, "'mode' must be silo, hybrid or pooled.", "mode");
-}
-
-// What this deployment can't keep is refused rather than given a weaker wall.
-Result<void> check_mode(Call& call, tenancy::IsolationMode mode, const tenancy::TenantPolicy& policy) {
-  if (mode == tenancy::IsolationMode::Silo) {
-    return api_error(
-        ApiError::UnsupportedParameter,
-        "Mode 'silo' needs an engine of the tenant's own, which this release can't give; use hybrid "
-        "(a store with layout \"database\" gives it a database of its own).",
-        "mode");
-  }
-  if (auto offered = call.services.stores.check_offers(policy.store, mode); !offered) {
-    return api_error(ApiError::BadParameter, offered.error().message(),
-                     policy.store.empty() ? "mode" : "store");
-  }
-  return Result<void>();
 }
 
 // A policy that this deployment can keep.
@@ -99,7 +84,8 @@ HandlerResult admin_create_tenant(Call& call) {
   BULKHEAD_CO_TRY(mode, parse_mode(mode_text.value_or("hybrid")));
   BULKHEAD_CO_TRY(policy, policy_or_default(call, policy_value));
   if (store) policy.store = *store;
-  BULKHEAD_CO_CHECK_OK(check_mode(call, mode, policy));
+  fill_in_mode(mode, policy_value, policy);
+  BULKHEAD_CO_CHECK_OK(check_isolation(call.services.config, call.services.stores, mode, policy));
   call.record.target = id->str();
   auto made = co_await call.services.pool.run([&] {
     return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy);
@@ -131,6 +117,8 @@ HandlerResult admin_set_policy(Call& call) {
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   BULKHEAD_CO_TRY(parsed, tenancy::TenantPolicy::from_json(document.root()));
   BULKHEAD_CO_TRY(policy, checked_policy(call, std::move(parsed)));
+  BULKHEAD_CO_TRY(id, named_tenant(call));
+  if (auto tenant = call.services.tenants.find(id)) fill_in_mode(tenant->mode, document.root(), policy);
   co_return co_await change_tenant(call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
     return tenants.set_policy(id, policy);
   });

@@ -218,6 +218,7 @@ Result<Tenant> TenantDirectory::create(const TenantId& id, std::string display_n
   if (display_name.size() > kDisplayNameBytesMax) {
     return Error(TenancyError::BadName, "The display name is longer than 256 bytes.");
   }
+  BULKHEAD_CHECK_OK(check_mode_policy(mode, policy));
   std::lock_guard one(impl_->change_mutex);
   {
     std::shared_lock lock(impl_->mutex);
@@ -257,6 +258,7 @@ Result<Tenant> TenantDirectory::set_policy(const TenantId& id, TenantPolicy poli
                    "one.")
           .with_parameter("store");
     }
+    BULKHEAD_CHECK_OK(check_mode_policy(stored.tenant.mode, policy));
     stored.tenant.policy = std::move(policy);
     return Result<void>();
   }, "");

@@ -198,6 +198,14 @@ std::string_view engine_name(EngineMode mode) {
   return mode == EngineMode::Dedicated ? "dedicated" : "shared";
 }
 
+Result<void> check_mode_policy(IsolationMode mode, const TenantPolicy& policy) {
+  if (mode != IsolationMode::Silo || policy.engine.engine == EngineMode::Dedicated) return Result<void>();
+  return Error(TenancyError::BadPolicy,
+               "A tenant of mode 'silo' has an engine worker of its own: 'engine.engine' must be "
+               "\"dedicated\", or be left out. For a shared engine choose mode hybrid.")
+      .with_parameter("engine.engine");
+}
+
 Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   TenantPolicy policy;
   if (!object.is_object()) return bad("policy", "an object");

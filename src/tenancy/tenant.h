@@ -77,6 +77,10 @@ struct TenantPolicy {
   std::string to_json() const;
 };
 
+// A silo is a silo in every layer: its policy must give it a worker of its own. BadPolicy, saying what to
+// change. The directory asks at each change, so that no way leads to a weaker wall than the mode's name.
+base::Result<void> check_mode_policy(IsolationMode mode, const TenantPolicy& policy);
+
 struct Tenant {
   base::TenantId id;
   std::string display_name;

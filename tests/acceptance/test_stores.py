@@ -104,7 +104,8 @@ def test_a_restart_of_the_server_and_of_the_gateway_loses_nothing(stores, server
 
 @pytest.mark.parametrize("mode,store,said", [("pooled", None, "row_level_security"), ("pooled", "schema", "can't give"),
                                              ("hybrid", "row-level-security", "can't give"),
-                                             ("hybrid", "elsewhere", "no [[store]]"), ("silo", "database", "silo")])
+                                             ("hybrid", "elsewhere", "no [[store]]"), ("silo", "schema", "can't give"),
+                                             ("silo", "row-level-security", "can't give")])
 def test_a_mode_that_the_store_cant_give_is_refused(stores, mode, store, said):
     stack, _ = stores
     body = {"id": "refused", "mode": mode, **({"store": store} if store else {})}

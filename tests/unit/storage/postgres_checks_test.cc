@@ -198,6 +198,7 @@ TEST_P(PostgresChecks, AStoreThatCantGiveTheTenantsModeIsRefused) {
   // A tenant whose store is no longer what it was, or no longer there, gets none.
   tenancy::TenantPolicy policy;
   policy.store = "pg";
+  policy.engine.engine = tenancy::EngineMode::Dedicated;  // as a silo must have it
   const auto wrong = pg.mode() == tenancy::IsolationMode::Pooled ? tenancy::IsolationMode::Hybrid
                                                                  : tenancy::IsolationMode::Pooled;
   (void)must(pg.platform.directory->create(tenant_id("wrong"), "", wrong, policy));

@@ -200,6 +200,7 @@ class PostgresPlatform {
     tenancy::TenantPolicy policy;
     policy.limits.storage_bytes_max = storage_bytes_max;
     policy.store = "pg";
+    if (mode() == tenancy::IsolationMode::Silo) policy.engine.engine = tenancy::EngineMode::Dedicated;
     (void)must(platform.directory->create(tenant_id(name), std::string(name), mode(), policy));
   }
   tenancy::IsolationMode mode() const {

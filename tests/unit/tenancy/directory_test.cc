@@ -128,6 +128,22 @@ TEST_F(DirectoryTest, NamesAreTakenForGood) {
   EXPECT_TRUE(directory->create(tenant_id("acme-2"), "", IsolationMode::Hybrid, {}).ok()) << "control";
 }
 
+// Whoever calls, and with whatever checks before: the directory holds no silo with a shared engine.
+TEST_F(DirectoryTest, ASiloKeepsAnEngineOfItsOwn) {
+  TenantPolicy shared, own;
+  own.engine.engine = EngineMode::Dedicated;
+  EXPECT_TRUE(fails_with(TenancyError::BadPolicy,
+                         directory->create(tenant_id("vault"), "", IsolationMode::Silo, shared)));
+  ASSERT_TRUE(directory->create(tenant_id("vault"), "", IsolationMode::Silo, own).ok());
+  EXPECT_TRUE(fails_with(TenancyError::BadPolicy, directory->set_policy(tenant_id("vault"), shared)));
+  EXPECT_EQ(directory->find(tenant_id("vault"))->policy.engine.engine, EngineMode::Dedicated);
+  own.engine.batching = BatchingMode::Exclusive;
+  EXPECT_TRUE(directory->set_policy(tenant_id("vault"), own).ok()) << "the rest of the policy is free";
+  create("acme");
+  EXPECT_TRUE(directory->set_policy(tenant_id("acme"), own).ok());
+  EXPECT_TRUE(directory->set_policy(tenant_id("acme"), shared).ok()) << "control: a hybrid tenant may";
+}
+
 // Nothing is changed in memory that was not made durable first (invariant I9).
 TEST_F(DirectoryTest, AnUnwritableRegistryChangesNothing) {
   create("acme");

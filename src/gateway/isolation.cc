@@ -1,0 +1,48 @@
+#include "gateway/isolation.h"
+
+#include "gateway/api_error.h"
+
+namespace bulkhead::gateway {
+
+using base::Result;
+
+namespace {
+
+// A tenant's own worker is a local process: an external server is shared by its nature.
+Result<void> check_own_engine(const EngineConfig& engine) {
+  if (!engine.chat_url.empty()) {
+    return api_error(ApiError::BadParameter,
+                     "Mode 'silo' needs an engine worker of the tenant's own, and this deployment's engine is "
+                     "an external server (engine.chat_url). Configure a local model in [engine.chat], or use "
+                     "mode hybrid.",
+                     "mode");
+  }
+  if (engine.dedicated_max == 0) {
+    return api_error(ApiError::BadParameter,
+                     "Mode 'silo' needs an engine worker of the tenant's own, and engine.dedicated_max is 0. "
+                     "Set it to the number of such workers that may run at once, or use mode hybrid.",
+                     "mode");
+  }
+  return Result<void>();
+}
+
+}  // namespace
+
+void fill_in_mode(tenancy::IsolationMode mode, const base::json::Value& policy_text,
+                  tenancy::TenantPolicy& policy) {
+  if (mode != tenancy::IsolationMode::Silo || policy_text["engine"]["engine"].exists()) return;
+  policy.engine.engine = tenancy::EngineMode::Dedicated;
+}
+
+Result<void> check_isolation(const Config& config, const storage::StoreManager& stores,
+                             tenancy::IsolationMode mode, const tenancy::TenantPolicy& policy) {
+  if (mode == tenancy::IsolationMode::Silo) BULKHEAD_CHECK_OK(check_own_engine(config.engine));
+  BULKHEAD_CHECK_OK(tenancy::check_mode_policy(mode, policy));
+  if (auto offered = stores.check_offers(policy.store, mode); !offered) {
+    return api_error(ApiError::BadParameter, offered.error().message(),
+                     policy.store.empty() ? "mode" : "store");
+  }
+  return Result<void>();
+}
+
+}  // namespace bulkhead::gateway
