@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gateway/api_error.h"
 #include "storage/store_fixture.h"
 
 namespace bulkhead::gateway {
