@@ -71,6 +71,10 @@ HandlerResult admin_destroy_tenant(Call& call);
 HandlerResult admin_rotate_keys(Call& call);
 HandlerResult admin_query_audit(Call& call);
 
+// posture_handlers.cc
+HandlerResult admin_posture(Call& call);
+HandlerResult admin_tenant_posture(Call& call);
+
 // model_admin_handlers.cc
 HandlerResult admin_list_models(Call& call);
 HandlerResult admin_add_model(Call& call);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "storage/store.h"
+#include "storage/store_probe.h"
 #include "tenancy/directory.h"
 
 namespace bulkhead::storage {
@@ -39,6 +40,8 @@ class StoreBackend {
                                                  const base::Secret& database_key,
                                                  const base::ApiKeyId& id) = 0;
   virtual base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId& tenant) = 0;
+  // Tries the walls around this tenant's place now, with `other` as the neighbour; makes nothing.
+  virtual base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other) = 0;
 };
 
 }  // namespace bulkhead::storage

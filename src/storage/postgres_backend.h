@@ -36,6 +36,7 @@ class PostgresBackend final : public StoreBackend {
                                          const base::ApiKeyId& id) override;
   base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId& tenant) override;
   bool offers(tenancy::IsolationMode mode) const override;
+  base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other) override;
 
   PostgresPool& pool() { return pool_; }
   // Makes what isn't there yet.
@@ -60,6 +61,11 @@ class PostgresBackend final : public StoreBackend {
   base::Result<void> make_schema(PostgresTransaction& transaction, const PostgresLogin& login);
   base::Result<void> erase_shared(const PostgresPlace& place, tenancy::TenantEraser::Report& report);
   base::Result<void> erase_own(const PostgresPlace& place, tenancy::TenantEraser::Report& report);
+  // postgres_probe.cc
+  WallSeen try_foreign_rows(const PostgresPlace& place, const std::string& other);
+  WallSeen try_other_place(PostgresTransaction& transaction, const PostgresPlace& place,
+                           const std::string& other);
+  base::Result<std::uint64_t> place_bytes(PostgresTransaction& transaction);
 
   PostgresPool pool_;
   base::Secret admin_password_;

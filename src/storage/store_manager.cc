@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "crypto/random.h"
 #include "identity/error.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
@@ -403,6 +404,20 @@ base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(
   }
   if (!record) return api_key_unknown();
   return Entry{std::move(*record), *expected};
+}
+
+base::Result<StoreProbe> StoreManager::probe(const base::TenantId& tenant, const base::TenantId& other) {
+  const auto record = impl_->tenants.find(tenant);
+  if (!record) return base::Error(StorageError::NotFound, "No such tenant.");
+  BULKHEAD_TRY(backend, impl_->backend_of(*record));
+  if (backend) return backend->probe(tenant, other);
+  BULKHEAD_TRY(own, tenancy::DatabaseAccessForApiKeys::key(impl_->tenants, tenant));
+  auto foreign = tenancy::DatabaseAccessForApiKeys::key(impl_->tenants, other);
+  const auto file = tenant_database_path(impl_->data_dir, tenant);
+  StoreProbe seen = probe_embedded(file, own, foreign ? foreign->clone() : crypto::random_secret(own.size()),
+                                   impl_->clock.unix_seconds());
+  seen.place = "embedded, " + file.lexically_relative(impl_->data_dir).string();
+  return seen;
 }
 
 std::size_t StoreManager::open_count() const {

@@ -74,6 +74,9 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   base::Result<Report> erase(const base::TenantId& tenant) override;
   base::Result<Entry> find(const identity::ParsedApiKey& key, std::string_view key_text) override;
   std::size_t open_count() const;
+  // Tries the walls around an active tenant's store now, with `other` as the neighbour that tries to get
+  // in (a key of nobody's when there is no such tenant). Reads no content.
+  base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other);
   // Removes kept chats that have expired from every open store (a store that is closed is swept when it
   // is next opened). How many. Blocks; see StoreSweeper.
   std::size_t delete_expired_chats();

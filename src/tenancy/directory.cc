@@ -331,6 +331,34 @@ Result<std::size_t> TenantDirectory::rewrap_keys() {
   return keys.size();
 }
 
+Result<KeyProof> TenantDirectory::prove_key(const TenantId& id, const TenantId& other) const {
+  crypto::WrappedKey wrapped;
+  {
+    std::shared_lock lock(impl_->mutex);
+    BULKHEAD_TRY(entry, impl_->active(id));
+    wrapped = entry->stored.wrapped_key;
+  }
+  auto broken = [](std::string what) {
+    return Error(TenancyError::KeyUnavailable, "This tenant's key is not what it must be.", std::move(what));
+  };
+  auto key = impl_->platform->unwrap(wrapped, key_context(id));
+  if (!key) return broken("its wrapped key does not open: " + key.error().describe());
+  if (impl_->platform->unwrap(wrapped, key_context(other)))
+    return broken("its wrapped key opens under another tenant's name");
+  const crypto::TenantKeys own(std::move(*key), id.str());
+  const crypto::TenantKeys foreign(crypto::random_secret(kTenantKeyBytes), other.str());
+  const base::Secret& seal_key = own.key(crypto::Purpose::RecordSeal);
+  const auto mine = base::as_bytes(id.str()), others = base::as_bytes(other.str());
+  const base::Bytes box = crypto::seal(seal_key, base::as_bytes("posture"), mine);
+  if (!crypto::open(seal_key, box, mine)) return broken("what it seals does not open again");
+  if (crypto::open(seal_key, box, others)) return broken("what it seals opens under another tenant's name");
+  if (crypto::open(foreign.key(crypto::Purpose::RecordSeal), box, mine))
+    return broken("what it seals opens with another key");
+  return KeyProof{"its wrapped key " + key_id_of(wrapped) + " opened; under another tenant's name: refused",
+                  "a sample sealed with its key opened; under another tenant's name and with another key: "
+                  "refused"};
+}
+
 Result<crypto::Digest> TenantDirectory::api_key_hash_for(const TenantId& tenant, std::string_view text) {
   BULKHEAD_TRY(shared, impl_->open_shared(tenant));
   return identity::api_key_hash(shared->keys->key(crypto::Purpose::ApiKeyHash), text);

@@ -61,6 +61,11 @@ struct DestructionCertificate {
 // Verifies what TenantDirectory::destroy wrote.
 base::Result<void> verify_certificate(std::string_view json, const crypto::VerifyKey& key);
 
+// What was seen of a tenant's key, in words.
+struct KeyProof {
+  std::string wrapped, sealed;
+};
+
 class TenantDirectory final : public identity::TenantStatus {
  public:
   TenantDirectory(std::shared_ptr<crypto::PlatformKeys> platform, Registry& registry,
@@ -86,6 +91,11 @@ class TenantDirectory final : public identity::TenantStatus {
                                                const crypto::SigningKey& signer);
   // Re-wraps all tenant keys with the newest platform key version. Running requests go on.
   base::Result<std::size_t> rewrap_keys();
+
+  // Tries the tenant's key now: the wrapped copy opens under its own name and not under `other`, and what
+  // is sealed with it opens neither under another's name nor with another key. KeyUnavailable says which of
+  // this does not hold. Blocks; opens nothing of the tenant's.
+  base::Result<KeyProof> prove_key(const base::TenantId& id, const base::TenantId& other) const;
 
   // The hash of an API key text under its tenant's ApiKeyHash key; for storage's ApiKeyDirectory,
   // before there is a principal. An error when the tenant isn't active.

@@ -68,6 +68,7 @@ class IndexCache {
   base::Result<std::shared_ptr<const ExactIndex>> get(const tenancy::TenantScope& scope,
                                                       storage::TenantStore& store);
   void drop(const base::TenantId& tenant);
+  std::size_t bytes_of(const base::TenantId& tenant) const;  // 0: none in memory
 
  private:
   struct Impl;

@@ -116,6 +116,12 @@ base::Result<std::shared_ptr<const ExactIndex>> IndexCache::get(const tenancy::T
   return index;
 }
 
+std::size_t IndexCache::bytes_of(const base::TenantId& tenant) const {
+  std::scoped_lock lock(impl_->mutex);
+  const auto found = impl_->entries.find(tenant);
+  return found == impl_->entries.end() || !found->second->index ? 0 : found->second->index->bytes();
+}
+
 void IndexCache::drop(const base::TenantId& tenant) {
   std::scoped_lock lock(impl_->mutex);
   const auto found = impl_->entries.find(tenant);

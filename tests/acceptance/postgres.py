@@ -39,9 +39,9 @@ class Postgres:
     def options(self):
         return dict(user=NOBODY, group=NOBODY, extra_groups=[]) if os.geteuid() == 0 else {}
 
-    def run(self, program, *arguments, text=""):
+    def run(self, program, *arguments, text="", env=None):
         done = subprocess.run([self.install / "bin" / program, *arguments], input=text, text=True, capture_output=True,
-                              cwd="/", env={"LC_ALL": "C"}, **self.options())
+                              cwd="/", env={"LC_ALL": "C", **(env or {})}, **self.options())
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -31,6 +31,9 @@ class Place final : public storage::StoreBackend {
   base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId&) override {
     return tenancy::TenantEraser::Report();
   }
+  base::Result<storage::StoreProbe> probe(const base::TenantId&, const base::TenantId&) override {
+    return storage::StoreProbe();
+  }
 
  private:
   std::vector<IsolationMode> modes_;
