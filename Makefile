@@ -9,8 +9,8 @@ help:
 	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
 	@echo "make test       set up, build, run every test"
 	@echo "make check      format, layering, docs and unit tests, for the inner loop"
-	@echo "make test-asan  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-	@echo "make test-tsan  unit tests under ThreadSanitizer"
+	@echo "make test-asan  every test under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make test-tsan  every test under ThreadSanitizer"
 	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
 	@echo "make proofs     the engine's timing, order, residue and soak experiments at full length"
 	@echo "make bench      every figure of the README beside its peer's"
@@ -55,9 +55,11 @@ tidy: build
 test-asan: setup
 	@bash scripts/build.sh asan
 	@bash scripts/unit.sh asan
+	@bash scripts/check/sanitizers/acceptance.sh asan
 test-tsan: setup
 	@bash scripts/build.sh tsan
 	@bash scripts/unit.sh tsan
+	@bash scripts/check/sanitizers/acceptance.sh tsan
 fuzz: setup
 	@bash scripts/build.sh fuzz
 	@bash scripts/fuzz.sh

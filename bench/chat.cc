@@ -1,6 +1,7 @@
 // bench_chat: clients that stream chat completions side by side for a while, each with prompts of its own
 // (nothing a prefix cache could reuse), and what they saw: tokens per second, time to the first token,
-// time between tokens. Speaks to any OpenAI-compatible server, or starts an engine worker and asks it
+// time between tokens. With --turns each chat goes on: the whole conversation so far is the next turn's
+// prompt, as chat clients send it, and the time to a later turn's first token is counted apart. Speaks to any OpenAI-compatible server, or starts an engine worker and asks it
 // directly with signed requests, as the gateway does.
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -29,7 +30,7 @@ using Millis = std::chrono::duration<double, std::milli>;
 struct Options {
   std::string url, authorization_file, model, worker, socket;
   std::vector<std::string> worker_arguments;
-  int clients = 1, prompt_words = 96, max_tokens = 128, seed = 1;
+  int clients = 1, prompt_words = 96, max_tokens = 128, seed = 1, turns = 1;
   double seconds = 10, warm_up = 2;
 };
 
@@ -43,7 +44,7 @@ struct Run {
   // On the reactor's thread until all clients have ended.
   std::uint64_t tokens = 0, requests = 0, failures = 0, prompt_tokens = 0, answer_tokens = 0,
                 answer_events = 0;
-  std::vector<double> first_ms, between_ms;
+  std::vector<double> first_ms, later_first_ms, between_ms;
   std::string failure;
 };
 
@@ -59,10 +60,15 @@ std::string prompt(std::mt19937& random, int words) {
   return text;
 }
 
-http::Request make_request(Run& run, const std::string& text) {
+using Chat = std::vector<std::string>;  // what was said: the user, the model, the user, ...
+
+http::Request make_request(Run& run, const Chat& chat) {
   json::Writer w;
   w.begin_object().member("model", run.options.model).key("messages").begin_array();
-  w.begin_object().member("role", "user").member("content", text).end_object().end_array();
+  for (std::size_t i = 0; i < chat.size(); ++i) {
+    w.begin_object().member("role", i % 2 == 0 ? "user" : "assistant").member("content", chat[i]).end_object();
+  }
+  w.end_array();
   w.member("max_tokens", run.options.max_tokens).member("temperature", 0).member("stream", true);
   if (!run.worker) w.key("stream_options").begin_object().member("include_usage", true).end_object();
   w.end_object();
@@ -87,19 +93,22 @@ bool sign(Run& run, http::Request& request, int number) {
 }
 
 // One event of the answer, timed by the caller. False at its end.
-bool take_event(Run& run, const std::string& event, bool& text) {
+bool take_event(Run& run, const std::string& event, std::string& text) {
   if (event == "[DONE]") return false;
   auto document = json::Document::parse(event);
   if (!document) return true;
   json::Value root = document->root();
-  if (auto piece = root["choices"].at(0)["delta"]["content"].as_string()) text = !piece->empty();
+  if (auto piece = root["choices"].at(0)["delta"]["content"].as_string()) text = *piece;
   run.prompt_tokens += static_cast<std::uint64_t>(root["usage"]["prompt_tokens"].as_int().value_or(0));
   run.answer_tokens += static_cast<std::uint64_t>(root["usage"]["completion_tokens"].as_int().value_or(0));
   return true;
 }
 
-base::Task<bool> one_chat(Run& run, std::string text, int number) {
-  http::Request request = make_request(run, text);
+// Asks what the chat's last member says; the answer is put behind it.
+base::Task<bool> one_turn(Run& run, Chat& chat, int number) {
+  http::Request request = make_request(run, chat);
+  std::vector<double>& first_ms = chat.size() == 1 ? run.first_ms : run.later_first_ms;
+  std::string& said = chat.emplace_back();
   if (!sign(run, request, number)) co_return false;
   SteadyTime asked = std::chrono::steady_clock::now();
   auto answer = co_await run.client->stream(std::move(request), base::CancelToken());
@@ -118,9 +127,10 @@ base::Task<bool> one_chat(Run& run, std::string text, int number) {
     }
     if (!events.feed(**piece)) co_return false;
     while (auto event = events.next()) {
-      bool token = false;
+      std::string token;
       if (!take_event(run, *event, token)) co_return true;
-      if (!token) continue;
+      if (token.empty()) continue;
+      said += token;
       SteadyTime now = std::chrono::steady_clock::now();
       bool first = before == SteadyTime{};
       ++run.answer_events;
@@ -128,7 +138,7 @@ base::Task<bool> one_chat(Run& run, std::string text, int number) {
         ++run.tokens;
         if (!first) run.between_ms.push_back(Millis(now - before).count());
       }
-      if (first && asked >= run.begin && now < run.end) run.first_ms.push_back(Millis(now - asked).count());
+      if (first && asked >= run.begin && now < run.end) first_ms.push_back(Millis(now - asked).count());
       before = now;
     }
   }
@@ -138,8 +148,13 @@ base::Task<bool> one_chat(Run& run, std::string text, int number) {
 base::Task<void> one_client(Run& run, int number) {
   std::mt19937 random(static_cast<unsigned>(run.options.seed * 1000 + number));
   while (std::chrono::steady_clock::now() < run.end && run.failures < 20) {
-    bool good = co_await one_chat(run, prompt(random, run.options.prompt_words), number);
-    ++(good ? run.requests : run.failures);
+    Chat chat;
+    for (int turn = 0; turn < run.options.turns && std::chrono::steady_clock::now() < run.end; ++turn) {
+      chat.push_back(turn == 0 ? prompt(random, run.options.prompt_words) : "Go on, and say more of the second word.");
+      bool good = co_await one_turn(run, chat, number);
+      ++(good ? run.requests : run.failures);
+      if (!good) break;
+    }
   }
   --run.running;
 }
@@ -183,6 +198,8 @@ void print(Run& run) {
       .member("tokens_per_second", static_cast<double>(run.tokens) * tokens_an_event / seconds)
       .member("first_p50_ms", at(run.first_ms, .5))
       .member("first_p99_ms", at(run.first_ms, .99))
+      .member("later_first_p50_ms", at(run.later_first_ms, .5))
+      .member("later_first_p99_ms", at(run.later_first_ms, .99))
       .member("between_p50_ms", at(run.between_ms, .5))
       .member("between_p99_ms", at(run.between_ms, .99))
       .member("requests", run.requests)
@@ -246,6 +263,7 @@ int main(int argc, char** argv) {
   app.add_option("--clients", options.clients, "Side by side");
   app.add_option("--prompt-words", options.prompt_words, "Words of a prompt");
   app.add_option("--max-tokens", options.max_tokens, "Of an answer");
+  app.add_option("--turns", options.turns, "Of a chat");
   app.add_option("--seconds", options.seconds, "Counted, after --warm-up");
   app.add_option("--warm-up", options.warm_up, "Seconds not counted");
   app.add_option("--seed", options.seed, "Of the prompts");

@@ -18,7 +18,8 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BULKHEAD = ROOT / "build" / "bulkhead"
+# BULKHEAD_PROGRAMS: a folder with other builds of the three programs, for example instrumented ones.
+BULKHEAD = Path(os.environ.get("BULKHEAD_PROGRAMS") or ROOT / "build").resolve() / "bulkhead"
 
 
 class StackError(Exception):

@@ -15,6 +15,12 @@ constexpr std::chrono::milliseconds kBusyInterval{50};  // something starts or d
 constexpr std::chrono::milliseconds kQuietInterval{250};
 constexpr std::chrono::milliseconds kLastRequestsTimeMax{2'000};
 
+// The worker goes before the pass does: what it holds needs the reactors, which go when the gate is closed.
+struct LastStop {
+  std::optional<base::Gate::Pass> pass;
+  std::shared_ptr<ModelWorker> worker;
+};
+
 void add_model(std::vector<std::string>& arguments, const ModelVersion& version) {
   std::string flag = version.kind == "embedding" ? "--embed-model" : "--chat-model";
   arguments.insert(arguments.end(),
@@ -112,8 +118,8 @@ void EnginePool::Impl::stop_drained() {
     }
   }
   for (const auto& worker : drained) {
-    auto pass = std::make_shared<std::optional<base::Gate::Pass>>(stops.enter());
-    if (!blocking.post([worker, pass] { worker->stop(); })) worker->stop();
+    auto last = std::make_shared<LastStop>(LastStop{stops.enter(), worker});
+    if (!blocking.post([last] { last->worker->stop(); })) worker->stop();
   }
 }
 

@@ -97,11 +97,12 @@ FairQueue::~FairQueue() = default;
 Task<Result<FairQueue::Place>> FairQueue::enter(base::TenantId tenant, base::CancelToken cancel) {
   std::shared_ptr<Impl> impl = impl_;
   auto waiter = std::make_shared<Waiter>();
+  bool waits = true;
   {
     std::lock_guard lock(impl->mutex);
     if (impl->inside < impl->capacity && impl->turns.empty()) {
       ++impl->inside;
-      waiter->admitted = true;
+      waits = false;
     } else {
       auto& line = impl->lines[tenant];
       if (line.size() >= impl->line_max) {
@@ -114,7 +115,7 @@ Task<Result<FairQueue::Place>> FairQueue::enter(base::TenantId tenant, base::Can
       ++impl->waiting;
     }
   }
-  if (!waiter->admitted) {
+  if (waits) {
     auto watching = cancel.on_cancel([impl, waiter, tenant] {
       if (impl->give_up(tenant, waiter)) waiter->called.set();
     });

@@ -13,23 +13,26 @@ using base::Result;
 
 namespace {
 
+constexpr std::chrono::seconds kTidyInterval{1};
+
 // A bucket of `per_minute`, full at first, refilled evenly.
 struct Bucket {
   double left = -1;  // below zero with `fresh`: not used yet
+  double per_minute = 0;
   bool fresh = true;
   base::MonotonicTime seen{};
 
-  void refill(double per_minute, base::MonotonicTime now) {
-    if (fresh) {
-      left = per_minute;
-      fresh = false;
-    } else {
-      std::chrono::duration<double> passed = now - seen;
-      left = std::min(per_minute, left + per_minute * passed.count() / 60);
-    }
+  void refill(double rate, base::MonotonicTime now) {
+    per_minute = rate;
+    left = fresh ? rate : std::min(rate, left + gained(now));
+    fresh = false;
     seen = now;
   }
-  double seconds_until(double amount, double per_minute) const {
+  double gained(base::MonotonicTime now) const {
+    return per_minute * std::chrono::duration<double>(now - seen).count() / 60;
+  }
+  bool full(base::MonotonicTime now) const { return fresh || left + gained(now) >= per_minute; }
+  double seconds_until(double amount) const {
     return left >= amount ? 0 : (amount - left) * 60 / per_minute;
   }
 };
@@ -38,6 +41,23 @@ struct Account {
   Bucket requests;
   Bucket tokens;
   std::uint32_t running = 0;
+  // Whether it says no more than a new one would.
+  bool forgettable(base::MonotonicTime now) const {
+    return running == 0 && requests.full(now) && tokens.full(now);
+  }
+};
+
+struct TenantAccount {
+  Account whole;
+  std::unordered_map<std::string, Account> users;
+  Account others;  // users beyond the bound, together
+  base::MonotonicTime tidied{};
+
+  Account* find(const std::string& user, bool among_others) {
+    if (among_others) return &others;
+    auto found = users.find(user);
+    return found == users.end() ? nullptr : &found->second;
+  }
 };
 
 struct Rates {
@@ -63,33 +83,41 @@ struct Limiter::Impl {
   const base::Clock& clock;
   const std::size_t users_max;
   std::mutex mutex;
-  std::unordered_map<std::string, Account> tenants;
-  std::unordered_map<std::string, Account> users;  // key: tenant, NUL, user
+  std::unordered_map<std::string, TenantAccount> tenants;
 
-  // Idle accounts with full buckets say nothing; they go first.
-  void make_room(base::MonotonicTime now) {
-    if (users.size() < users_max) return;
-    std::erase_if(users, [now](const auto& entry) {
-      return entry.second.running == 0 && now - entry.second.requests.seen > std::chrono::minutes(1);
-    });
+  // False: the table is full and the user is one of the others.
+  bool has_account(TenantAccount& tenant, const std::string& user, base::MonotonicTime now) {
+    if (tenant.users.size() < users_max || tenant.users.contains(user)) return true;
+    // The whole table is gone over, so not for each of many new names.
+    if (now - tenant.tidied < kTidyInterval) return false;
+    tenant.tidied = now;
+    std::erase_if(tenant.users, [now](const auto& entry) { return entry.second.forgettable(now); });
+    return tenant.users.size() < users_max;
   }
 };
 
 struct Limiter::Admission::State {
   std::shared_ptr<Impl> limiter;
-  std::string tenant_key, user_key;
+  std::string tenant, user;
+  bool among_others = false;
   double charged = 0;
   Standing standing;
 
+  // The two accounts that are still there, under the lock.
+  template <typename Visit>
+  void each_account(Visit visit) {
+    std::lock_guard lock(limiter->mutex);
+    auto found = limiter->tenants.find(tenant);
+    if (found == limiter->tenants.end()) return;
+    visit(found->second.whole);
+    if (Account* own = found->second.find(user, among_others)) visit(*own);
+  }
+
   ~State() {
     if (!limiter) return;  // refused: nothing was taken
-    std::lock_guard lock(limiter->mutex);
-    if (auto it = limiter->tenants.find(tenant_key); it != limiter->tenants.end() && it->second.running > 0) {
-      --it->second.running;
-    }
-    if (auto it = limiter->users.find(user_key); it != limiter->users.end() && it->second.running > 0) {
-      --it->second.running;
-    }
+    each_account([](Account& account) {
+      if (account.running > 0) --account.running;
+    });
   }
 };
 
@@ -98,8 +126,8 @@ Limiter::Admission::Admission(Admission&&) noexcept = default;
 Limiter::Admission& Limiter::Admission::operator=(Admission&&) noexcept = default;
 Limiter::Admission::~Admission() = default;
 
-Limiter::Limiter(const base::Clock& clock, std::size_t users_max)
-    : impl_(std::make_shared<Impl>(clock, users_max)) {}
+Limiter::Limiter(const base::Clock& clock, std::size_t users_of_a_tenant_max)
+    : impl_(std::make_shared<Impl>(clock, users_of_a_tenant_max)) {}
 Limiter::~Limiter() = default;
 
 Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::string_view user,
@@ -112,8 +140,8 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
                          static_cast<double>(limits.user_tokens_per_minute),
                          limits.user_concurrent_requests};
   auto state = std::make_unique<Admission::State>();
-  state->tenant_key = tenant.id.str();
-  state->user_key = tenant.id.str() + '\0' + std::string(user);
+  state->tenant = tenant.id.str();
+  state->user = user;
   base::MonotonicTime now = impl_->clock.monotonic();
 
   // One request may be larger than a minute's tokens; it then needs a full bucket.
@@ -122,9 +150,10 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
   };
 
   std::lock_guard lock(impl_->mutex);
-  impl_->make_room(now);
-  Account& whole = impl_->tenants[state->tenant_key];
-  Account& own = impl_->users[state->user_key];
+  TenantAccount& accounts = impl_->tenants[state->tenant];
+  state->among_others = !impl_->has_account(accounts, state->user, now);
+  Account& whole = accounts.whole;
+  Account& own = state->among_others ? accounts.others : accounts.users[state->user];
   auto refuse = [&](ApiError code, double seconds, std::string message) {
     retry_after_seconds = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(seconds)));
     return api_error(code, std::move(message) + " Try again in " +
@@ -144,13 +173,12 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
                     "Too many requests " + whose + " at once (limit " +
                         std::to_string(side.rates.concurrent) + ").");
     }
-    if (double wait = side.account.requests.seconds_until(1, side.rates.requests); wait > 0) {
+    if (double wait = side.account.requests.seconds_until(1); wait > 0) {
       return refuse(ApiError::RateLimited, wait, "Request limit " + whose + " reached.");
     }
     // What costs no tokens is not held up by those that were overdrawn.
     if (estimated_tokens == 0) continue;
-    if (double wait = side.account.tokens.seconds_until(token_need(side.rates), side.rates.tokens);
-        wait > 0) {
+    if (double wait = side.account.tokens.seconds_until(token_need(side.rates)); wait > 0) {
       return refuse(ApiError::RateLimited, wait, "Token limit " + whose + " reached.");
     }
   }
@@ -174,13 +202,7 @@ void Limiter::Admission::settle(std::int64_t tokens) {
   if (!state_) return;
   double more = static_cast<double>(tokens) - state_->charged;
   state_->charged = static_cast<double>(tokens);
-  std::lock_guard lock(state_->limiter->mutex);
-  if (auto it = state_->limiter->tenants.find(state_->tenant_key); it != state_->limiter->tenants.end()) {
-    it->second.tokens.left -= more;
-  }
-  if (auto it = state_->limiter->users.find(state_->user_key); it != state_->limiter->users.end()) {
-    it->second.tokens.left -= more;
-  }
+  state_->each_account([more](Account& account) { account.tokens.left -= more; });
 }
 
 void Limiter::Admission::add_headers(http::Headers& headers) const {
@@ -199,9 +221,7 @@ void Limiter::Admission::add_headers(http::Headers& headers) const {
 
 void Limiter::forget(const base::TenantId& tenant) {
   std::lock_guard lock(impl_->mutex);
-  std::string prefix = tenant.str() + '\0';
   impl_->tenants.erase(tenant.str());
-  std::erase_if(impl_->users, [&](const auto& entry) { return entry.first.starts_with(prefix); });
 }
 
 }  // namespace bulkhead::gateway

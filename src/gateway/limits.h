@@ -2,8 +2,10 @@
 //
 // Token buckets that refill continuously. A request is admitted against both its tenant's and its
 // user's buckets or against neither. Tokens are charged by estimate on admission and settled by the
-// engine's count when the request is over. Users are known by their tenant-scoped name only; the
-// table is bounded and drops what has been full again longest.
+// engine's count when the request is over. Users are known by their tenant-scoped name only. A tenant's
+// table of users is bounded: users whose buckets are full again are forgotten first, and those beyond the
+// bound share one account, so that no number of names gets a tenant more than its users have, and none
+// costs another tenant anything.
 // Thread safety: all members from every thread.
 #pragma once
 
@@ -20,7 +22,7 @@ namespace bulkhead::gateway {
 
 class Limiter {
  public:
-  explicit Limiter(const base::Clock& clock, std::size_t users_max = 100'000);
+  explicit Limiter(const base::Clock& clock, std::size_t users_of_a_tenant_max = 10'000);
   ~Limiter();
 
   // A running request. Gives its concurrency back when destroyed.

@@ -2,11 +2,15 @@
 import os
 import re
 
+import pytest
+
 CHUNK = 16 << 20
 
 
 def memory_hits(pid, needles):
     """{needle: places} of every readable page of the process that holds anything."""
+    if "BULKHEAD_PROGRAMS" in os.environ:
+        pytest.skip("instrumented programs have terabytes of shadow memory and an allocator that keeps what is freed")
     hits = {needle: [] for needle in needles}
     overlap = max(map(len, needles)) - 1
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:

@@ -3,8 +3,9 @@ import json
 import subprocess
 
 import pytest
-from conftest import ROOT, SMALL_USERS, WIDE_LIMITS, Person, Tenant, add_document, eventually
+from conftest import SMALL_USERS, WIDE_LIMITS, Person, Tenant, add_document, eventually
 from postgres import Postgres
+from stack import BULKHEAD
 
 LAYOUTS = {"alpha": ("hybrid", "schema"), "beta": ("hybrid", "database"), "gamma": ("pooled", "row_level_security"),
            "delta": ("pooled", "row_level_security"), "omega": ("hybrid", "")}
@@ -129,11 +130,11 @@ def test_a_destroyed_tenant_leaves_its_neighbours_in_the_shared_tables(stores):
 def test_a_store_that_cant_be_used_stops_the_start(new_stack, server, password_file, changes, said):
     stack = new_stack(extra=store_sections(server, password_file, **changes))
     stack.write_config()
-    check = [ROOT / "build/bulkhead", "config", "check", "--config", stack.config]
+    check = [BULKHEAD, "config", "check", "--config", stack.config]
     done = subprocess.run(check, capture_output=True, text=True)
     if done.returncode == 0:
-        subprocess.run([ROOT / "build/bulkhead", "init", "--config", stack.config, "--operator-key-file",
+        subprocess.run([BULKHEAD, "init", "--config", stack.config, "--operator-key-file",
                         stack.operator_key_file], check=True, capture_output=True)
-        done = subprocess.run([ROOT / "build/bulkhead", "serve", "--config", stack.config], capture_output=True,
+        done = subprocess.run([BULKHEAD, "serve", "--config", stack.config], capture_output=True,
                               text=True, timeout=60)
     assert done.returncode != 0 and said in done.stderr, done.stderr

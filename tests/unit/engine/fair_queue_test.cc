@@ -43,6 +43,7 @@ class Queueing : public ::testing::Test {
   std::shared_ptr<Visit> enter(FairQueue& queue, const std::string& tenant) {
     auto who = std::make_shared<Visit>();
     who->tenant = tenant;
+    visits_.push_back(who);
     base::spawn(steps_, visit(&queue, who));
     steps_.run();
     return who;
@@ -51,7 +52,14 @@ class Queueing : public ::testing::Test {
     who.answer.reset();
     steps_.run();
   }
+  // Nobody is left waiting for ever.
+  void TearDown() override {
+    for (const auto& who : visits_) who->cancel.cancel("the test is over");
+    for (const auto& who : visits_) who->answer.reset();
+    steps_.run();
+  }
   Steps steps_;
+  std::vector<std::shared_ptr<Visit>> visits_;
 };
 
 TEST_F(Queueing, AThousandOfOneTenantDelayAnothersFirstByOneTurn) {

@@ -95,6 +95,33 @@ TEST_F(Limits, ARequestLargerThanAMinuteNeedsAFullBucketAndIsServed) {
   expect_refused(hospital_, "ada", ApiError::RateLimited, 1);
 }
 
+TEST_F(Limits, UsersBeyondTheBoundShareOneAccount) {
+  Limiter small(clock_, 2);
+  auto admit_to = [&](const tenancy::Tenant& who, const char* user) {
+    return small.admit(who, user, 1, retry_after_);
+  };
+  std::vector<Limiter::Admission> held;
+  for (const char* user : {"ada", "ben", "cleo"}) held.push_back(std::move(*admit_to(firm_, user)));
+  held.clear();
+  for (const char* user : {"cleo", "dan"}) held.push_back(std::move(*admit_to(firm_, user)));
+  EXPECT_FALSE(admit_to(firm_, "eve")) << "new names get a tenant no more than one user has";
+  EXPECT_TRUE(admit_to(firm_, "ada")) << "who has an account keeps it";
+  EXPECT_TRUE(admit_to(hospital_, "eve")) << "and another tenant's table is its own";
+  held.clear();
+  clock_.advance(std::chrono::minutes(2));
+  for (int i = 0; i < 2; ++i) held.push_back(std::move(*admit_to(firm_, "dan")));
+  EXPECT_TRUE(admit_to(firm_, "eve")) << "what is full again was forgotten: both have accounts of their own";
+}
+
+TEST_F(Limits, ADebtIsNotForgottenForNewNames) {
+  Limiter small(clock_, 1);
+  small.admit(firm_, "ada", 1, retry_after_)->settle(2'000);
+  clock_.advance(std::chrono::seconds(61));
+  ASSERT_TRUE(small.admit(hospital_, "ben", 1, retry_after_));
+  static_cast<void>(small.admit(firm_, "cleo", 0, retry_after_));  // would have pushed ada out
+  EXPECT_FALSE(small.admit(firm_, "ada", 1, retry_after_)) << "1,600 tokens overdrawn, 400 a minute";
+}
+
 TEST_F(Limits, HeadersSayWhatIsLeftOfTheTighterSide) {
   auto admitted = admit(hospital_, "ada", 100);
   ASSERT_TRUE(admitted);
