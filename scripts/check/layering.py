@@ -47,6 +47,7 @@ LIBRARIES = [
     ("libllama", r"(src/)?(llama|ggml|gguf)[^/]*\.h|llama-common/", r"inference/"),
     ("SQLite", r"(sqlcipher/)?sqlite3", r"storage/"),
     ("libpq", r"(postgresql/)?(libpq|pg_config)", r"storage/postgres_"),
+    ("scopes without a credential", r"storage/upkeep_access\.h", r"storage/"),
     ("a document parser", r"poppler|zip\.h|zipconf\.h|pugi|gumbo|md4c", r"extract/"),
 ]
 

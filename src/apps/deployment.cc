@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/scrub.h"
 #include "gateway/dispatcher.h"
+#include "gateway/tenant_dto.h"
 #include "storage/seal_alarm.h"
 #include "storage/store_sweeper.h"
 
@@ -26,6 +27,7 @@ namespace {
 constexpr std::size_t kPoolThreads = 8;
 constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::seconds kFarewellTime{2};
+constexpr std::chrono::seconds kUpkeepInterval{2};
 
 }  // namespace
 
@@ -44,6 +46,7 @@ struct Deployment::Parts {
   std::unique_ptr<tenancy::TenantDirectory> tenants;
   std::unique_ptr<storage::StoreManager> stores;
   std::unique_ptr<storage::StoreSweeper> sweeper;
+  std::unique_ptr<storage::Upkeep> upkeep;
   vector::IndexCache indexes;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
@@ -63,6 +66,9 @@ struct Deployment::Parts {
   std::mutex mutex, announcing;
   std::atomic<bool> serving{false};
   bool stopping = false;
+  std::condition_variable upkeep_due;
+  bool upkeep_wanted = false;
+  std::thread upkeeper;
 
   ~Parts() { stop(); }
 
@@ -72,6 +78,8 @@ struct Deployment::Parts {
   Result<std::shared_ptr<http::TlsContext>> make_tls() const;
   Result<void> announce();
   void register_gauges();
+  void keep_up();
+  void wake_upkeep();
   void stop();
   void record(audit::Event event, std::string note);
   engine::Engine& engine() { return engine_parts->engine(); }
@@ -124,6 +132,15 @@ Result<void> Deployment::Parts::open_data() {
                                                    config.data.open_stores_max);
   BULKHEAD_CHECK_OK(add_stores(config, *platform, *tenants, *stores, clock));
   sweeper = std::make_unique<storage::StoreSweeper>(*stores, storage::StoreSweeper::Intervals());
+  upkeep = std::make_unique<storage::Upkeep>(*stores, *tenants);
+  upkeep->on_rotated([this](const base::TenantId& id, const tenancy::KeyStatus& status) {
+    audit::Record entry;
+    entry.time = clock.wall();
+    entry.event = audit::Event::TenantKeyRotated;
+    entry.target = id.str();
+    entry.note = "older keys destroyed: " + status.rotation;
+    static_cast<void>(audit->append(entry).wait());
+  });
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());
@@ -204,6 +221,8 @@ Result<void> Deployment::Parts::start_server() {
                                                                       *ingestor,
                                                                       *limiter,
                                                                       *receipts,
+                                                                      *upkeep,
+                                                                      [this] { wake_upkeep(); },
                                                                       *signer,
                                                                       operator_hash_key,
                                                                       config.engine.chat_model,
@@ -278,12 +297,46 @@ void Deployment::Parts::register_gauges() {
   gauge("bulkhead_audit_failures_total", "Group commits that failed",
         [this] { return static_cast<double>(audit->stats().failures); });
   gauge("bulkhead_stores_open", "Open tenant stores", [this] { return static_cast<double>(stores->open_count()); });
+  for (const char* state : {"active", "cold", "suspended", "destroyed"}) {
+    metrics.gauge("bulkhead_tenants", "Tenants by what they are doing", {{"state", state}},
+                  [this, wanted = std::string_view(state)] {
+                    std::size_t count = 0;
+                    for (const tenancy::Tenant& tenant : tenants->list()) {
+                      count += gateway::activity_of(tenant, *services) == wanted ? 1 : 0;
+                    }
+                    return static_cast<double>(count);
+                  });
+  }
+  gauge("bulkhead_key_rotations_running", "Tenants whose data is being moved to new keys",
+        [this] { return static_cast<double>(tenants->rotating().size()); });
   gauge("bulkhead_credentials_cached", "Verified credentials in the cache",
         [this] { return static_cast<double>(authenticator->stats().cache_entries); });
   gauge("bulkhead_connections_open", "Open client connections",
         [this] { return static_cast<double>(server->stats().connections_open); });
   gauge("bulkhead_malformed_requests_total", "Requests refused by the parser",
         [this] { return static_cast<double>(server->stats().malformed_total); });
+}
+
+void Deployment::Parts::wake_upkeep() {
+  {
+    std::lock_guard lock(mutex);
+    upkeep_wanted = true;
+  }
+  upkeep_due.notify_all();
+}
+
+// Rotations that a crash cut short go on here after a start.
+void Deployment::Parts::keep_up() {
+  auto ending = [this] {
+    std::lock_guard lock(mutex);
+    return stopping;
+  };
+  while (!ending()) {
+    static_cast<void>(upkeep->run_once(ending));
+    std::unique_lock lock(mutex);
+    upkeep_due.wait_for(lock, kUpkeepInterval, [this] { return stopping || upkeep_wanted; });
+    upkeep_wanted = false;
+  }
 }
 
 void Deployment::Parts::record(audit::Event event, std::string note) {
@@ -301,6 +354,8 @@ void Deployment::Parts::stop() {
     stopping = true;
   }
   serving = false;
+  upkeep_due.notify_all();
+  if (upkeeper.joinable()) upkeeper.join();
   if (dispatcher) dispatcher->cancel_all();
   if (ingestor) ingestor->stop();
   sweeper.reset();
@@ -336,6 +391,8 @@ Result<std::unique_ptr<Deployment>> Deployment::start(gateway::Config config, st
   BULKHEAD_CHECK_OK(parts->audit->append(entry).wait());
   BULKHEAD_CHECK_OK(parts->start_engine());
   BULKHEAD_CHECK_OK(parts->start_server());
+  Parts* raw = parts.get();
+  raw->upkeeper = std::thread([raw] { raw->keep_up(); });
   return std::unique_ptr<Deployment>(new Deployment(std::move(parts)));
 }
 

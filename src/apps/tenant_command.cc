@@ -1,4 +1,4 @@
-// bulkhead tenant, bulkhead keys: the operator's commands over the admin API.
+// bulkhead tenant: the operator's commands over the admin API.
 #include <cstdio>
 
 #include "apps/commands.h"
@@ -151,14 +151,6 @@ void add_tenant(CLI::App& app, Action& action) {
                             destroy);
   gone->add_flag("--yes", options->yes, "Really");
   gone->add_option("--certificate", options->certificate, "Write the certificate here");
-}
-
-void add_keys(CLI::App& app, Action& action) {
-  auto options = std::make_shared<TenantOptions>();
-  CLI::App* group = app.add_subcommand("keys", "The platform key");
-  group->require_subcommand(1);
-  add_verb(group, "rotate", "Make a new platform key and re-wrap every tenant key, online", options, action,
-           [](const TenantOptions& o) { return perform(o, Method::Post, "/admin/keys/rotate", "", print_raw); }, false);
 }
 
 }  // namespace bulkhead::apps

@@ -39,6 +39,10 @@ std::string_view event_name(Event event) {
     case Event::TenantResumed: return "tenant_resumed";
     case Event::TenantDestroyed: return "tenant_destroyed";
     case Event::PlatformKeyRotated: return "platform_key_rotated";
+    case Event::KeyRotationStarted:
+      return "key_rotation_started";
+    case Event::TenantKeyRotated:
+      return "tenant_key_rotated";
     case Event::AuditRead: return "audit_read";
     case Event::ConfigReloaded: return "config_reloaded";
     case Event::ServiceStarted: return "service_started";

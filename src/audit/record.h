@@ -33,6 +33,8 @@ enum class Event {
   TenantResumed,
   TenantDestroyed,
   PlatformKeyRotated,
+  KeyRotationStarted,
+  TenantKeyRotated,
   AuditRead,
   ConfigReloaded,
   ServiceStarted,

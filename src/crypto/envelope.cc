@@ -23,9 +23,6 @@ constexpr std::size_t kKeyFileBytesMax = 4096;
 constexpr std::size_t kVersionsMax = 16;
 constexpr std::size_t kLineBytesMax = 12 + 2 * kKeyBytes + 1;  // "v4294967295 " and the key
 
-constexpr Purpose kPurposes[] = {Purpose::Database, Purpose::RecordSeal, Purpose::AuditHash,
-                                 Purpose::ApiKeyHash, Purpose::SessionId};
-
 Error bad_file(std::string what) {
   return Error(CryptoError::BadKey,
                "The platform key is not usable: " + what +
@@ -45,32 +42,7 @@ Secret key_line(std::uint32_t version, const Secret& key) {
   return line;
 }
 
-std::string purpose_info(Purpose purpose, std::string_view tenant) {
-  return "bulkhead/v1/" + std::string(purpose_name(purpose)) + "/" + std::string(tenant);
-}
-
 }  // namespace
-
-std::string_view purpose_name(Purpose purpose) {
-  switch (purpose) {
-    case Purpose::Database: return "database";
-    case Purpose::RecordSeal: return "record-seal";
-    case Purpose::AuditHash: return "audit-hash";
-    case Purpose::ApiKeyHash: return "api-key-hash";
-    case Purpose::SessionId:
-      return "session-id";
-  }
-  return "unknown";
-}
-
-TenantKeys::TenantKeys(Secret tenant_key, std::string_view tenant) {
-  for (Purpose purpose : kPurposes) {
-    keys_.emplace(purpose,
-                  hkdf_sha256(tenant_key.reveal(), {}, purpose_info(purpose, tenant), kKeyBytes));
-  }
-}
-
-const Secret& TenantKeys::key(Purpose purpose) const { return keys_.at(purpose); }
 
 struct PlatformKeys::Impl {
   mutable std::shared_mutex mutex;

@@ -2,11 +2,12 @@
 //
 // The platform key file holds one or more versions, one a line: "v<N> <64 hex digits>", newest
 // last; old ones are kept only while a rotation is under way. A tenant key is 32 random bytes
-// wrapped (aead.h) by a platform key version with the tenant's name as associated data. Purpose keys
-// come from the tenant key by HKDF with info "bulkhead/v1/<purpose>/<tenant>". Destroying the wrapped
-// tenant key therefore destroys everything of the tenant (crypto-erase, NIST SP 800-88r2).
+// wrapped (aead.h) by a platform key version, or by a provider of the tenant's own (key_provider.h),
+// with the tenant's name as associated data. Purpose keys hang from the tenant key (tenant_keys.h).
+// Destroying the wrapped tenant key therefore destroys everything of the tenant (crypto-erase, NIST
+// SP 800-88r2).
 //
-// Errors: CryptoError. Thread safety: PlatformKeys is internally locked; TenantKeys is immutable.
+// Errors: CryptoError. Thread safety: PlatformKeys is internally locked.
 #pragma once
 
 #include <filesystem>
@@ -20,31 +21,13 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "crypto/aead.h"
+#include "crypto/tenant_keys.h"
 
 namespace bulkhead::crypto {
 
 struct WrappedKey {
   std::uint32_t platform_version = 0;
   base::Bytes box;
-};
-
-// What a tenant key may be used for; each purpose has a key of its own.
-enum class Purpose {
-  Database,    // SQLCipher raw key
-  RecordSeal,  // chunks, originals, chats (invariant I3)
-  AuditHash,   // HMAC of prompts, outputs, subjects in audit records
-  ApiKeyHash,  // stored hash of API keys
-  SessionId,   // names of engine sessions and cache salts
-};
-std::string_view purpose_name(Purpose purpose);
-
-class TenantKeys {
- public:
-  TenantKeys(base::Secret tenant_key, std::string_view tenant);
-  const base::Secret& key(Purpose purpose) const;
-
- private:
-  std::map<Purpose, base::Secret> keys_;
 };
 
 class PlatformKeys {

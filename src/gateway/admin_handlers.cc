@@ -98,7 +98,7 @@ HandlerResult admin_list_tenants(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   std::vector<std::string> items, ids;
   for (const tenancy::Tenant& tenant : call.services.tenants.list()) {
-    items.push_back(tenant_json(tenant));
+    items.push_back(tenant_json(tenant, call.services));
     ids.push_back(tenant.id.str());
   }
   co_return Reply::json(200, list_body(items, ids, false));
@@ -109,7 +109,7 @@ HandlerResult admin_get_tenant(Call& call) {
   BULKHEAD_CO_TRY(id, named_tenant(call));
   auto tenant = call.services.tenants.find(id);
   if (!tenant) co_return not_found("tenant");
-  co_return Reply::json(200, tenant_json(*tenant));
+  co_return Reply::json(200, tenant_json(*tenant, call.services));
 }
 
 HandlerResult admin_set_policy(Call& call) {
@@ -152,26 +152,6 @@ HandlerResult admin_destroy_tenant(Call& call) {
   if (!certificate) co_return certificate.take_error();
   co_await burn_kept(call, id, "");
   co_return Reply::json(200, std::move(certificate->json));
-}
-
-HandlerResult admin_rotate_keys(Call& call) {
-  BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  Services& services = call.services;
-  auto rotated = co_await services.pool.run([&]() -> Result<std::string> {
-    BULKHEAD_TRY(version, services.platform_keys->add_version());
-    // Old and new stand in the key file until everything is wrapped anew: a crash in between loses
-    // nothing, and the next rotation cleans up.
-    BULKHEAD_CHECK_OK(services.platform.rewrap(*services.platform_keys));
-    BULKHEAD_TRY(tenants, services.tenants.rewrap_keys());
-    BULKHEAD_CHECK_OK(services.platform_keys->retire_older());
-    json::Writer w;
-    w.begin_object().member("object", "bulkhead.key_rotation");
-    w.member("version", static_cast<std::int64_t>(version));
-    w.member("tenant_keys_rewrapped", static_cast<std::uint64_t>(tenants)).end_object();
-    return w.take();
-  });
-  if (!rotated) co_return rotated.take_error();
-  co_return Reply::json(200, std::move(*rotated));
 }
 
 HandlerResult admin_query_audit(Call& call) {

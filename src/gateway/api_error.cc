@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "crypto/aead.h"
+#include "crypto/key_provider.h"
 #include "engine/engine.h"
 #include "guard/text_policy.h"
 #include "identity/error.h"
@@ -91,6 +92,8 @@ HttpMapping map(tenancy::TenancyError code) {
     case TenancyError::NotATenantPrincipal: return kForbidden;
     case TenancyError::Registry: return kUnavailable;
     case TenancyError::KeyUnavailable: return kUnavailable;
+    case TenancyError::KeyRevoked:
+      return kForbidden;
     case TenancyError::Busy: return kUnavailable;
   }
   return kServerError;
@@ -216,6 +219,18 @@ HttpMapping map(rag::ExtractError code) {
 
 HttpMapping map(access::AccessError) { return kBadRequest; }
 HttpMapping map(crypto::CryptoError) { return kServerError; }
+HttpMapping map(crypto::KeyProviderError code) {
+  using crypto::KeyProviderError;
+  switch (code) {
+    case KeyProviderError::Revoked:
+      return kForbidden;
+    case KeyProviderError::Unavailable:
+      return kUnavailable;
+    case KeyProviderError::Misconfigured:
+      return kBadRequest;
+  }
+  return kServerError;
+}
 HttpMapping map(base::FileError) { return kServerError; }
 
 template <typename... Enums>
@@ -262,10 +277,10 @@ Error not_found(std::string_view what) {
 }
 
 HttpMapping map_error(const Error& error) {
-  return first_match<ApiError, identity::IdentityError, tenancy::TenancyError,
-                     storage::StorageError, engine::EngineError, audit::AuditError,
-                     guard::GuardError, base::json::JsonError, http::HttpError, rag::ExtractError,
-                     access::AccessError, crypto::CryptoError, base::FileError>(error);
+  return first_match<ApiError, identity::IdentityError, tenancy::TenancyError, storage::StorageError,
+                     engine::EngineError, audit::AuditError, guard::GuardError, base::json::JsonError,
+                     http::HttpError, rag::ExtractError, access::AccessError, crypto::CryptoError,
+                     crypto::KeyProviderError, base::FileError>(error);
 }
 
 http::Response error_response(const Error& error) {

@@ -68,7 +68,6 @@ HandlerResult admin_set_policy(Call& call);
 HandlerResult admin_suspend_tenant(Call& call);
 HandlerResult admin_resume_tenant(Call& call);
 HandlerResult admin_destroy_tenant(Call& call);
-HandlerResult admin_rotate_keys(Call& call);
 HandlerResult admin_query_audit(Call& call);
 
 // posture_handlers.cc
@@ -81,5 +80,9 @@ HandlerResult admin_add_model(Call& call);
 HandlerResult admin_replace_model(Call& call);
 HandlerResult admin_set_model_share(Call& call);
 HandlerResult admin_remove_model(Call& call);
+
+// key_handlers.cc
+HandlerResult admin_rotate_keys(Call& call);
+HandlerResult admin_rotate_tenant_keys(Call& call);
 
 }  // namespace bulkhead::gateway

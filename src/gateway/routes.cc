@@ -104,6 +104,8 @@ constexpr std::array kRoutes = {
           Event::RequestEnded, admin_tenant_posture},
     Route{Get, "/admin/posture", Audience::Operator, Permission::PlatformAudit, Event::RequestEnded,
           admin_posture},
+    Route{Post, "/admin/tenants/{id}/keys/rotate", Audience::Operator, Permission::PlatformKeys,
+          Event::KeyRotationStarted, admin_rotate_tenant_keys},
     Route{Get, "/admin/models", Audience::Operator, Permission::PlatformModels, Event::RequestEnded,
           admin_list_models},
     Route{Post, "/admin/models", Audience::Operator, Permission::PlatformModels, Event::ModelAdded,

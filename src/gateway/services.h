@@ -2,6 +2,7 @@
 // outlive every request.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "access/permission.h"
@@ -20,6 +21,7 @@
 #include "rag/ingest.h"
 #include "rag/retriever.h"
 #include "storage/store_manager.h"
+#include "storage/upkeep.h"
 #include "tenancy/directory.h"
 #include "vector/index.h"
 #include "watch/metrics.h"
@@ -46,6 +48,8 @@ struct Services {
   rag::Ingestor& ingestor;
   Limiter& limiter;
   ReceiptBook& receipts;
+  storage::Upkeep& upkeep;
+  std::function<void()> wake_upkeep;  // it looks for work now rather than at its next round
   const crypto::SigningKey& signer;
   const base::Secret& operator_hash_key;   // stored hash of operator API keys
   std::string chat_model;                  // the deployment's default

@@ -4,7 +4,9 @@
 
 namespace bulkhead::gateway {
 
-std::string tenant_json(const tenancy::Tenant& tenant) {
+namespace {
+
+base::json::Writer begin_tenant(const tenancy::Tenant& tenant) {
   base::json::Writer w;
   w.begin_object()
       .member("id", tenant.id.str())
@@ -13,7 +15,40 @@ std::string tenant_json(const tenancy::Tenant& tenant) {
       .member("state", tenancy::state_name(tenant.state))
       .member("mode", tenancy::mode_name(tenant.mode))
       .member("created_at", tenant.created);
-  w.key("policy").raw(tenant.policy.to_json()).end_object();
+  w.key("policy").raw(tenant.policy.to_json());
+  return w;
+}
+
+}  // namespace
+
+std::string tenant_json(const tenancy::Tenant& tenant) {
+  base::json::Writer w = begin_tenant(tenant);
+  w.end_object();
+  return w.take();
+}
+
+std::string_view activity_of(const tenancy::Tenant& tenant, Services& services) {
+  if (tenant.state != tenancy::TenantState::Active) return tenancy::state_name(tenant.state);
+  return services.stores.is_open(tenant.id) ? "active" : "cold";
+}
+
+void write_key_status(base::json::Writer& w, const tenancy::KeyStatus& keys) {
+  w.member("provider", keys.provider)
+      .member("key_number", static_cast<std::int64_t>(keys.key_number))
+      .member("key_id", keys.key_id)
+      .member("rotation", keys.rotation.empty() ? "none" : keys.rotation)
+      .member("held", keys.held);
+}
+
+std::string tenant_json(const tenancy::Tenant& tenant, Services& services) {
+  base::json::Writer w = begin_tenant(tenant);
+  w.member("activity", activity_of(tenant, services));
+  if (auto keys = services.tenants.key_status(tenant.id)) {
+    w.key("keys").begin_object();
+    write_key_status(w, *keys);
+    w.end_object();
+  }
+  w.end_object();
   return w.take();
 }
 

@@ -20,9 +20,14 @@ class OpenStore : public TenantStore {
   // again and again. A store that is busy just now is left for the next time; one that keeps nothing has
   // nothing to do.
   virtual void forget_pages() {}
-  // For authentication, which has no scope yet; see StoreManager::find. Nothing when the store is busy or
-  // closed: authentication doesn't wait for an upload.
-  virtual std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) = 0;
+  // Something in it was found under an older key when it was opened, or was written before there were data
+  // keys.
+  virtual bool needs_upkeep() const = 0;
+  // For authentication, which has no scope of its own yet; see StoreManager::find. `opener` is the scope
+  // that the store was opened with. Nothing when the store is busy or closed: authentication doesn't wait
+  // for an upload.
+  virtual std::optional<Result<FoundApiKey>> try_find_api_key(const Scope& opener,
+                                                              const base::ApiKeyId& id) = 0;
 };
 
 // A place where stores can be, beside the embedded one. Thread safe; all members block.
@@ -35,9 +40,9 @@ class StoreBackend {
   virtual base::Result<void> check() = 0;
   // Makes what isn't there yet.
   virtual base::Result<std::shared_ptr<OpenStore>> open(const tenancy::TenantScope& scope) = 0;
-  // For authentication. `database_key` is the tenant's.
+  // For authentication. `database_keys` are the tenant's, newest first.
   virtual base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant,
-                                                 const base::Secret& database_key,
+                                                 const std::vector<base::Secret>& database_keys,
                                                  const base::ApiKeyId& id) = 0;
   virtual base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId& tenant) = 0;
   // Tries the walls around this tenant's place now, with `other` as the neighbour; makes nothing.

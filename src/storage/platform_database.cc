@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -44,6 +45,13 @@ CREATE TABLE api_keys (
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
+)sql",
+    R"sql(
+ALTER TABLE tenants ADD COLUMN key_number INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE tenants ADD COLUMN key_provider TEXT NOT NULL DEFAULT '';
+ALTER TABLE tenants ADD COLUMN key_ring BLOB NOT NULL DEFAULT x'';
+ALTER TABLE tenants ADD COLUMN rotation TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = 2;
 )sql",
 };
 
@@ -124,6 +132,11 @@ base::Result<tenancy::StoredTenant> tenant_from_row(const Statement& row) {
   stored.wrapped_key.platform_version = static_cast<std::uint32_t>(row.integer(6));
   const base::ByteView box = row.blob(7);
   stored.wrapped_key.box.assign(box.begin(), box.end());
+  stored.key_number = static_cast<std::uint32_t>(row.integer(8));
+  stored.provider = row.text(9);
+  const base::ByteView ring = row.blob(10);
+  stored.ring.assign(ring.begin(), ring.end());
+  stored.rotation = row.text(11);
   return stored;
 }
 
@@ -192,8 +205,8 @@ base::Result<std::unique_ptr<PlatformDatabase>> PlatformDatabase::open(
 base::Result<std::vector<tenancy::StoredTenant>> PlatformDatabase::load_all() {
   std::scoped_lock lock(impl_->mutex);
   Statement query = impl_->database->prepare(
-      "SELECT id, display_name, state, mode, policy, created, key_version, key_box FROM tenants "
-      "ORDER BY id");
+      "SELECT id, display_name, state, mode, policy, created, key_version, key_box, key_number, "
+      "key_provider, key_ring, rotation FROM tenants ORDER BY id");
   std::vector<tenancy::StoredTenant> tenants;
   while (true) {
     BULKHEAD_TRY(row, query.step());
@@ -209,28 +222,43 @@ base::Result<void> PlatformDatabase::insert(const tenancy::StoredTenant& stored)
   return impl_->database
       ->prepare(
           "INSERT INTO tenants (id, display_name, state, mode, policy, created, key_version, "
-          "key_box) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+          "key_box, key_number, key_provider, key_ring, rotation) "
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")
       .bind(tenant.id.str(), tenant.display_name, static_cast<int>(tenant.state),
             static_cast<int>(tenant.mode), tenant.policy.to_json(), tenant.created,
-            stored.wrapped_key.platform_version, stored.wrapped_key.box)
+            stored.wrapped_key.platform_version, stored.wrapped_key.box, stored.key_number, stored.provider,
+            stored.ring, stored.rotation)
       .run();
 }
 
 base::Result<void> PlatformDatabase::update(const tenancy::StoredTenant& stored) {
   std::scoped_lock lock(impl_->mutex);
   const tenancy::Tenant& tenant = stored.tenant;
+  bool keys_change = true;
+  {
+    Statement before = impl_->database->prepare("SELECT key_box, key_ring FROM tenants WHERE id = ?1");
+    before.bind(tenant.id.str());
+    BULKHEAD_TRY(found, before.step());
+    if (!found) return not_found("tenant");
+    const auto same = [](base::ByteView left, const base::Bytes& right) {
+      return std::equal(left.begin(), left.end(), right.begin(), right.end());
+    };
+    keys_change = !same(before.blob(0), stored.wrapped_key.box) || !same(before.blob(1), stored.ring);
+  }
   {
     Statement update = impl_->database->prepare(
         "UPDATE tenants SET display_name = ?2, state = ?3, mode = ?4, policy = ?5, created = ?6, "
-        "key_version = ?7, key_box = ?8 WHERE id = ?1 RETURNING id");
+        "key_version = ?7, key_box = ?8, key_number = ?9, key_provider = ?10, key_ring = ?11, "
+        "rotation = ?12 WHERE id = ?1 RETURNING id");
     update.bind(tenant.id.str(), tenant.display_name, static_cast<int>(tenant.state),
                 static_cast<int>(tenant.mode), tenant.policy.to_json(), tenant.created,
-                stored.wrapped_key.platform_version, stored.wrapped_key.box);
+                stored.wrapped_key.platform_version, stored.wrapped_key.box, stored.key_number,
+                stored.provider, stored.ring, stored.rotation);
     BULKHEAD_TRY(found, update.step());
     if (!found) return not_found("tenant");
     BULKHEAD_CHECK_OK(update.run());
   }
-  return stored.wrapped_key.box.empty() ? impl_->forget_old_pages() : base::Result<void>();
+  return keys_change ? impl_->forget_old_pages() : base::Result<void>();
 }
 
 base::Result<void> PlatformDatabase::replace_keys(

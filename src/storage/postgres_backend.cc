@@ -57,7 +57,9 @@ base::Error half_made(const std::string& what) {
       "what is left of it");
 }
 
-base::Result<void> check_schema_version(PostgresTransaction& transaction, const std::string& schema) {
+// Version and tables go together, in the caller's transaction, which this commits.
+base::Result<void> bring_up_to_date(PostgresTransaction& transaction, const std::string& schema,
+                                    bool shared) {
   BULKHEAD_CHECK_OK(
       transaction.connection().execute(Ddl().sql("SET LOCAL search_path = ").name(schema).sql(", pg_temp")));
   BULKHEAD_TRY(table, transaction.run("SELECT to_regclass('schema_version') IS NOT NULL"));
@@ -66,6 +68,10 @@ base::Result<void> check_schema_version(PostgresTransaction& transaction, const 
   if (rows.size() != 1) return half_made("schema " + schema + ": schema_version must hold one row");
   const std::int64_t version = rows.integer(0, 0);
   if (version == kPostgresSchemaVersion) return {};
+  if (version == kPostgresSchemaVersion - 1) {
+    BULKHEAD_CHECK_OK(transaction.connection().execute(postgres_upgrade(shared)));
+    return transaction.commit();
+  }
   if (version > kPostgresSchemaVersion) {
     return misconfigured("schema " + schema + " has version " + std::to_string(version) +
                          ", made by a newer Bulkhead. Run that version");
@@ -200,7 +206,7 @@ base::Result<void> PostgresBackend::ensure_schema(const PostgresPlace& place) {
     return half_made(has_role ? "role " + login.user + " has lost its schema " + login.search_path
                               : "schema " + login.search_path + " has lost its role " + login.user);
   }
-  if (has_schema) return check_schema_version(transaction, login.search_path);
+  if (has_schema) return bring_up_to_date(transaction, login.search_path, shared());
   BULKHEAD_CHECK_OK(make_role(transaction, login));
   BULKHEAD_CHECK_OK(make_schema(transaction, login));
   return transaction.commit();
@@ -248,7 +254,7 @@ base::Result<void> PostgresBackend::ensure_database(const PostgresPlace& place) 
   }
   BULKHEAD_TRY(transaction, administer(login.dbname));
   BULKHEAD_TRY(has_schema, exists(transaction, kFindSchema, login.search_path));
-  if (has_schema) return check_schema_version(transaction, login.search_path);
+  if (has_schema) return bring_up_to_date(transaction, login.search_path, shared());
   BULKHEAD_CHECK_OK(make_schema(transaction, login));
   return transaction.commit();
 }
@@ -281,10 +287,10 @@ base::Result<std::shared_ptr<OpenStore>> PostgresBackend::open(const tenancy::Te
 }
 
 base::Result<FoundApiKey> PostgresBackend::find_api_key(const base::TenantId& tenant,
-                                                        const base::Secret& database_key,
+                                                        const std::vector<base::Secret>& database_keys,
                                                         const base::ApiKeyId& id) {
   BULKHEAD_TRY(place, ensure(tenant));
-  return PostgresStore::find_api_key(pool_, *place, tenant, database_key, id);
+  return PostgresStore::find_api_key(pool_, *place, tenant, database_keys, id);
 }
 
 base::Result<void> PostgresBackend::check() {
@@ -318,7 +324,7 @@ base::Result<void> PostgresBackend::check() {
     if (!shared()) return {};
     BULKHEAD_TRY(has_schema, exists(transaction, kFindSchema, options.prefix));
     if (!has_schema) return {};
-    BULKHEAD_CHECK_OK(check_schema_version(transaction, options.prefix));
+    BULKHEAD_CHECK_OK(bring_up_to_date(transaction, options.prefix, true));
   }
   PostgresPlace app;
   auto login = std::make_shared<PostgresLogin>();

@@ -32,7 +32,8 @@ class PostgresBackend final : public StoreBackend {
   // schema's version is known and the walls stand. Misconfigured or Unavailable, saying what to change.
   base::Result<void> check() override;
   base::Result<std::shared_ptr<OpenStore>> open(const tenancy::TenantScope& scope) override;
-  base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant, const base::Secret& database_key,
+  base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant,
+                                         const std::vector<base::Secret>& database_keys,
                                          const base::ApiKeyId& id) override;
   base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId& tenant) override;
   bool offers(tenancy::IsolationMode mode) const override;

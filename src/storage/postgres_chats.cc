@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "crypto/aead.h"
+#include "storage/postgres_data_keys.h"
 #include "storage/postgres_store.h"
 #include "storage/record_json.h"
 #include "storage/record_parts.h"
@@ -10,7 +11,7 @@
 namespace bulkhead::storage {
 namespace {
 
-// Columns: id, details_box, created, expires, metadata_box.
+// Columns: id, details_box, created, expires, metadata_box, and the sealer of it.
 base::Result<ChatRecord> chat_from_row(const PostgresRows& rows, int row, const RecordSealer& sealer) {
   auto id = base::ChatId::parse(rows.text(row, 0));
   if (!id) return damaged("a chat");
@@ -44,10 +45,15 @@ base::Bytes seal_api_key(const base::Secret& key, const base::TenantId& tenant,
 // Columns: id, box, revoked. Revocation stands outside the seal: it can be added without the key, and
 // taken away only by somebody who can write the database, whom the walls of the database keep out.
 base::Result<identity::ApiKeyRecord> api_key_from_row(const PostgresRows& rows, int row,
-                                                      const base::Secret& key, const base::TenantId& tenant) {
+                                                      const std::vector<base::Secret>& keys,
+                                                      const base::TenantId& tenant) {
   auto id = base::ApiKeyId::parse(rows.text(row, 0));
   if (!id) return damaged("an API key");
-  auto packed = crypto::open(key, rows.blob(row, 1), api_key_associated(tenant, id->str()));
+  base::Result<base::Bytes> packed = base::Error(crypto::CryptoError::SealBroken, "");
+  for (const base::Secret& key : keys) {
+    packed = crypto::open(key, rows.blob(row, 1), api_key_associated(tenant, id->str()));
+    if (packed) break;
+  }
   if (!packed) {
     return base::Error(
         StorageError::SealBroken,
@@ -70,25 +76,50 @@ base::Result<identity::ApiKeyRecord> api_key_from_row(const PostgresRows& rows, 
   return record;
 }
 
+// Newest first.
+std::vector<base::Secret> database_keys(const tenancy::TenantScope& scope) {
+  std::vector<base::Secret> keys;
+  for (const std::uint32_t version : scope.key_versions(crypto::Purpose::Database)) {
+    const base::Secret* key = scope.key(crypto::Purpose::Database, version);
+    if (key) keys.push_back(key->clone());
+  }
+  return keys;
+}
+
 }  // namespace
+
+base::Result<void> PostgresStore::reseal_api_keys(PostgresTransaction& transaction, const Scope& scope) {
+  const std::vector<base::Secret> keys = database_keys(scope);
+  BULKHEAD_TRY(rows, transaction.run("SELECT id, box, revoked FROM api_keys FOR UPDATE"));
+  for (int i = 0; i < rows.size(); ++i) {
+    BULKHEAD_TRY(record, api_key_from_row(rows, i, keys, scope.tenant()));
+    BULKHEAD_TRY(moved, transaction.run("UPDATE api_keys SET box = $2 WHERE id = $1", record.id.str(),
+                                        seal_api_key(keys.front(), scope.tenant(), record)));
+  }
+  return {};
+}
 
 base::Result<void> PostgresStore::put_chat(const Scope& scope, const ChatRecord& chat) {
   BULKHEAD_TRY(use, writing(scope));
-  const RecordSealer sealer(scope);
+  const FreshKey key(scope, subject_of(chat.id));
+  const RecordSealer& sealer = key.sealer;
   const std::string& id = chat.id.str();
   // Another owner's chat is not overwritten: an id can't be taken over.
   BULKHEAD_TRY(
       written,
       use->run("INSERT INTO chats (id, details_box, metadata_box, messages_box, completion_box, owner_tag, "
-               "created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+               "created, expires, key_version, key_box) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
                "ON CONFLICT ON CONSTRAINT chats_id DO UPDATE SET expires = excluded.expires, "
+               "details_box = excluded.details_box, key_version = excluded.key_version, "
+               "key_box = excluded.key_box, "
                "metadata_box = excluded.metadata_box, messages_box = excluded.messages_box, "
                "completion_box = excluded.completion_box WHERE chats.owner_tag = excluded.owner_tag",
                id, sealer.seal({RecordKind::ChatDetails, id}, pack_parts({chat.owner, chat.model})),
                sealer.seal({RecordKind::ChatMetadata, id}, chat.metadata_json),
                sealer.seal({RecordKind::ChatMessages, id}, chat.messages_json),
                sealer.seal({RecordKind::ChatCompletion, id}, chat.completion_json),
-               BlindIndex(scope).owner(chat.owner), chat.created, chat.expires));
+               BlindIndex(scope).owner(chat.owner), chat.created, chat.expires, key.wrapped.key_version,
+               key.wrapped.box));
   if (written.affected() == 0) return id_taken("chat " + id + " belongs to another user");
   return use->commit();
 }
@@ -97,11 +128,11 @@ base::Result<void> PostgresStore::put_chat(const Scope& scope, const ChatRecord&
 base::Result<ChatRecord> PostgresStore::get_chat(const Scope& scope, const base::ChatId& id) {
   BULKHEAD_TRY(use, reading(scope));
   BULKHEAD_TRY(
-      rows, use->run("SELECT id, details_box, created, expires, metadata_box, messages_box, completion_box "
-                     "FROM chats WHERE id = $1 AND (expires = 0 OR expires > $2)",
+      rows, use->run("SELECT id, details_box, created, expires, metadata_box, messages_box, completion_box, "
+                     "key_version, key_box FROM chats WHERE id = $1 AND (expires = 0 OR expires > $2)",
                      id.str(), clock_.unix_seconds()));
   if (rows.empty()) return not_found("chat");
-  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(sealer, sealer_of(rows, 0, 7, scope, subject_of(id)));
   BULKHEAD_TRY(chat, chat_from_row(rows, 0, sealer));
   BULKHEAD_TRY(messages, sealer.open_text({RecordKind::ChatMessages, id.str()}, rows.blob(0, 5)));
   BULKHEAD_TRY(completion, sealer.open_text({RecordKind::ChatCompletion, id.str()}, rows.blob(0, 6)));
@@ -125,17 +156,20 @@ base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& sco
     no = start.integer(0, 1);
   }
   BULKHEAD_TRY(
-      rows, use->run(page.ascending ? Sql("SELECT id, details_box, created, expires, metadata_box FROM chats "
-                                          "WHERE (created, no) > ($1, $2) AND ($4 OR owner_tag = $5) "
-                                          "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
-                                    : Sql("SELECT id, details_box, created, expires, metadata_box FROM chats "
-                                          "WHERE (created, no) < ($1, $2) AND ($4 OR owner_tag = $5) "
-                                          "AND (expires = 0 OR expires > $6) "
-                                          "ORDER BY created DESC, no DESC LIMIT $3"),
-                     created, no, page_rows(page), everyones, tag, clock_.unix_seconds()));
-  const RecordSealer sealer(scope);
+      rows,
+      use->run(
+          page.ascending
+              ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
+                    "WHERE (created, no) > ($1, $2) AND ($4 OR owner_tag = $5) "
+                    "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+              : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
+                    "WHERE (created, no) < ($1, $2) AND ($4 OR owner_tag = $5) "
+                    "AND (expires = 0 OR expires > $6) "
+                    "ORDER BY created DESC, no DESC LIMIT $3"),
+          created, no, page_rows(page), everyones, tag, clock_.unix_seconds()));
   std::vector<ChatRecord> chats;
   for (int i = 0; i < rows.size(); ++i) {
+    BULKHEAD_TRY(sealer, sealer_of(rows, i, 5, scope, "chat/" + rows.text(i, 0)));
     BULKHEAD_TRY(chat, chat_from_row(rows, i, sealer));
     chats.push_back(std::move(chat));
   }
@@ -168,9 +202,10 @@ base::Result<void> PostgresStore::put_api_key(const Scope& scope, const identity
 base::Result<std::vector<identity::ApiKeyRecord>> PostgresStore::list_api_keys(const Scope& scope) {
   BULKHEAD_TRY(use, reading(scope));
   BULKHEAD_TRY(rows, use->run("SELECT id, box, revoked FROM api_keys ORDER BY created DESC, id"));
+  const std::vector<base::Secret> opening = database_keys(scope);
   std::vector<identity::ApiKeyRecord> keys;
   for (int i = 0; i < rows.size(); ++i) {
-    BULKHEAD_TRY(key, api_key_from_row(rows, i, scope.key(crypto::Purpose::Database), tenant_));
+    BULKHEAD_TRY(key, api_key_from_row(rows, i, opening, tenant_));
     keys.push_back(std::move(key));
   }
   return keys;
@@ -185,19 +220,20 @@ base::Result<void> PostgresStore::revoke_api_key(const Scope& scope, const base:
 
 base::Result<FoundApiKey> PostgresStore::find_api_key(PostgresPool& pool, const PostgresPlace& place,
                                                       const base::TenantId& tenant,
-                                                      const base::Secret& database_key,
+                                                      const std::vector<base::Secret>& database_keys,
                                                       const base::ApiKeyId& id) {
   BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool, place, PostgresTransaction::Mode::Read));
   BULKHEAD_TRY(rows, transaction.run("SELECT id, box, revoked FROM api_keys WHERE id = $1", id.str()));
   if (rows.empty()) return FoundApiKey();
-  BULKHEAD_TRY(record, api_key_from_row(rows, 0, database_key, tenant));
+  BULKHEAD_TRY(record, api_key_from_row(rows, 0, database_keys, tenant));
   return FoundApiKey(std::move(record));
 }
 
-std::optional<base::Result<FoundApiKey>> PostgresStore::try_find_api_key(const base::ApiKeyId& id) {
+std::optional<base::Result<FoundApiKey>> PostgresStore::try_find_api_key(const Scope& opener,
+                                                                         const base::ApiKeyId& id) {
   std::shared_lock lock(shut_mutex_, std::try_to_lock);
   if (!lock || shut_) return std::nullopt;
-  return find_api_key(pool_, *place_, tenant_, database_key_, id);
+  return find_api_key(pool_, *place_, tenant_, database_keys(opener), id);
 }
 
 }  // namespace bulkhead::storage

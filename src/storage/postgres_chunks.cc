@@ -7,6 +7,7 @@
 #include <map>
 
 #include "storage/chunk_record.h"
+#include "storage/postgres_data_keys.h"
 #include "storage/postgres_store.h"
 #include "storage/record_json.h"
 #include "storage/search_words.h"
@@ -23,6 +24,18 @@ std::uint64_t total(const std::map<std::string, std::uint32_t>& counts) {
   std::uint64_t sum = 0;
   for (const auto& [word, count] : counts) sum += count;
   return sum;
+}
+
+// Columns 3 and 4: the file's key_version and key_box.
+base::Result<const RecordSealer*> once_a_file(std::map<base::FileId, RecordSealer>& sealers,
+                                              const PostgresRows& rows, int row,
+                                              const tenancy::TenantScope& scope, const base::FileId& file) {
+  auto found = sealers.find(file);
+  if (found == sealers.end()) {
+    BULKHEAD_TRY(made, sealer_of(rows, row, 3, scope, subject_of(file)));
+    found = sealers.emplace(file, std::move(made)).first;
+  }
+  return &found->second;
 }
 
 }  // namespace
@@ -58,7 +71,8 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
   const BlindIndex index(scope);
 
   BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(row, use->run("SELECT no, batch FROM files WHERE id = $1 FOR UPDATE", file.str()));
+  BULKHEAD_TRY(row, use->run("SELECT no, batch, key_version, key_box FROM files WHERE id = $1 FOR UPDATE",
+                             file.str()));
   if (row.empty()) return not_found("file");
   const std::int64_t no = row.integer(0, 0);
   if (row.integer(0, 1) != 0) BULKHEAD_CHECK_OK(drop_batch(*use, row.integer(0, 1)));
@@ -72,7 +86,7 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
                                   "ELSE $2::bigint END WHERE name IN ('chunks', 'words')",
                                   static_cast<std::uint64_t>(chunks.size()), words_total));
   }
-  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(sealer, sealer_of(row, 0, 2, scope, subject_of(file)));
   const auto generation = static_cast<std::uint64_t>(batch);
   for (std::size_t first = 0; first < chunks.size(); first += kChunksAtOnce) {
     std::vector<std::int64_t> keys, lengths, word_keys, word_counts;
@@ -117,20 +131,21 @@ base::Result<bool> PostgresStore::has_chunks(const Scope& scope, const base::Fil
 base::Result<std::vector<Chunk>> PostgresStore::get_chunks(const Scope& scope,
                                                            const std::vector<ChunkKey>& keys) {
   BULKHEAD_TRY(use, reading(scope));
-  BULKHEAD_TRY(rows,
-               use->run("SELECT c.key, f.id, c.box FROM chunks c JOIN batches b ON b.batch = c.key >> 20 "
-                        "JOIN files f ON f.no = b.file_no WHERE c.key = ANY($1)",
-                        keys));
+  BULKHEAD_TRY(rows, use->run("SELECT c.key, f.id, c.box, f.key_version, f.key_box FROM chunks c JOIN "
+                              "batches b ON b.batch = c.key >> 20 "
+                              "JOIN files f ON f.no = b.file_no WHERE c.key = ANY($1)",
+                              keys));
   static_assert(kOrdinalBits == 20);
-  const RecordSealer sealer(scope);
+  std::map<base::FileId, RecordSealer> sealers;
   std::map<ChunkKey, Chunk> found;
   for (int i = 0; i < rows.size(); ++i) {
     const ChunkKey key = rows.integer(i, 0);
     auto file = base::FileId::parse(rows.text(i, 1));
     if (!file) return damaged("a file");
-    BULKHEAD_TRY(packed, sealer.open({RecordKind::ChunkText, file->str(), ordinal_of(key),
-                                      static_cast<std::uint64_t>(batch_of(key))},
-                                     rows.blob(i, 2)));
+    BULKHEAD_TRY(sealer, once_a_file(sealers, rows, i, scope, *file));
+    BULKHEAD_TRY(packed, sealer->open({RecordKind::ChunkText, file->str(), ordinal_of(key),
+                                       static_cast<std::uint64_t>(batch_of(key))},
+                                      rows.blob(i, 2)));
     auto chunk = unpack_chunk(packed, std::move(*file), ordinal_of(key));
     base::wipe(packed);
     if (!chunk) return chunk.take_error();
@@ -150,22 +165,23 @@ base::Result<void> PostgresStore::for_each_vector(
     const Scope& scope,
     const std::function<void(ChunkKey, const base::FileId&, const float*, std::size_t)>& visit) {
   BULKHEAD_TRY(use, reading(scope));
-  const RecordSealer sealer(scope);
+  std::map<base::FileId, RecordSealer> sealers;  // one: rows come a file at a time
   std::vector<float> vector;
   std::int64_t after = -1;
   while (true) {
-    BULKHEAD_TRY(
-        rows,
-        use->run("SELECT v.key, f.id, v.box FROM chunk_vectors v JOIN batches b ON b.batch = v.key >> 20 "
-                 "JOIN files f ON f.no = b.file_no WHERE v.key > $1 ORDER BY v.key LIMIT $2",
-                 after, kVectorsAtOnce));
+    BULKHEAD_TRY(rows, use->run("SELECT v.key, f.id, v.box, f.key_version, f.key_box FROM chunk_vectors v "
+                                "JOIN batches b ON b.batch = v.key >> 20 JOIN files f ON f.no = b.file_no "
+                                "WHERE v.key > $1 ORDER BY v.key LIMIT $2",
+                                after, kVectorsAtOnce));
     for (int i = 0; i < rows.size(); ++i) {
       after = rows.integer(i, 0);
       const auto file = base::FileId::parse(rows.text(i, 1));
       if (!file) return damaged("a file");
-      BULKHEAD_TRY(bytes, sealer.open({RecordKind::ChunkVector, file->str(), ordinal_of(after),
-                                       static_cast<std::uint64_t>(batch_of(after))},
-                                      rows.blob(i, 2)));
+      if (!sealers.contains(*file)) sealers.clear();
+      BULKHEAD_TRY(sealer, once_a_file(sealers, rows, i, scope, *file));
+      BULKHEAD_TRY(bytes, sealer->open({RecordKind::ChunkVector, file->str(), ordinal_of(after),
+                                        static_cast<std::uint64_t>(batch_of(after))},
+                                       rows.blob(i, 2)));
       if (bytes.size() % sizeof(float) != 0) return damaged("a vector");
       vector.resize(bytes.size() / sizeof(float));
       if (!bytes.empty()) std::memcpy(vector.data(), bytes.data(), bytes.size());

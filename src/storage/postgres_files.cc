@@ -1,4 +1,5 @@
 // PostgresStore: files and their originals.
+#include "storage/postgres_data_keys.h"
 #include "storage/postgres_store.h"
 #include "storage/record_json.h"
 #include "storage/record_parts.h"
@@ -10,13 +11,15 @@ namespace {
 // 4 MiB: how much of an original is in flight at once.
 constexpr std::uint64_t kPiecesAtOnce = 16;
 
-// Columns: id, name_box, details_box, bytes, created, status, status_detail_box, access_box.
-base::Result<FileRecord> file_from_row(const PostgresRows& rows, int row, const RecordSealer& sealer) {
+// Columns: id, name_box, details_box, bytes, created, status, status_detail_box, access_box, key_version,
+// key_box.
+base::Result<FileRecord> file_from_row(const PostgresRows& rows, int row, const tenancy::TenantScope& scope) {
   auto id = base::FileId::parse(rows.text(row, 0));
   const std::int64_t status = rows.integer(row, 5);
   if (!id || status < 0 || status > static_cast<int>(FileStatus::Failed)) return damaged("a file");
   FileRecord file{.id = std::move(*id)};
   const std::string& place = file.id.str();
+  BULKHEAD_TRY(sealer, sealer_of(rows, row, 8, scope, subject_of(file.id)));
   BULKHEAD_TRY(name, sealer.open_text({RecordKind::FileName, place}, rows.blob(row, 1)));
   BULKHEAD_TRY(packed, sealer.open({RecordKind::FileDetails, place}, rows.blob(row, 2)));
   BULKHEAD_TRY(details, unpack_parts(packed, 4, "a file"));
@@ -55,7 +58,8 @@ base::Result<void> PostgresStore::put_file(const Scope& scope, const FileRecord&
   if (content.size() > kFileBytesMax) {
     return base::Error(StorageError::TooLarge, "The file is larger than 1 GiB. Split it.");
   }
-  const RecordSealer sealer(scope);
+  const FreshKey key(scope, subject_of(file.id));
+  const RecordSealer& sealer = key.sealer;
   const std::string& id = file.id.str();
   const base::Bytes name = sealer.seal({RecordKind::FileName, id}, file.name);
   const base::Bytes details = sealer.seal(
@@ -69,9 +73,11 @@ base::Result<void> PostgresStore::put_file(const Scope& scope, const FileRecord&
   BULKHEAD_TRY(
       inserted,
       use->run("INSERT INTO files (id, name_box, details_box, status_detail_box, access_box, bytes, created, "
-               "status, pieces) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING no",
+               "status, pieces, key_version, key_box) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+               "RETURNING no",
                id, name, details, status_detail, access, static_cast<std::uint64_t>(content.size()),
-               file.created, static_cast<int>(file.status), pieces));
+               file.created, static_cast<int>(file.status), pieces, key.wrapped.key_version,
+               key.wrapped.box));
   const std::int64_t no = inserted.integer(0, 0);
   for (std::uint64_t first = 0; first < pieces; first += kPiecesAtOnce) {
     std::vector<base::Bytes> boxes;
@@ -92,11 +98,11 @@ base::Result<FileRecord> PostgresStore::get_file(const Scope& scope, const base:
   BULKHEAD_TRY(use, reading(scope));
   BULKHEAD_TRY(
       rows,
-      use->run("SELECT id, name_box, details_box, bytes, created, status, status_detail_box, access_box "
-               "FROM files WHERE id = $1",
+      use->run("SELECT id, name_box, details_box, bytes, created, status, status_detail_box, access_box, "
+               "key_version, key_box FROM files WHERE id = $1",
                id.str()));
   if (rows.empty()) return not_found("file");
-  return file_from_row(rows, 0, RecordSealer(scope));
+  return file_from_row(rows, 0, scope);
 }
 
 base::Result<std::vector<FileRecord>> PostgresStore::list_files(const Scope& scope, const Page& page) {
@@ -112,16 +118,15 @@ base::Result<std::vector<FileRecord>> PostgresStore::list_files(const Scope& sco
   BULKHEAD_TRY(
       rows, use->run(page.ascending
                          ? Sql("SELECT id, name_box, details_box, bytes, created, status, status_detail_box, "
-                               "access_box FROM files WHERE (created, no) > ($1, $2) "
+                               "access_box, key_version, key_box FROM files WHERE (created, no) > ($1, $2) "
                                "ORDER BY created, no LIMIT $3")
                          : Sql("SELECT id, name_box, details_box, bytes, created, status, status_detail_box, "
-                               "access_box FROM files WHERE (created, no) < ($1, $2) "
+                               "access_box, key_version, key_box FROM files WHERE (created, no) < ($1, $2) "
                                "ORDER BY created DESC, no DESC LIMIT $3"),
                      created, no, page_rows(page)));
-  const RecordSealer sealer(scope);
   std::vector<FileRecord> files;
   for (int i = 0; i < rows.size(); ++i) {
-    BULKHEAD_TRY(file, file_from_row(rows, i, sealer));
+    BULKHEAD_TRY(file, file_from_row(rows, i, scope));
     files.push_back(std::move(file));
   }
   return files;
@@ -129,13 +134,14 @@ base::Result<std::vector<FileRecord>> PostgresStore::list_files(const Scope& sco
 
 base::Result<std::string> PostgresStore::file_content(const Scope& scope, const base::FileId& id) {
   BULKHEAD_TRY(use, reading(scope));
-  BULKHEAD_TRY(file, use->run("SELECT no, bytes, pieces FROM files WHERE id = $1", id.str()));
+  BULKHEAD_TRY(file,
+               use->run("SELECT no, bytes, pieces, key_version, key_box FROM files WHERE id = $1", id.str()));
   if (file.empty()) return not_found("file");
   const std::int64_t no = file.integer(0, 0);
   const std::uint64_t bytes = file.count(0, 1);
   const std::uint64_t pieces = file.count(0, 2);
   if (bytes > kFileBytesMax) return damaged("a file");
-  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(sealer, sealer_of(file, 0, 3, scope, subject_of(id)));
   std::string content;
   content.reserve(bytes);
   // The piece count is in every seal, so a file that lost its tail can't pass for a shorter one.
@@ -158,7 +164,8 @@ base::Result<std::string> PostgresStore::file_content(const Scope& scope, const 
 base::Result<void> PostgresStore::set_file_status(const Scope& scope, const base::FileId& id,
                                                   FileStatus status, std::string detail) {
   BULKHEAD_TRY(use, writing(scope));
-  const base::Bytes box = RecordSealer(scope).seal({RecordKind::FileStatusDetail, id.str()}, detail);
+  BULKHEAD_TRY(sealer, lock_file(*use, scope, id));
+  const base::Bytes box = sealer.seal({RecordKind::FileStatusDetail, id.str()}, detail);
   BULKHEAD_TRY(updated, use->run("UPDATE files SET status = $2, status_detail_box = $3 WHERE id = $1",
                                  id.str(), static_cast<int>(status), box));
   if (updated.affected() == 0) return not_found("file");
@@ -168,8 +175,8 @@ base::Result<void> PostgresStore::set_file_status(const Scope& scope, const base
 base::Result<void> PostgresStore::set_file_access(const Scope& scope, const base::FileId& id,
                                                   const access::DocumentAccess& access) {
   BULKHEAD_TRY(use, writing(scope));
-  const base::Bytes box =
-      RecordSealer(scope).seal({RecordKind::FileAccess, id.str()}, access_to_json(access));
+  BULKHEAD_TRY(sealer, lock_file(*use, scope, id));
+  const base::Bytes box = sealer.seal({RecordKind::FileAccess, id.str()}, access_to_json(access));
   BULKHEAD_TRY(updated, use->run("UPDATE files SET access_box = $2 WHERE id = $1", id.str(), box));
   if (updated.affected() == 0) return not_found("file");
   return commit_moved(use, false);

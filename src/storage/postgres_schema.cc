@@ -122,6 +122,18 @@ CREATE INDEX chats_by_owner ON chats (@K@ owner_tag, created, no);
 CREATE INDEX chats_by_expiry ON chats (@K@ expires);
 )sql";
 
+// Version 2: a data key for every file, vector store and chat, beside the version of the key that wraps it.
+constexpr Sql kVersion2 = R"sql(
+ALTER TABLE files ADD COLUMN key_version bigint NOT NULL DEFAULT 0, ADD COLUMN key_box bytea NOT NULL DEFAULT '';
+ALTER TABLE vector_stores ADD COLUMN key_version bigint NOT NULL DEFAULT 0,
+  ADD COLUMN key_box bytea NOT NULL DEFAULT '';
+ALTER TABLE chats ADD COLUMN key_version bigint NOT NULL DEFAULT 0, ADD COLUMN key_box bytea NOT NULL DEFAULT '';
+CREATE INDEX files_by_key ON files (@K@ key_version);
+CREATE INDEX vector_stores_by_key ON vector_stores (@K@ key_version);
+CREATE INDEX chats_by_key ON chats (@K@ key_version);
+UPDATE schema_version SET version = 2;
+)sql";
+
 // The function runs with its owner's rights, so it must not trust its caller's search path: a path of its
 // own is set below.
 constexpr Sql kTenantCheck = R"sql(
@@ -140,6 +152,10 @@ REVOKE ALL ON FUNCTION current_tenant() FROM PUBLIC;
 
 std::span<const std::string_view> postgres_tables() { return kTables; }
 
+Ddl postgres_upgrade(bool shared) {
+  return Ddl().filled(kVersion2, Sql(""), shared ? Sql("tenant,") : Sql(""));
+}
+
 Ddl postgres_schema(bool shared, std::string_view schema) {
   Ddl out;
   if (shared) {
@@ -149,6 +165,7 @@ Ddl postgres_schema(bool shared, std::string_view schema) {
   out.filled(kScript,
              shared ? Sql("tenant text NOT NULL DEFAULT current_setting('bulkhead.tenant', true),") : Sql(""),
              shared ? Sql("tenant,") : Sql(""));
+  out.filled(kVersion2, Sql(""), shared ? Sql("tenant,") : Sql(""));
   if (!shared) return out;
   for (std::string_view table : kTables) {
     out.sql("ALTER TABLE ").name(table).sql(" ENABLE ROW LEVEL SECURITY; ALTER TABLE ").name(table);

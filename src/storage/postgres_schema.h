@@ -19,12 +19,14 @@
 
 namespace bulkhead::storage {
 
-inline constexpr std::int64_t kPostgresSchemaVersion = 1;
+inline constexpr std::int64_t kPostgresSchemaVersion = 2;
 
 // The tables with tenants' rows.
 std::span<const std::string_view> postgres_tables();
 // Makes all of it in `schema`, which must stand first in the search path. `shared`: with row-level security.
 Ddl postgres_schema(bool shared, std::string_view schema);
+// Brings the tables in `schema` from a version that an earlier release made to the newest.
+Ddl postgres_upgrade(bool shared);
 // What a role that serves requests may do in `schema`, and nothing else.
 Ddl postgres_grants(bool shared, std::string_view schema, std::string_view role);
 

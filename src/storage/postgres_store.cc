@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "storage/postgres_data_keys.h"
 #include "storage/postgres_schema.h"
 #include "storage/store_common.h"
 
@@ -83,8 +84,8 @@ base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& sc
                                                                  const WordTokenizer& words,
                                                                  const base::Clock& clock) {
   if (!scope.alive()) return tenant_gone(scope.tenant());
-  std::shared_ptr<PostgresStore> store(new PostgresStore(scope.tenant(), pool, std::move(place), words, clock,
-                                                         scope.key(crypto::Purpose::Database).clone()));
+  std::shared_ptr<PostgresStore> store(
+      new PostgresStore(scope.tenant(), pool, std::move(place), words, clock));
   BULKHEAD_TRY(use, store->writing(scope));
   BULKHEAD_CHECK_OK(check_serving_role(*use, *store->place_->login));
   if (!store->place_->proof.empty()) BULKHEAD_CHECK_OK(check_row_policies(*use));
@@ -99,7 +100,9 @@ base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& sc
   BULKHEAD_TRY(rows, use->run("SELECT (SELECT value FROM meta WHERE name = 'content_version'), "
                               "(SELECT value FROM meta WHERE name = 'vectors_version')"));
   if (rows.is_null(0, 0) || rows.is_null(0, 1)) return damaged_meta();
+  BULKHEAD_TRY(stale, stale_subjects(*use, scope));
   BULKHEAD_CHECK_OK(use->commit());
+  store->needs_upkeep_ = !stale.empty();
   raise_version(store->content_version_, rows.count(0, 0));
   raise_version(store->vectors_version_, rows.count(0, 1));
   return store;
@@ -107,13 +110,8 @@ base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& sc
 
 PostgresStore::PostgresStore(base::TenantId tenant, PostgresPool& pool,
                              std::shared_ptr<const PostgresPlace> place, const WordTokenizer& words,
-                             const base::Clock& clock, base::Secret database_key)
-    : tenant_(std::move(tenant)),
-      pool_(pool),
-      place_(std::move(place)),
-      words_(words),
-      clock_(clock),
-      database_key_(std::move(database_key)) {}
+                             const base::Clock& clock)
+    : tenant_(std::move(tenant)), pool_(pool), place_(std::move(place)), words_(words), clock_(clock) {}
 
 PostgresStore::~PostgresStore() {
   // With row-level security the connections are everybody's.
@@ -153,8 +151,7 @@ base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
 }
 
 BlindIndex::BlindIndex(const tenancy::TenantScope& scope)
-    : key_(crypto::hkdf_sha256(scope.key(crypto::Purpose::RecordSeal).reveal(), {}, "bulkhead/v1/blind-index",
-                               32)) {}
+    : key_(scope.key(crypto::Purpose::BlindIndex).clone()) {}
 
 base::Bytes BlindIndex::tag(std::string_view word) const { return hash("word", word); }
 base::Bytes BlindIndex::owner(std::string_view user) const { return hash("owner", user); }

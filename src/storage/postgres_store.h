@@ -50,10 +50,12 @@ class PostgresStore final : public OpenStore {
   ~PostgresStore() override;
 
   void shut() override;
-  std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) override;
-  // The same without an open store. `database_key` is the tenant's Database key.
+  bool needs_upkeep() const override { return needs_upkeep_.load(); }
+  std::optional<Result<FoundApiKey>> try_find_api_key(const Scope& opener, const base::ApiKeyId& id) override;
+  // The same without an open store. `database_keys` are the tenant's Database keys, newest first.
   static Result<FoundApiKey> find_api_key(PostgresPool& pool, const PostgresPlace& place,
-                                          const base::TenantId& tenant, const base::Secret& database_key,
+                                          const base::TenantId& tenant,
+                                          const std::vector<base::Secret>& database_keys,
                                           const base::ApiKeyId& id);
 
   Result<void> put_file(const Scope&, const FileRecord& file, std::string_view content) override;
@@ -105,6 +107,9 @@ class PostgresStore final : public OpenStore {
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 
+  Result<Reseal> reseal_some(const Scope&) override;
+  Result<std::string> data_key_id(const Scope&, const std::string& subject) override;
+
  private:
   // A transaction, with the store held open around it.
   struct Use {
@@ -119,7 +124,7 @@ class PostgresStore final : public OpenStore {
   };
 
   PostgresStore(base::TenantId tenant, PostgresPool& pool, std::shared_ptr<const PostgresPlace> place,
-                const WordTokenizer& words, const base::Clock& clock, base::Secret database_key);
+                const WordTokenizer& words, const base::Clock& clock);
   Result<void> check(const Scope& scope) const;
   Result<Use> use(const Scope& scope, PostgresTransaction::Mode mode);
   Result<Use> reading(const Scope& scope) { return use(scope, PostgresTransaction::Mode::Read); }
@@ -129,6 +134,8 @@ class PostgresStore final : public OpenStore {
   Result<void> commit_moved(Use& use, bool vectors_too);
   // Inside a transaction: takes chunks, vectors and words of a batch out.
   static Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch);
+  // Inside a transaction: every API key under the newest Database key.
+  static Result<void> reseal_api_keys(PostgresTransaction& transaction, const Scope& scope);
   using WordCounts = std::map<std::string, std::uint32_t>;
 
   const base::TenantId tenant_;
@@ -136,7 +143,7 @@ class PostgresStore final : public OpenStore {
   const std::shared_ptr<const PostgresPlace> place_;
   const WordTokenizer& words_;
   const base::Clock& clock_;
-  const base::Secret database_key_;  // opens API keys before there is a scope
+  std::atomic<bool> needs_upkeep_{false};
   std::atomic<std::uint64_t> content_version_{0};
   std::atomic<std::uint64_t> vectors_version_{0};
   mutable std::shared_mutex shut_mutex_;  // calls hold it shared

@@ -1,12 +1,16 @@
 #include "storage/seal.h"
 
 #include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/random.h"
 #include "storage/seal_alarm.h"
 
 namespace bulkhead::storage {
 namespace {
 
 constexpr std::string_view kRecordFormat = "bulkhead/record/1";
+constexpr std::string_view kDataKeyFormat = "bulkhead/data-key/1";
+constexpr std::size_t kDataKeyBytes = 32;
 
 void append_part(base::Bytes& out, base::ByteView part) {
   const auto size = static_cast<std::uint32_t>(part.size());
@@ -34,7 +38,61 @@ base::Bytes associated_data(const tenancy::TenantScope& scope, const RecordPlace
   return out;
 }
 
+base::Bytes data_key_context(const tenancy::TenantScope& scope, std::string_view subject) {
+  base::Bytes out;
+  append_part(out, base::as_bytes(kDataKeyFormat));
+  append_part(out, base::as_bytes(scope.tenant().str()));
+  append_part(out, base::as_bytes(subject));
+  return out;
+}
+
+base::Error broken(std::string detail) {
+  return base::Error(StorageError::SealBroken,
+                     "A stored record failed its integrity check and was not used. Tell your "
+                     "administrator.",
+                     std::move(detail));
+}
+
 }  // namespace
+
+std::string subject_of(const base::FileId& id) { return "file/" + id.str(); }
+std::string subject_of(const base::VectorStoreId& id) { return "vector_store/" + id.str(); }
+std::string subject_of(const base::ChatId& id) { return "chat/" + id.str(); }
+
+base::Secret make_data_key() { return crypto::random_secret(kDataKeyBytes); }
+
+WrappedDataKey wrap_data_key(const tenancy::TenantScope& scope, std::string_view subject,
+                             const base::Secret& data_key) {
+  // A rotation may end between the two look-ups; the version that is written must be the key's.
+  while (true) {
+    const std::uint32_t version = scope.key_version(crypto::Purpose::RecordSeal);
+    const base::Secret* key = scope.key(crypto::Purpose::RecordSeal, version);
+    if (!key) continue;
+    return {version, crypto::seal(*key, data_key.reveal(), data_key_context(scope, subject))};
+  }
+}
+
+base::Result<base::Secret> unwrap_data_key(const tenancy::TenantScope& scope, std::string_view subject,
+                                           std::uint32_t key_version, base::ByteView box) {
+  const base::Secret* key = scope.key(crypto::Purpose::RecordSeal, key_version);
+  if (!key) {
+    raise_seal_alarm(scope.tenant().str(), "data key of " + std::string(subject));
+    return broken("data key of " + std::string(subject) + " needs record-seal key version " +
+                  std::to_string(key_version) + ", which tenant " + scope.tenant().str() + " has no more");
+  }
+  auto opened = crypto::open_secret(*key, box, data_key_context(scope, subject));
+  if (!opened) {
+    raise_seal_alarm(scope.tenant().str(), "data key of " + std::string(subject));
+    return broken("data key of " + std::string(subject) + " of tenant " + scope.tenant().str() +
+                  " does not open");
+  }
+  return std::move(*opened);
+}
+
+std::string data_key_id_of(base::ByteView box) {
+  const crypto::Digest digest = crypto::sha256(box);
+  return base::hex_encode(base::ByteView(digest).first(16));
+}
 
 std::string_view record_kind_name(RecordKind kind) {
   switch (kind) {
@@ -62,22 +120,32 @@ std::string_view record_kind_name(RecordKind kind) {
   return "";
 }
 
+base::Result<RecordSealer> RecordSealer::open_for(const tenancy::TenantScope& scope, std::string_view subject,
+                                                  std::uint32_t key_version, base::ByteView box) {
+  if (key_version == 0) return before_data_keys(scope);
+  BULKHEAD_TRY(key, unwrap_data_key(scope, subject, key_version, box));
+  return RecordSealer(scope, std::move(key));
+}
+
+base::Result<RecordSealer> RecordSealer::before_data_keys(const tenancy::TenantScope& scope) {
+  const base::Secret* first = scope.key(crypto::Purpose::RecordSeal, 1);
+  if (first) return RecordSealer(scope, first->clone());
+  raise_seal_alarm(scope.tenant().str(), "record without a data key");
+  return broken("a record of tenant " + scope.tenant().str() +
+                " has no data key, and the first record-seal key is gone");
+}
+
 base::Bytes RecordSealer::seal(const RecordPlace& place, base::ByteView content) const {
-  return crypto::seal(scope_.key(crypto::Purpose::RecordSeal), content,
-                      associated_data(scope_, place));
+  return crypto::seal(data_key_, content, associated_data(scope_, place));
 }
 
 base::Result<base::Bytes> RecordSealer::open(const RecordPlace& place, base::ByteView box) const {
-  auto opened = crypto::open(scope_.key(crypto::Purpose::RecordSeal), box,
-                             associated_data(scope_, place));
+  auto opened = crypto::open(data_key_, box, associated_data(scope_, place));
   if (!opened) {
     const std::string record = std::string(record_kind_name(place.kind)) + " " + std::string(place.id) +
                                " #" + std::to_string(place.ordinal);
     raise_seal_alarm(scope_.tenant().str(), record);
-    return base::Error(StorageError::SealBroken,
-                       "A stored record failed its integrity check and was not used. Tell your "
-                       "administrator.",
-                       "seal of " + record + " of tenant " + scope_.tenant().str() + " does not open");
+    return broken("seal of " + record + " of tenant " + scope_.tenant().str() + " does not open");
   }
   return std::move(*opened);
 }

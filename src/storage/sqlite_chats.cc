@@ -3,7 +3,7 @@
 
 #include "storage/api_key_rows.h"
 #include "storage/record_json.h"
-#include "storage/seal.h"
+#include "storage/sqlite_data_keys.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
 #include "storage/tenant_schema.h"
@@ -29,27 +29,30 @@ base::Result<ChatRecord> chat_from_row(const Statement& row, const RecordSealer&
 
 base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& chat) {
   BULKHEAD_TRY(use, writing(scope));
-  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(chat.id)));
   const std::string& id = chat.id.str();
   const base::Bytes metadata = sealer.seal({RecordKind::ChatMetadata, id}, chat.metadata_json);
   const base::Bytes messages = sealer.seal({RecordKind::ChatMessages, id}, chat.messages_json);
   const base::Bytes completion =
       sealer.seal({RecordKind::ChatCompletion, id}, chat.completion_json);
   // Another owner's chat is not overwritten: an id can't be taken over.
-  Statement upsert = use->prepare(
-      "INSERT INTO chats (id, owner, model, created, expires, metadata_box, messages_box, "
-      "completion_box) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
-      "ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, "
-      "metadata_box = excluded.metadata_box, messages_box = excluded.messages_box, "
-      "completion_box = excluded.completion_box WHERE owner = excluded.owner RETURNING no");
-  upsert.bind(id, chat.owner, chat.model, chat.created, chat.expires, metadata, messages,
-              completion);
-  BULKHEAD_TRY(written, upsert.step());
-  if (!written) {
-    return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
-                       "chat " + id + " belongs to another user");
+  {
+    Statement upsert = use->prepare(
+        "INSERT INTO chats (id, owner, model, created, expires, metadata_box, messages_box, "
+        "completion_box) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+        "ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, "
+        "metadata_box = excluded.metadata_box, messages_box = excluded.messages_box, "
+        "completion_box = excluded.completion_box WHERE owner = excluded.owner RETURNING no");
+    upsert.bind(id, chat.owner, chat.model, chat.created, chat.expires, metadata, messages, completion);
+    BULKHEAD_TRY(written, upsert.step());
+    if (!written) {
+      return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
+                         "chat " + id + " belongs to another user");
+    }
+    BULKHEAD_CHECK_OK(upsert.run());
   }
-  return upsert.run();
+  return transaction.commit();
 }
 
 // An expired chat is gone from the moment it expires, not from the sweep that removes it.
@@ -61,7 +64,7 @@ base::Result<ChatRecord> SqliteStore::get_chat(const Scope& scope, const base::C
   query.bind(id.str(), clock_.unix_seconds());
   BULKHEAD_TRY(row, query.step());
   if (!row) return not_found("chat");
-  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(id)));
   BULKHEAD_TRY(chat, chat_from_row(query, sealer));
   BULKHEAD_TRY(messages, sealer.open_text({RecordKind::ChatMessages, id.str()}, query.blob(6)));
   BULKHEAD_TRY(completion, sealer.open_text({RecordKind::ChatCompletion, id.str()}, query.blob(7)));
@@ -97,11 +100,11 @@ base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope
                          "AND (expires = 0 OR expires > ?5) "
                          "ORDER BY created DESC, no DESC LIMIT ?3");
   query.bind(created, no, page_rows(page), owner, clock_.unix_seconds());
-  const RecordSealer sealer(scope);
   std::vector<ChatRecord> chats;
   while (true) {
     BULKHEAD_TRY(row, query.step());
     if (!row) return chats;
+    BULKHEAD_TRY(sealer, sealer_of(*use, scope, "chat/" + query.text(0)));
     BULKHEAD_TRY(chat, chat_from_row(query, sealer));
     chats.push_back(std::move(chat));
   }
@@ -109,6 +112,7 @@ base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope
 
 base::Result<void> SqliteStore::delete_chat(const Scope& scope, const base::ChatId& id) {
   BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
   {
     Statement remove = use->prepare("DELETE FROM chats WHERE id = ?1 RETURNING no");
     remove.bind(id.str());
@@ -116,23 +120,28 @@ base::Result<void> SqliteStore::delete_chat(const Scope& scope, const base::Chat
     if (!found) return not_found("chat");
     BULKHEAD_CHECK_OK(remove.run());
   }
+  BULKHEAD_CHECK_OK(drop_data_key(*use, subject_of(id)));
+  BULKHEAD_CHECK_OK(transaction.commit());
   (void)use->checkpoint().ok();
   return {};
 }
 
 base::Result<std::size_t> SqliteStore::delete_expired_chats(const Scope& scope, std::int64_t now) {
   BULKHEAD_TRY(use, writing(scope));
-  std::size_t removed = 0;
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  std::vector<std::string> subjects;
   {
-    Statement remove = use->prepare(
-        "DELETE FROM chats WHERE expires > 0 AND expires <= ?1 RETURNING no");
+    Statement remove = use->prepare("DELETE FROM chats WHERE expires > 0 AND expires <= ?1 RETURNING id");
     remove.bind(now);
     while (true) {
       BULKHEAD_TRY(row, remove.step());
       if (!row) break;
-      ++removed;
+      subjects.push_back("chat/" + remove.text(0));
     }
   }
+  for (const std::string& subject : subjects) BULKHEAD_CHECK_OK(drop_data_key(*use, subject));
+  BULKHEAD_CHECK_OK(transaction.commit());
+  const std::size_t removed = subjects.size();
   if (removed > 0) (void)use->checkpoint().ok();
   return removed;
 }
@@ -152,7 +161,8 @@ base::Result<void> SqliteStore::revoke_api_key(const Scope& scope, const base::A
   return mark_api_key_revoked(*use, id);
 }
 
-std::optional<base::Result<FoundApiKey>> SqliteStore::try_find_api_key(const base::ApiKeyId& id) {
+std::optional<base::Result<FoundApiKey>> SqliteStore::try_find_api_key(const Scope&,
+                                                                       const base::ApiKeyId& id) {
   std::unique_lock lock(main_mutex_, std::try_to_lock);
   if (!lock || shut_) return std::nullopt;
   return read_api_key(*main_, id);

@@ -1,11 +1,12 @@
 // SqliteStore: chunks, their vectors and the text index.
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "storage/chunk_record.h"
 #include "storage/record_json.h"
-#include "storage/seal.h"
 #include "storage/search_words.h"
+#include "storage/sqlite_data_keys.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
 #include "storage/tenant_schema.h"
@@ -89,7 +90,7 @@ base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::F
       if (row) batch = insert.integer(0);
       BULKHEAD_CHECK_OK(insert.run());
     }
-    const RecordSealer sealer(scope);
+    BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(file)));
     for (std::size_t i = 0; i < chunks.size(); ++i) {
       BULKHEAD_CHECK_OK(insert_chunk(*use, sealer, batch, chunks[i], vectors[i]));
     }
@@ -115,7 +116,7 @@ base::Result<bool> SqliteStore::has_chunks(const Scope& scope, const base::FileI
 base::Result<std::vector<Chunk>> SqliteStore::get_chunks(const Scope& scope,
                                                          const std::vector<ChunkKey>& keys) {
   BULKHEAD_TRY(use, reading(scope));
-  const RecordSealer sealer(scope);
+  std::map<base::FileId, RecordSealer> sealers;
   std::vector<Chunk> chunks;
   chunks.reserve(keys.size());
   for (ChunkKey key : keys) {
@@ -127,9 +128,14 @@ base::Result<std::vector<Chunk>> SqliteStore::get_chunks(const Scope& scope,
     if (!row) return not_found("chunk");
     auto file = base::FileId::parse(query.text(0));
     if (!file) return damaged("a file");
-    BULKHEAD_TRY(packed, sealer.open({RecordKind::ChunkText, file->str(), ordinal_of(key),
-                                      static_cast<std::uint64_t>(batch_of(key))},
-                                     query.blob(1)));
+    auto sealer = sealers.find(*file);
+    if (sealer == sealers.end()) {
+      BULKHEAD_TRY(made, sealer_of(*use, scope, subject_of(*file)));
+      sealer = sealers.emplace(*file, std::move(made)).first;
+    }
+    BULKHEAD_TRY(packed, sealer->second.open({RecordKind::ChunkText, file->str(), ordinal_of(key),
+                                              static_cast<std::uint64_t>(batch_of(key))},
+                                             query.blob(1)));
     auto chunk = unpack_chunk(packed, std::move(*file), ordinal_of(key));
     base::wipe(packed);
     if (!chunk) return chunk.take_error();
@@ -142,7 +148,6 @@ base::Result<void> SqliteStore::for_each_vector(
     const Scope& scope, const std::function<void(ChunkKey, const base::FileId&, const float*,
                                                  std::size_t)>& visit) {
   BULKHEAD_TRY(use, reading(scope));
-  const RecordSealer sealer(scope);
   Statement batches = use->prepare(
       "SELECT b.batch, f.id FROM batches b JOIN files f ON f.no = b.file_no ORDER BY b.batch");
   std::vector<float> vector;
@@ -152,6 +157,7 @@ base::Result<void> SqliteStore::for_each_vector(
     const std::int64_t batch = batches.integer(0);
     const auto file = base::FileId::parse(batches.text(1));
     if (!file) return damaged("a file");
+    BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(*file)));
     Statement rows = use->prepare(
         "SELECT key, box FROM chunk_vectors WHERE key BETWEEN ?1 AND ?2 ORDER BY key");
     rows.bind(chunk_key(batch, 0), chunk_key(batch, kChunksPerFileMax - 1));

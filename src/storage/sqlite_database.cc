@@ -201,6 +201,16 @@ base::Result<bool> SqliteDatabase::checkpoint() {
   return row && truncate.integer(0) == 0;
 }
 
+base::Result<void> SqliteDatabase::rekey(const base::Secret& raw_key) {
+  const base::Secret form = raw_key_form(raw_key);
+  const int code = sqlite3_rekey_v2(handle_, "main", form.reveal().data(), static_cast<int>(form.size()));
+  if (code != SQLITE_OK) return error(code);
+  BULKHEAD_TRY(done, checkpoint());
+  if (done) return {};
+  return base::Error(StorageError::Busy, "The store is busy. Retry in a moment.",
+                     path_.string() + ": a reader keeps pages of the old key in the log");
+}
+
 void SqliteDatabase::set_pages_max(std::int64_t pages) {
   // A pragma takes no parameters; the text is made of a number alone and never of input.
   const std::string text = "PRAGMA max_page_count=" + std::to_string(pages);
@@ -315,7 +325,16 @@ base::ByteView Statement::blob(int column) const {
   return {data, static_cast<std::size_t>(bytes)};
 }
 
-// --- Transaction
+// --- Transactions
+
+base::Result<ReadTransaction> ReadTransaction::begin(SqliteDatabase& database) {
+  BULKHEAD_CHECK_OK(database.prepare("BEGIN").run());
+  return ReadTransaction(database);
+}
+
+ReadTransaction::~ReadTransaction() {
+  if (database_) (void)database_->prepare("COMMIT").run().ok();
+}
 
 base::Result<Transaction> Transaction::begin(SqliteDatabase& database) {
   BULKHEAD_CHECK_OK(database.prepare("BEGIN IMMEDIATE").run());

@@ -117,6 +117,9 @@ class SqliteDatabase {
   // Moves all of the write-ahead log into the file and cuts it to nothing. False: a reader was in
   // the way.
   base::Result<bool> checkpoint();
+  // Writes every page anew under another key, as one transaction: after a crash the file opens with
+  // the old key or with the new one. No other connection of this process may be open on the file.
+  base::Result<void> rekey(const base::Secret& raw_key);
   void set_pages_max(std::int64_t pages);
   std::uint64_t memory_bytes() const;   // page cache, schema and statements
   // Gives back the decrypted pages that are in memory. The next use reads them again.
@@ -148,6 +151,19 @@ class Transaction {
 
  private:
   explicit Transaction(SqliteDatabase& database) : database_(&database) {}
+  SqliteDatabase* database_;
+};
+
+// BEGIN; everything read until the end is of one state of the file.
+class ReadTransaction {
+ public:
+  static base::Result<ReadTransaction> begin(SqliteDatabase& database);
+  ReadTransaction(ReadTransaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+  ReadTransaction& operator=(ReadTransaction&&) = delete;
+  ~ReadTransaction();
+
+ private:
+  explicit ReadTransaction(SqliteDatabase& database) : database_(&database) {}
   SqliteDatabase* database_;
 };
 

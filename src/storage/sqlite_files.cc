@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "storage/record_json.h"
-#include "storage/seal.h"
+#include "storage/sqlite_data_keys.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
 
@@ -11,11 +11,13 @@ namespace {
 
 // Columns: id, name_box, purpose, owner, content_type, bytes, created, status, status_detail_box,
 // access, sha256.
-base::Result<FileRecord> file_from_row(const Statement& row, const RecordSealer& sealer) {
+base::Result<FileRecord> file_from_row(SqliteDatabase& database, const tenancy::TenantScope& scope,
+                                       const Statement& row) {
   auto id = base::FileId::parse(row.text(0));
   const std::int64_t status = row.integer(7);
   if (!id || status < 0 || status > static_cast<int>(FileStatus::Failed)) return damaged("a file");
   FileRecord file{.id = std::move(*id)};
+  BULKHEAD_TRY(sealer, sealer_of(database, scope, subject_of(file.id)));
   BULKHEAD_TRY(name, sealer.open_text({RecordKind::FileName, file.id.str()}, row.blob(1)));
   file.name = std::move(name);
   file.purpose = row.text(2);
@@ -59,10 +61,7 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
   if (content.size() > kFileBytesMax) {
     return base::Error(StorageError::TooLarge, "The file is larger than 1 GiB. Split it.");
   }
-  const RecordSealer sealer(scope);
   const std::string& id = file.id.str();
-  const base::Bytes name = sealer.seal({RecordKind::FileName, id}, file.name);
-  const base::Bytes detail = sealer.seal({RecordKind::FileStatusDetail, id}, file.status_detail);
   const std::string access = access_to_json(file.access);
   const std::uint64_t pieces = file_pieces(content.size());
 
@@ -70,6 +69,9 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
   BULKHEAD_CHECK_OK(
       check_quota(*use, content.size(), scope.record().policy.limits.storage_bytes_max));
+  BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(file.id)));
+  const base::Bytes name = sealer.seal({RecordKind::FileName, id}, file.name);
+  const base::Bytes detail = sealer.seal({RecordKind::FileStatusDetail, id}, file.status_detail);
   std::int64_t no = 0;
   {
     Statement insert = use->prepare(
@@ -106,7 +108,7 @@ base::Result<FileRecord> SqliteStore::get_file(const Scope& scope, const base::F
   query.bind(id.str());
   BULKHEAD_TRY(row, query.step());
   if (!row) return not_found("file");
-  return file_from_row(query, RecordSealer(scope));
+  return file_from_row(*use, scope, query);
 }
 
 base::Result<std::vector<FileRecord>> SqliteStore::list_files(const Scope& scope,
@@ -133,12 +135,11 @@ base::Result<std::vector<FileRecord>> SqliteStore::list_files(const Scope& scope
                          "status_detail_box, access, sha256 FROM files "
                          "WHERE (created, no) < (?1, ?2) ORDER BY created DESC, no DESC LIMIT ?3");
   query.bind(created, no, page_rows(page));
-  const RecordSealer sealer(scope);
   std::vector<FileRecord> files;
   while (true) {
     BULKHEAD_TRY(row, query.step());
     if (!row) return files;
-    BULKHEAD_TRY(file, file_from_row(query, sealer));
+    BULKHEAD_TRY(file, file_from_row(*use, scope, query));
     files.push_back(std::move(file));
   }
 }
@@ -158,7 +159,7 @@ base::Result<std::string> SqliteStore::file_content(const Scope& scope, const ba
     pieces = query.count(2);
   }
   if (bytes > kFileBytesMax) return damaged("a file");
-  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(id)));
   Statement query =
       use->prepare("SELECT ordinal, box FROM file_pieces WHERE file_no = ?1 ORDER BY ordinal");
   query.bind(no);
@@ -180,8 +181,8 @@ base::Result<std::string> SqliteStore::file_content(const Scope& scope, const ba
 base::Result<void> SqliteStore::set_file_status(const Scope& scope, const base::FileId& id,
                                                 FileStatus status, std::string detail) {
   BULKHEAD_TRY(use, writing(scope));
-  const base::Bytes box =
-      RecordSealer(scope).seal({RecordKind::FileStatusDetail, id.str()}, detail);
+  BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(id)));
+  const base::Bytes box = sealer.seal({RecordKind::FileStatusDetail, id.str()}, detail);
   Statement update = use->prepare(
       "UPDATE files SET status = ?2, status_detail_box = ?3 WHERE id = ?1 RETURNING no");
   update.bind(id.str(), static_cast<int>(status), box);
@@ -226,6 +227,7 @@ base::Result<void> SqliteStore::delete_file(const Scope& scope, const base::File
   if (batch != 0) BULKHEAD_CHECK_OK(drop_batch(*use, batch));
   // Pieces and attachments go by their foreign keys.
   BULKHEAD_CHECK_OK(use->prepare("DELETE FROM files WHERE no = ?1").bind(no).run());
+  BULKHEAD_CHECK_OK(drop_data_key(*use, subject_of(id)));
   BULKHEAD_CHECK_OK(add_bytes_used(*use, -bytes));
   BULKHEAD_TRY(versions, moved(*use, batch != 0));
   BULKHEAD_CHECK_OK(transaction.commit());

@@ -26,25 +26,60 @@ base::Result<std::uint64_t> increment_meta(SqliteDatabase& database, std::string
   return read_meta(database, name);
 }
 
+// A rotation that a crash cut short leaves the file under the older key or the newer one.
+base::Result<std::unique_ptr<SqliteDatabase>> open_by_any_key(const tenancy::TenantScope& scope,
+                                                              const std::filesystem::path& path,
+                                                              SqliteDatabase::Mode mode,
+                                                              std::uint32_t& version) {
+  std::optional<base::Error> failure;
+  for (const std::uint32_t each : scope.key_versions(crypto::Purpose::Database)) {
+    const base::Secret* key = scope.key(crypto::Purpose::Database, each);
+    if (!key) continue;
+    auto opened = open_tenant_database(path, *key, mode);
+    version = each;
+    if (opened) return opened;
+    if (!opened.error().is(StorageError::WrongKey)) return opened;
+    if (!failure) failure = opened.take_error();
+  }
+  if (failure) return std::move(*failure);
+  return tenant_gone(scope.tenant());
+}
+
+base::Result<bool> has_stale_records(SqliteDatabase& database, const tenancy::TenantScope& scope) {
+  Statement query = database.prepare(
+      "SELECT EXISTS (SELECT 1 FROM data_keys WHERE key_version <> ?1) OR "
+      "(SELECT count(*) FROM data_keys) < (SELECT count(*) FROM files) + "
+      "(SELECT count(*) FROM vector_stores) + (SELECT count(*) FROM chats)");
+  query.bind(scope.key_version(crypto::Purpose::RecordSeal));
+  BULKHEAD_TRY(row, query.step());
+  return row && query.integer(0) != 0;
+}
+
 }  // namespace
 
 base::Result<std::shared_ptr<SqliteStore>> SqliteStore::open(const Scope& scope,
                                                              std::filesystem::path path,
                                                              const base::Clock& clock) {
   if (!scope.alive()) return tenant_gone(scope.tenant());
-  BULKHEAD_TRY(database, open_tenant_database(path, scope.key(crypto::Purpose::Database),
-                                              SqliteDatabase::Mode::Create));
+  std::uint32_t key_version = 0;
+  BULKHEAD_TRY(database, open_by_any_key(scope, path, SqliteDatabase::Mode::Create, key_version));
   BULKHEAD_TRY(content, read_meta(*database, "content_version"));
   BULKHEAD_TRY(vectors, read_meta(*database, "vectors_version"));
   std::shared_ptr<SqliteStore> store(
-      new SqliteStore(scope.tenant(), std::move(path), clock, std::move(database)));
+      new SqliteStore(scope.tenant(), std::move(path), clock, std::move(database), key_version));
+  BULKHEAD_TRY(stale, has_stale_records(*store->main_, scope));
+  store->needs_upkeep_ = stale || key_version != scope.key_version(crypto::Purpose::Database);
   store->publish({.content = content, .vectors = vectors});
   return store;
 }
 
-SqliteStore::SqliteStore(base::TenantId tenant, std::filesystem::path path,
-                         const base::Clock& clock, std::unique_ptr<SqliteDatabase> main)
-    : tenant_(std::move(tenant)), path_(std::move(path)), clock_(clock), main_(std::move(main)) {}
+SqliteStore::SqliteStore(base::TenantId tenant, std::filesystem::path path, const base::Clock& clock,
+                         std::unique_ptr<SqliteDatabase> main, std::uint32_t key_version)
+    : tenant_(std::move(tenant)),
+      path_(std::move(path)),
+      clock_(clock),
+      main_(std::move(main)),
+      key_version_(key_version) {}
 
 SqliteStore::~SqliteStore() = default;
 
@@ -92,12 +127,13 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   std::unique_lock lock(reader_mutex_);
   if (shut_) return tenant_gone(tenant_);
   if (!reader_) {
-    BULKHEAD_TRY(opened, open_tenant_database(path_, scope.key(crypto::Purpose::Database),
-                                              SqliteDatabase::Mode::ReadOnly));
+    std::uint32_t version = 0;
+    BULKHEAD_TRY(opened, open_by_any_key(scope, path_, SqliteDatabase::Mode::ReadOnly, version));
     reader_ = std::move(opened);
   }
   reader_used_ = true;
-  return Use{std::move(lock), reader_.get()};
+  BULKHEAD_TRY(snapshot, ReadTransaction::begin(*reader_));
+  return Use{std::move(lock), reader_.get(), std::move(snapshot)};
 }
 
 base::Result<SqliteStore::Versions> SqliteStore::moved(SqliteDatabase& database,

@@ -24,10 +24,12 @@ class SqliteStore final : public OpenStore {
 
   void shut() override;
   void forget_pages() override;
-  std::optional<Result<FoundApiKey>> try_find_api_key(const base::ApiKeyId& id) override;
+  std::optional<Result<FoundApiKey>> try_find_api_key(const Scope&, const base::ApiKeyId& id) override;
   // For tests and capacity planning.
   void set_pages_max(std::int64_t pages);
   std::uint64_t memory_bytes();
+  // Something in it is sealed with an older key, or was written before there were data keys.
+  bool needs_upkeep() const override { return needs_upkeep_.load(); }
 
   Result<void> put_file(const Scope&, const FileRecord& file, std::string_view content) override;
   Result<FileRecord> get_file(const Scope&, const base::FileId& id) override;
@@ -81,11 +83,16 @@ class SqliteStore final : public OpenStore {
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 
+  Result<Reseal> reseal_some(const Scope&) override;
+  Result<std::string> data_key_id(const Scope&, const std::string& subject) override;
+
  private:
   // A connection held under its lock.
   struct Use {
     std::unique_lock<std::mutex> lock;
     SqliteDatabase* database;
+    // On the second connection, where a commit could come between two statements.
+    std::optional<ReadTransaction> snapshot = std::nullopt;
     SqliteDatabase& operator*() const { return *database; }
     SqliteDatabase* operator->() const { return database; }
   };
@@ -95,7 +102,9 @@ class SqliteStore final : public OpenStore {
   };
 
   SqliteStore(base::TenantId tenant, std::filesystem::path path, const base::Clock& clock,
-              std::unique_ptr<SqliteDatabase> main);
+              std::unique_ptr<SqliteDatabase> main, std::uint32_t key_version);
+  // The file under the newest database key; both locks are held.
+  Result<void> renew_database_key(const Scope& scope);
   Result<void> check(const Scope& scope) const;
   Result<Use> reading(const Scope& scope);
   Result<Use> writing(const Scope& scope);
@@ -119,6 +128,8 @@ class SqliteStore final : public OpenStore {
   std::mutex reader_mutex_;
   bool reader_used_ = false;
   std::unique_ptr<SqliteDatabase> reader_;    // made on demand
+  std::atomic<bool> needs_upkeep_{false};
+  std::uint32_t key_version_;                 // of the database key; under both locks
   bool shut_ = false;                         // under both locks
 };
 

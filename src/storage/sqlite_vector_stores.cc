@@ -3,7 +3,7 @@
 #include <map>
 
 #include "storage/record_json.h"
-#include "storage/seal.h"
+#include "storage/sqlite_data_keys.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
 
@@ -11,12 +11,14 @@ namespace bulkhead::storage {
 namespace {
 
 // Columns: id, name_box, owner, metadata_box, created, last_active, is_default.
-base::Result<VectorStoreRecord> vector_store_from_row(const Statement& row,
-                                                      const RecordSealer& sealer) {
+base::Result<VectorStoreRecord> vector_store_from_row(SqliteDatabase& database,
+                                                      const tenancy::TenantScope& scope,
+                                                      const Statement& row) {
   auto id = base::VectorStoreId::parse(row.text(0));
   if (!id) return damaged("a vector store");
   VectorStoreRecord store{.id = std::move(*id)};
   const std::string& place = store.id.str();
+  BULKHEAD_TRY(sealer, sealer_of(database, scope, subject_of(store.id)));
   BULKHEAD_TRY(name, sealer.open_text({RecordKind::VectorStoreName, place}, row.blob(1)));
   store.name = std::move(name);
   store.owner = row.text(2);
@@ -28,13 +30,14 @@ base::Result<VectorStoreRecord> vector_store_from_row(const Statement& row,
   return store;
 }
 
-base::Result<std::vector<VectorStoreRecord>> vector_stores_from(Statement& query,
-                                                                const RecordSealer& sealer) {
+base::Result<std::vector<VectorStoreRecord>> vector_stores_from(SqliteDatabase& database,
+                                                                const tenancy::TenantScope& scope,
+                                                                Statement& query) {
   std::vector<VectorStoreRecord> stores;
   while (true) {
     BULKHEAD_TRY(row, query.step());
     if (!row) return stores;
-    BULKHEAD_TRY(store, vector_store_from_row(query, sealer));
+    BULKHEAD_TRY(store, vector_store_from_row(database, scope, query));
     stores.push_back(std::move(store));
   }
 }
@@ -78,25 +81,29 @@ base::Result<std::int64_t> file_number(SqliteDatabase& database, const base::Fil
 base::Result<void> SqliteStore::put_vector_store(const Scope& scope,
                                                  const VectorStoreRecord& store) {
   BULKHEAD_TRY(use, writing(scope));
-  const RecordSealer sealer(scope);
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(store.id)));
   const std::string& id = store.id.str();
   const base::Bytes name = sealer.seal({RecordKind::VectorStoreName, id}, store.name);
   const base::Bytes metadata =
       sealer.seal({RecordKind::VectorStoreMetadata, id}, store.metadata_json);
   // An update that names another owner touches nothing: an id can't be taken over.
-  Statement upsert = use->prepare(
-      "INSERT INTO vector_stores (id, name_box, owner, metadata_box, created, last_active, "
-      "is_default) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-      "ON CONFLICT (id) DO UPDATE SET name_box = excluded.name_box, "
-      "metadata_box = excluded.metadata_box, last_active = excluded.last_active, "
-      "is_default = excluded.is_default WHERE owner = excluded.owner RETURNING no");
-  upsert.bind(id, name, store.owner, metadata, store.created, store.last_active, store.is_default);
-  BULKHEAD_TRY(written, upsert.step());
-  if (!written) {
-    return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
-                       "vector store " + id + " belongs to another user");
+  {
+    Statement upsert = use->prepare(
+        "INSERT INTO vector_stores (id, name_box, owner, metadata_box, created, last_active, "
+        "is_default) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+        "ON CONFLICT (id) DO UPDATE SET name_box = excluded.name_box, "
+        "metadata_box = excluded.metadata_box, last_active = excluded.last_active, "
+        "is_default = excluded.is_default WHERE owner = excluded.owner RETURNING no");
+    upsert.bind(id, name, store.owner, metadata, store.created, store.last_active, store.is_default);
+    BULKHEAD_TRY(written, upsert.step());
+    if (!written) {
+      return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
+                         "vector store " + id + " belongs to another user");
+    }
+    BULKHEAD_CHECK_OK(upsert.run());
   }
-  return upsert.run();
+  return transaction.commit();
 }
 
 base::Result<VectorStoreRecord> SqliteStore::get_vector_store(const Scope& scope,
@@ -108,7 +115,7 @@ base::Result<VectorStoreRecord> SqliteStore::get_vector_store(const Scope& scope
   query.bind(id.str());
   BULKHEAD_TRY(row, query.step());
   if (!row) return not_found("vector store");
-  return vector_store_from_row(query, RecordSealer(scope));
+  return vector_store_from_row(*use, scope, query);
 }
 
 base::Result<std::vector<VectorStoreRecord>> SqliteStore::list_vector_stores(const Scope& scope,
@@ -135,7 +142,7 @@ base::Result<std::vector<VectorStoreRecord>> SqliteStore::list_vector_stores(con
                          "FROM vector_stores WHERE (created, no) < (?1, ?2) "
                          "ORDER BY created DESC, no DESC LIMIT ?3");
   query.bind(created, no, page_rows(page));
-  return vector_stores_from(query, RecordSealer(scope));
+  return vector_stores_from(*use, scope, query);
 }
 
 base::Result<std::vector<VectorStoreRecord>> SqliteStore::default_vector_stores(
@@ -144,7 +151,7 @@ base::Result<std::vector<VectorStoreRecord>> SqliteStore::default_vector_stores(
   Statement query = use->prepare(
       "SELECT id, name_box, owner, metadata_box, created, last_active, is_default "
       "FROM vector_stores WHERE is_default = 1 ORDER BY created DESC, no DESC");
-  return vector_stores_from(query, RecordSealer(scope));
+  return vector_stores_from(*use, scope, query);
 }
 
 base::Result<void> SqliteStore::delete_vector_store(const Scope& scope,
@@ -153,6 +160,7 @@ base::Result<void> SqliteStore::delete_vector_store(const Scope& scope,
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
   BULKHEAD_TRY(no, vector_store_number(*use, id));
   BULKHEAD_CHECK_OK(use->prepare("DELETE FROM vector_stores WHERE no = ?1").bind(no).run());
+  BULKHEAD_CHECK_OK(drop_data_key(*use, subject_of(id)));
   BULKHEAD_TRY(versions, moved(*use, false));
   BULKHEAD_CHECK_OK(transaction.commit());
   publish(versions);

@@ -208,6 +208,16 @@ class TenantStore {
                                                      const Page& page) = 0;
   virtual Result<void> delete_chat(const Scope&, const base::ChatId& id) = 0;
   virtual Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) = 0;
+
+  // Upkeep (storage/upkeep.h calls it).
+  //
+  // Moves some more subjects (file, vector store, chat) from an older key to the newest; the last step
+  // is the database's own key. Requests go on between the steps. Done: nothing in the store needs an
+  // older key any more, neither in its files nor in its logs.
+  enum class Reseal { More, Done };
+  virtual Result<Reseal> reseal_some(const Scope&) = 0;
+  // A name for the data key of a subject (storage/seal.h), for certificates; NotFound when it has none.
+  virtual Result<std::string> data_key_id(const Scope&, const std::string& subject) = 0;
 };
 
 }  // namespace bulkhead::storage

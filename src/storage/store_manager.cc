@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -21,8 +22,9 @@
 namespace bulkhead::tenancy {
 class DatabaseAccessForApiKeys {
  public:
-  static base::Result<base::Secret> key(TenantDirectory& tenants, const base::TenantId& tenant) {
-    return tenants.database_key_for(tenant, TenantDirectory::DatabaseAccess());
+  static base::Result<std::vector<base::Secret>> keys(TenantDirectory& tenants,
+                                                      const base::TenantId& tenant) {
+    return tenants.database_keys_for(tenant, TenantDirectory::DatabaseAccess());
   }
 };
 }  // namespace bulkhead::tenancy
@@ -98,6 +100,7 @@ struct StoreManager::Impl {
   std::map<base::TenantId, std::shared_ptr<Slot>> slots;
   std::uint64_t uses = 0;
   std::size_t open_count = 0;
+  std::set<base::TenantId> in_need_of_upkeep;
   std::mutex operator_mutex;
   std::optional<base::Secret> operator_hash;
 
@@ -127,6 +130,11 @@ struct StoreManager::Impl {
   void note_use(Slot& slot) {
     std::scoped_lock lock(mutex);
     slot.last_use = ++uses;
+  }
+
+  void note_upkeep(const base::TenantId& tenant) {
+    std::scoped_lock lock(mutex);
+    in_need_of_upkeep.insert(tenant);
   }
 
   base::Result<std::filesystem::path> make_folder(const base::TenantId& tenant) {
@@ -227,29 +235,43 @@ struct StoreManager::Impl {
     const auto slot = slot_of(tenant, false);
     if (!slot) return FoundApiKey();
     std::unique_lock lock(slot->mutex, std::try_to_lock);
-    if (!lock || !slot->store) return FoundApiKey();
-    auto found = slot->store->try_find_api_key(id);
+    if (!lock || !slot->store || !slot->scope) return FoundApiKey();
+    auto found = slot->store->try_find_api_key(*slot->scope, id);
     if (!found) return FoundApiKey();
     answered = true;
     return std::move(*found);
   }
 
+  // The keys may be changed between asking for them and reading with them; the newer ones read then.
   base::Result<FoundApiKey> find_in_closed_store(const base::TenantId& tenant, const base::ApiKeyId& id) {
+    auto found = read_closed_store(tenant, id);
+    const bool other_key =
+        !found && (found.error().is(StorageError::WrongKey) || found.error().is(StorageError::SealBroken));
+    return other_key ? read_closed_store(tenant, id) : std::move(found);
+  }
+
+  base::Result<FoundApiKey> read_closed_store(const base::TenantId& tenant, const base::ApiKeyId& id) {
     const auto record = tenants.find(tenant);
     if (!record) return FoundApiKey();
     BULKHEAD_TRY(backend, backend_of(*record));
     if (backend) {
-      auto key = tenancy::DatabaseAccessForApiKeys::key(tenants, tenant);
-      if (!key) return as_identity_error(key.error());
-      return backend->find_api_key(tenant, *key, id);
+      auto keys = tenancy::DatabaseAccessForApiKeys::keys(tenants, tenant);
+      if (!keys) return as_identity_error(keys.error());
+      return backend->find_api_key(tenant, *keys, id);
     }
     const auto path = tenant_database_path(data_dir, tenant);
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) return FoundApiKey();
-    auto key = tenancy::DatabaseAccessForApiKeys::key(tenants, tenant);
-    if (!key) return as_identity_error(key.error());
-    BULKHEAD_TRY(database, open_tenant_database(path, *key, SqliteDatabase::Mode::ReadOnly));
-    return read_api_key(*database, id);
+    auto keys = tenancy::DatabaseAccessForApiKeys::keys(tenants, tenant);
+    if (!keys) return as_identity_error(keys.error());
+    std::optional<base::Error> failure;
+    for (const base::Secret& key : *keys) {
+      auto database = open_tenant_database(path, key, SqliteDatabase::Mode::ReadOnly);
+      if (database) return read_api_key(**database, id);
+      if (!database.error().is(StorageError::WrongKey)) return database.take_error();
+      if (!failure) failure = database.take_error();
+    }
+    return std::move(*failure);
   }
 };
 
@@ -310,6 +332,7 @@ base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::Ten
       slot->store = std::move(opened);
       impl_->note_open(*slot, true);
       fresh = true;
+      if (slot->store->needs_upkeep()) impl_->note_upkeep(scope.tenant());
     }
     slot->scope = scope;
     impl_->note_use(*slot);
@@ -411,13 +434,32 @@ base::Result<StoreProbe> StoreManager::probe(const base::TenantId& tenant, const
   if (!record) return base::Error(StorageError::NotFound, "No such tenant.");
   BULKHEAD_TRY(backend, impl_->backend_of(*record));
   if (backend) return backend->probe(tenant, other);
-  BULKHEAD_TRY(own, tenancy::DatabaseAccessForApiKeys::key(impl_->tenants, tenant));
-  auto foreign = tenancy::DatabaseAccessForApiKeys::key(impl_->tenants, other);
+  BULKHEAD_TRY(keys, tenancy::DatabaseAccessForApiKeys::keys(impl_->tenants, tenant));
+  auto foreign = tenancy::DatabaseAccessForApiKeys::keys(impl_->tenants, other);
   const auto file = tenant_database_path(impl_->data_dir, tenant);
-  StoreProbe seen = probe_embedded(file, own, foreign ? foreign->clone() : crypto::random_secret(own.size()),
+  // While keys are rotated, the file may be under the older one.
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (open_tenant_database(file, keys[i], SqliteDatabase::Mode::ReadOnly)) used = i;
+  }
+  const base::Secret& own = keys[used];
+  StoreProbe seen = probe_embedded(file, own, foreign ? foreign->front().clone() : crypto::random_secret(own.size()),
                                    impl_->clock.unix_seconds());
   seen.place = "embedded, " + file.lexically_relative(impl_->data_dir).string();
   return seen;
+}
+
+std::vector<base::TenantId> StoreManager::take_upkeep() {
+  std::scoped_lock lock(impl_->mutex);
+  std::vector<base::TenantId> tenants(impl_->in_need_of_upkeep.begin(), impl_->in_need_of_upkeep.end());
+  impl_->in_need_of_upkeep.clear();
+  return tenants;
+}
+
+bool StoreManager::is_open(const base::TenantId& tenant) const {
+  std::scoped_lock lock(impl_->mutex);
+  const auto found = impl_->slots.find(tenant);
+  return found != impl_->slots.end() && found->second->open;
 }
 
 std::size_t StoreManager::open_count() const {

@@ -82,6 +82,10 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   std::size_t delete_expired_chats();
   // Gives back what the open stores' caches hold of their tenants' content.
   void forget_pages();
+  // Active tenants with an open store are "active", the others "cold". Never blocks on I/O.
+  bool is_open(const base::TenantId& tenant) const;
+  // Tenants whose store was opened and found to hold records under older keys; each once.
+  std::vector<base::TenantId> take_upkeep();
 
  private:
   struct Impl;

@@ -98,6 +98,14 @@ CREATE INDEX chats_by_owner ON chats (owner, created, no);
 CREATE INDEX chats_by_expiry ON chats (expires);
 PRAGMA user_version = 1;
 )sql",
+    R"sql(
+CREATE TABLE data_keys (
+  subject TEXT PRIMARY KEY,
+  key_version INTEGER NOT NULL,
+  box BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX data_keys_by_version ON data_keys (key_version);
+PRAGMA user_version = 2;
+)sql",
 };
 
 }  // namespace

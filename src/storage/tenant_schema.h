@@ -9,6 +9,7 @@
 //   chunk_vectors   apart from chunks, so that building the index reads no texts; sealed
 //   chunk_text      FTS5 without content: words exist only here, inside the encrypted file
 //   vector_stores, attachments, api_keys, chats
+//   data_keys       subject ("file/<id>", ...) → its wrapped data key (storage/seal.h)
 //
 // Columns named *_box are sealed records (storage/seal.h).
 #pragma once

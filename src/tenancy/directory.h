@@ -4,10 +4,17 @@
 // memory (1,000 tenants cost well under a MiB), tenant keys are unwrapped when a tenant is first
 // used and dropped again when idle (least recently used, `open_keys_max`).
 //
+// Keys: a tenant key is wrapped by the platform or by a key provider of the tenant's own
+// (crypto/key_provider.h). What such a provider unwrapped may be used for `key_lifetime` without
+// being asked for again; `refresh_keys` asks in time. When the provider refuses, or stays silent for
+// that long, the tenant's scopes are cut and its stores closed: revoking a key ends all access within
+// `key_lifetime` (invariant I9). Rotation: docs/keys.md.
+//
 // Thread safety: all members from every thread. `open`, `state_of` and `find` never block on I/O
 // except for the first unwrap; life-cycle members block (run them on the BlockingPool).
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -18,6 +25,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "crypto/envelope.h"
+#include "crypto/key_provider.h"
 #include "crypto/signature.h"
 #include "identity/authenticator.h"
 #include "tenancy/scope.h"
@@ -28,6 +36,25 @@ namespace bulkhead::tenancy {
 struct StoredTenant {
   Tenant tenant;
   crypto::WrappedKey wrapped_key;  // box empty once destroyed
+  std::uint32_t key_number = 1;    // of the tenant key; grows with each rotation
+  std::string provider;            // who wrapped it; "": the platform
+  base::Bytes ring;                // sealed purpose keys (crypto/tenant_keys.h); empty: all derived
+  std::string rotation;            // purposes whose data is being moved, with commas; "": none
+};
+
+// What a rotation is to renew.
+struct RotationOrder {
+  bool tenant_key = false;
+  std::vector<crypto::Purpose> purposes;
+  std::optional<std::string> provider;  // wrap the tenant key by another provider from now on
+};
+
+struct KeyStatus {
+  std::string provider;  // "platform" or the provider's name
+  std::uint32_t key_number = 1;
+  std::string key_id;    // hash of the wrapped key
+  std::string rotation;  // purposes under way; "": none
+  bool held = false;     // its keys are in memory now
 };
 
 // Durable list of tenants. Implemented by storage over one SQLCipher file.
@@ -97,12 +124,37 @@ class TenantDirectory final : public identity::TenantStatus {
   // this does not hold. Blocks; opens nothing of the tenant's.
   base::Result<KeyProof> prove_key(const base::TenantId& id, const base::TenantId& other) const;
 
+  // Providers beside the platform, by name; at start, before `load`.
+  void add_provider(std::string name, std::shared_ptr<crypto::KeyProvider> provider);
+  void set_key_lifetime(std::chrono::milliseconds lifetime);
+  // Asks the provider anew for every key of its that is held and past a quarter of its lifetime.
+  // Tenants whose key is gone are cut before this returns. To be called by a thread of its own for
+  // each provider: a token that hangs then holds up nobody else's.
+  void refresh_keys(const std::string& provider);
+  // Called (on the thread that found out) when a tenant's key can't be had any more.
+  void on_keys_lost(std::function<void(const base::TenantId&)> listener);
+  base::Result<KeyStatus> key_status(const base::TenantId& id) const;
+
+  // First half of a rotation: new keys are durable and in use when it returns; the older tenant key
+  // is destroyed; older purpose keys stay in the ring for what they sealed. Busy while one is under
+  // way.
+  base::Result<KeyStatus> begin_rotation(const base::TenantId& id, const RotationOrder& order);
+  // Second half, once nothing is sealed with the older purpose keys any more: destroys them.
+  base::Result<KeyStatus> finish_rotation(const base::TenantId& id);
+  std::vector<base::TenantId> rotating() const;
+
+  // A scope for the platform's own upkeep of a tenant's store (re-sealing, erasure): its
+  // principal holds no role, so no access decision ever allows it anything. Storage's upkeep only
+  // (passkey idiom). Suspended tenants too.
+  class UpkeepAccess;
+  base::Result<TenantScope> open_for_upkeep(const base::TenantId& id, const UpkeepAccess&);
   // The hash of an API key text under its tenant's ApiKeyHash key; for storage's ApiKeyDirectory,
   // before there is a principal. An error when the tenant isn't active.
   base::Result<crypto::Digest> api_key_hash_for(const base::TenantId& tenant, std::string_view text);
-  // The raw database key for the same narrow reader. Storage only (passkey idiom).
+  // The raw database keys for the same narrow reader, newest first. Storage only (passkey idiom).
   class DatabaseAccess;
-  base::Result<base::Secret> database_key_for(const base::TenantId& tenant, const DatabaseAccess&);
+  base::Result<std::vector<base::Secret>> database_keys_for(const base::TenantId& tenant,
+                                                            const DatabaseAccess&);
 
   // Called (on the thread that changed it) when a tenant was suspended, destroyed or changed.
   void on_change(std::function<void(const base::TenantId&)> listener);
@@ -110,6 +162,13 @@ class TenantDirectory final : public identity::TenantStatus {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+// Only storage's upkeep can make one.
+class TenantDirectory::UpkeepAccess {
+ private:
+  friend class UpkeepAccessForStorage;
+  UpkeepAccess() = default;
 };
 
 // Only storage's API key reader can make one (it befriends no one else).

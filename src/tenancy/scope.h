@@ -5,12 +5,14 @@
 // tenant and no other. tests/compile_fail proves that nothing else compiles.
 //
 // A scope is a cheap handle on shared state (copy freely). It is cut when its tenant is suspended or
-// destroyed: `cancel_token` fires, and `alive()` turns false; stores refuse a dead scope.
+// destroyed, or its key was withdrawn: `cancel_token` fires, and `alive()` turns false; stores refuse
+// a dead scope. A rotation of keys reaches running scopes at once.
 // Thread safety: immutable; may be used from every thread.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/task.h"
 #include "crypto/envelope.h"
@@ -24,7 +26,12 @@ class TenantScope {
   const base::TenantId& tenant() const;
   const Tenant& record() const;                  // as it was when the scope was opened
   const identity::Principal& principal() const;
+  // The newest key of a purpose, and an older one while data is being moved from it (null: gone).
+  // The references live as long as the scope.
   const base::Secret& key(crypto::Purpose purpose) const;
+  const base::Secret* key(crypto::Purpose purpose, std::uint32_t version) const;
+  std::uint32_t key_version(crypto::Purpose purpose) const;
+  std::vector<std::uint32_t> key_versions(crypto::Purpose purpose) const;  // newest first
   bool alive() const;
   const base::CancelToken& cancel_token() const;
 

@@ -146,6 +146,8 @@ base::ErrorName error_name(TenancyError code) {
     case TenancyError::NotATenantPrincipal: return {"tenancy", "not_a_tenant_principal"};
     case TenancyError::Registry: return {"tenancy", "registry"};
     case TenancyError::KeyUnavailable: return {"tenancy", "key_unavailable"};
+    case TenancyError::KeyRevoked:
+      return {"tenancy", "key_revoked"};
     case TenancyError::Busy: return {"tenancy", "busy"};
   }
   return {"tenancy", "unknown"};

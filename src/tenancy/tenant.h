@@ -12,8 +12,17 @@
 namespace bulkhead::tenancy {
 
 enum class TenancyError {
-  UnknownTenant, TenantExists, TenantSuspended, TenantDestroyed, BadName, BadPolicy,
-  NotATenantPrincipal, Registry, KeyUnavailable, Busy,
+  UnknownTenant,
+  TenantExists,
+  TenantSuspended,
+  TenantDestroyed,
+  BadName,
+  BadPolicy,
+  NotATenantPrincipal,
+  Registry,
+  KeyUnavailable,
+  KeyRevoked,
+  Busy,
 };
 base::ErrorName error_name(TenancyError code);
 

@@ -8,9 +8,9 @@ bool key(tenancy::TenantDirectory& directory, const base::TenantId& tenant,
          const tenancy::TenantDirectory::DatabaseAccess& given) {
 #ifdef MISUSE
   static_cast<void>(given);
-  return directory.database_key_for(tenant, tenancy::TenantDirectory::DatabaseAccess()).ok() &&
-         directory.database_key_for(tenant, tenancy::TenantDirectory::DatabaseAccess{}).ok();
+  return directory.database_keys_for(tenant, tenancy::TenantDirectory::DatabaseAccess()).ok() &&
+         directory.database_keys_for(tenant, tenancy::TenantDirectory::DatabaseAccess{}).ok();
 #else
-  return directory.database_key_for(tenant, given).ok();
+  return directory.database_keys_for(tenant, given).ok();
 #endif
 }

@@ -28,17 +28,30 @@ const fs::path kSource = fs::path(BULKHEAD_SOURCE_DIR) / "src";
 
 TEST(Walls, OnlyIdentityMakesPrincipals) {
   EXPECT_EQ(files_naming(kSource, "PrincipalFactory"),
-            (std::set<std::string>{"identity/authenticator.cc", "identity/principal.h", "identity/principal_factory.h",
-                                   "identity/token_verifier.cc"}));
+            (std::set<std::string>{"identity/authenticator.cc", "identity/principal.h",
+                                   "identity/principal_factory.h", "identity/token_verifier.cc",
+                                   "identity/upkeep_principal.cc"}));
   EXPECT_EQ(files_naming(kSource, "principal_factory.h\""),
-            (std::set<std::string>{"identity/authenticator.cc", "identity/token_verifier.cc"}));
+            (std::set<std::string>{"identity/authenticator.cc", "identity/token_verifier.cc",
+                                   "identity/upkeep_principal.cc"}));
+}
+
+// The platform's own principal, which holds no role, and the passkey to the scopes that it gives.
+TEST(Walls, OnlyStoragesUpkeepWorksWithoutACredential) {
+  EXPECT_EQ(files_naming(kSource, "UpkeepPrincipal"),
+            (std::set<std::string>{"identity/upkeep_principal.cc", "identity/upkeep_principal.h",
+                                   "tenancy/directory_keys.cc"}));
+  EXPECT_EQ(files_naming(kSource, "UpkeepAccessForStorage"),
+            (std::set<std::string>{"storage/upkeep.cc", "storage/upkeep_access.h", "tenancy/directory.h"}));
 }
 
 TEST(Walls, OnlyTenancyMakesScopes) {
   EXPECT_EQ(files_naming(kSource, "scope_shared.h\""),
-            (std::set<std::string>{"tenancy/directory.cc", "tenancy/scope.cc"}));
+            (std::set<std::string>{"tenancy/directory_impl.h", "tenancy/scope.cc"}));
   EXPECT_EQ(files_naming(kSource, "class TenantDirectory"),
-            (std::set<std::string>{"tenancy/directory.h", "tenancy/scope.h"}));
+            (std::set<std::string>{"identity/upkeep_principal.h", "tenancy/directory.h", "tenancy/scope.h"}));
+  EXPECT_EQ(files_naming(kSource, "directory_impl.h\""),
+            (std::set<std::string>{"tenancy/directory.cc", "tenancy/directory_keys.cc"}));
 }
 
 TEST(Walls, OnlyStoragesKeyReaderHasDatabaseAccess) {

@@ -9,6 +9,7 @@ template <PostgresLayout layout>
 class PostgresUnderTest : public PostgresPlatform {
  public:
   PostgresUnderTest() : PostgresPlatform(layout) {}
+  TestPlatform& deployment() { return platform; }
 };
 
 using Layouts =

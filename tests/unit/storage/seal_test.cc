@@ -149,7 +149,7 @@ TEST_F(Seals, NamesAndChatsAreTiedToTheirIds) {
 
 TEST_F(Seals, AssociatedDataKeepsItsPartsApart) {
   const auto scope = platform.scope("a");
-  const RecordSealer sealer(scope);
+  const RecordSealer sealer = must(RecordSealer::before_data_keys(scope));
   const RecordPlace place{RecordKind::FilePiece, "file-1", 12, 30};
   const base::Bytes box = sealer.seal(place, "content");
   EXPECT_OK(sealer.open(place, box));
@@ -160,7 +160,7 @@ TEST_F(Seals, AssociatedDataKeepsItsPartsApart) {
     EXPECT_FAILS(StorageError::SealBroken, sealer.open(other, box));
   }
   const auto foreign = platform.scope("b");
-  EXPECT_FAILS(StorageError::SealBroken, RecordSealer(foreign).open(place, box));
+  EXPECT_FAILS(StorageError::SealBroken, must(RecordSealer::before_data_keys(foreign)).open(place, box));
 }
 
 }  // namespace

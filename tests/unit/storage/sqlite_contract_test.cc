@@ -17,6 +17,7 @@ class SqliteBackend {
     platform_.manager->close(tenant_id(name));
     return platform_.store(name);
   }
+  TestPlatform& deployment() { return platform_; }
   std::int64_t now() const { return platform_.clock.unix_seconds(); }
 
  private:

@@ -1,0 +1,84 @@
+#include "storage/upkeep.h"
+
+#include <mutex>
+#include <set>
+
+#include "base/log.h"
+#include "storage/upkeep_access.h"
+
+namespace bulkhead::storage {
+
+using base::Result;
+
+struct Upkeep::Impl {
+  StoreManager& stores;
+  tenancy::TenantDirectory& tenants;
+  std::mutex mutex;
+  std::set<base::TenantId> moving;
+  std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> rotated;
+
+  Result<void> move(const base::TenantId& tenant, Opened opened, const std::function<bool()>& stopping) {
+    while (!stopping()) {
+      BULKHEAD_TRY(step, opened.store->reseal_some(opened.scope));
+      if (step == TenantStore::Reseal::Done) return {};
+    }
+    return base::Error(StorageError::Busy, "Stopped; it goes on later.", tenant.str());
+  }
+};
+
+Upkeep::Upkeep(StoreManager& stores, tenancy::TenantDirectory& tenants)
+    : impl_(new Impl{.stores = stores, .tenants = tenants}) {}
+Upkeep::~Upkeep() = default;
+
+void Upkeep::on_rotated(std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> listener) {
+  impl_->rotated = std::move(listener);
+}
+
+Result<Upkeep::Opened> Upkeep::open(const base::TenantId& tenant) {
+  BULKHEAD_TRY(scope, tenancy::UpkeepAccessForStorage::open(impl_->tenants, tenant));
+  BULKHEAD_TRY(store, impl_->stores.open(scope));
+  return Opened{std::move(scope), std::move(store)};
+}
+
+Result<tenancy::KeyStatus> Upkeep::rotate(const base::TenantId& tenant, const tenancy::RotationOrder& order) {
+  if (!order.purposes.empty()) {
+    // A store that can't be opened must not be given keys that need its data moved.
+    BULKHEAD_TRY(opened, open(tenant));
+  }
+  return impl_->tenants.begin_rotation(tenant, order);
+}
+
+std::vector<tenancy::KeyStatus> Upkeep::run_once(const std::function<bool()>& stopping) {
+  std::vector<tenancy::KeyStatus> ended;
+  const std::vector<base::TenantId> rotating = impl_->tenants.rotating();
+  std::set<base::TenantId> all(rotating.begin(), rotating.end());
+  for (base::TenantId& tenant : impl_->stores.take_upkeep()) all.insert(std::move(tenant));
+  for (const base::TenantId& tenant : all) {
+    if (stopping()) break;
+    {
+      std::scoped_lock lock(impl_->mutex);
+      if (!impl_->moving.insert(tenant).second) continue;
+    }
+    auto done = [&]() -> Result<void> {
+      BULKHEAD_TRY(opened, open(tenant));
+      BULKHEAD_CHECK_OK(impl_->move(tenant, std::move(opened), stopping));
+      BULKHEAD_TRY(before, impl_->tenants.key_status(tenant));
+      if (before.rotation.empty()) return {};
+      BULKHEAD_TRY(after, impl_->tenants.finish_rotation(tenant));
+      after.rotation = before.rotation;
+      if (impl_->rotated) impl_->rotated(tenant, after);
+      ended.push_back(std::move(after));
+      return {};
+    }();
+    if (!done && !stopping()) {
+      base::log::warning("upkeep_delayed", {{"tenant", std::string_view(tenant.str())},
+                                            {"error", done.error().name().code},
+                                            {"detail", std::string_view(done.error().detail())}});
+    }
+    std::scoped_lock lock(impl_->mutex);
+    impl_->moving.erase(tenant);
+  }
+  return ended;
+}
+
+}  // namespace bulkhead::storage

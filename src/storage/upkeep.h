@@ -1,0 +1,46 @@
+// Upkeep: what the platform does to a tenant's store by itself, without a credential of the tenant's:
+// moving data to new keys. It reads content only to seal it anew and gives none of it out.
+//
+// Rotation of a tenant's keys (docs/keys.md): `rotate` makes the new keys durable and puts them in
+// use; `run_once` moves the data, a subject at a time, and destroys the older keys at the end. What is
+// still to do stands in the registry, so a crash at any point loses nothing and the next `run_once`
+// goes on.
+//
+// Thread safety: all members from every thread; all block. One tenant is moved by one caller at a
+// time.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/result.h"
+#include "storage/store_manager.h"
+#include "tenancy/directory.h"
+
+namespace bulkhead::storage {
+
+class Upkeep {
+ public:
+  Upkeep(StoreManager& stores, tenancy::TenantDirectory& tenants);
+  ~Upkeep();
+
+  base::Result<tenancy::KeyStatus> rotate(const base::TenantId& tenant, const tenancy::RotationOrder& order);
+  // Takes up whatever is to be done, for all tenants, until nothing is left, a step fails or
+  // `stopping` says so. Gives the rotations that ended.
+  std::vector<tenancy::KeyStatus> run_once(const std::function<bool()>& stopping);
+  // Called with each rotation that ended.
+  void on_rotated(std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> listener);
+
+  // The tenant's store and a scope of the platform's for it.
+  struct Opened {
+    tenancy::TenantScope scope;
+    std::shared_ptr<TenantStore> store;
+  };
+  base::Result<Opened> open(const base::TenantId& tenant);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::storage

@@ -1,0 +1,156 @@
+// The directory's own state; directory.cc (life) and directory_keys.cc (keys) share it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "tenancy/directory.h"
+#include "tenancy/scope_shared.h"
+
+namespace bulkhead::tenancy {
+
+base::Error unknown_tenant();
+base::Error tenant_suspended();
+
+struct TenantDirectory::Impl {
+  std::shared_ptr<crypto::PlatformKeys> platform;
+  Registry& registry;
+  const base::Clock& clock;
+  const std::size_t open_keys_max;
+
+  struct Entry {
+    StoredTenant stored;
+    std::shared_ptr<TenantScope::Shared> shared;  // when its keys are open
+    // Every generation that scopes may still hold: a policy change or an LRU close starts a new one,
+    // and a suspension must cut them all.
+    std::vector<std::weak_ptr<TenantScope::Shared>> generations;
+  };
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  mutable std::shared_mutex mutex;  // guards tenants
+  std::unordered_map<std::string, Entry, NameHash, std::equal_to<>> tenants;
+  std::mutex change_mutex;  // one life-cycle change at a time
+  std::vector<std::function<void(const base::TenantId&)>> listeners;
+  std::vector<std::function<void(const base::TenantId&)>> lost_listeners;
+  std::map<std::string, std::shared_ptr<crypto::KeyProvider>> providers;  // fixed after start
+  std::atomic<std::chrono::milliseconds> key_lifetime{std::chrono::milliseconds(60'000)};
+
+  Impl(std::shared_ptr<crypto::PlatformKeys> p, Registry& r, const base::Clock& c, std::size_t k)
+      : platform(std::move(p)), registry(r), clock(c), open_keys_max(k) {}
+
+  // The entry of an active tenant. Called with the lock, shared at least.
+  base::Result<Entry*> active(const base::TenantId& id) {
+    auto found = tenants.find(id.str());
+    if (found == tenants.end()) return unknown_tenant();
+    switch (found->second.stored.tenant.state) {
+      case TenantState::Active:
+        return &found->second;
+      case TenantState::Suspended:
+        return tenant_suspended();
+      case TenantState::Destroyed:
+        break;
+    }
+    return unknown_tenant();
+  }
+
+  std::shared_ptr<TenantScope::Shared> used_now(const Entry& entry) const {
+    entry.shared->last_used.store(clock.monotonic().time_since_epoch().count(), std::memory_order_relaxed);
+    return entry.shared;
+  }
+
+  // The open state of an active tenant; unwraps its key when needed. Called without the lock.
+  base::Result<std::shared_ptr<TenantScope::Shared>> open_shared(const base::TenantId& id);
+  // The same whatever state it is in, a destroyed one aside; `entry_of` finds and judges.
+  using EntryOf = base::Result<Entry*> (Impl::*)(const base::TenantId&);
+  base::Result<std::shared_ptr<TenantScope::Shared>> open_shared(const base::TenantId& id, EntryOf entry_of);
+  base::Result<Entry*> present(const base::TenantId& id);
+
+  // Tenant key and purpose keys of a stored tenant, by its provider. Blocks; without the lock.
+  struct Unwrapped {
+    base::Secret tenant_key;
+    crypto::TenantKeys keys;
+  };
+  base::Result<Unwrapped> unwrap(const StoredTenant& stored) const;
+  base::Result<crypto::WrappedKey> wrap(const base::Secret& key, const std::string& provider,
+                                        const std::string& context) const;
+  base::Result<std::shared_ptr<crypto::KeyProvider>> provider_of(const std::string& name) const;
+  std::int64_t now() const { return clock.monotonic().time_since_epoch().count(); }
+  std::int64_t good_until() const {
+    return now() + std::chrono::duration_cast<base::MonotonicTime::duration>(key_lifetime.load()).count();
+  }
+  base::Result<void> replace_keys(const StoredTenant& before, const StoredTenant& after,
+                                  const crypto::TenantKeys& keys);
+  // Whether a tenant of this name may be made; and making it, durably.
+  base::Result<void> check_new(const base::TenantId& id, std::string_view display_name);
+  base::Result<Tenant> add(const StoredTenant& stored);
+  // Cuts a tenant whose key can't be had, and says so to the listeners.
+  void lose_keys(const base::TenantId& id, const base::Error& why);
+
+  // Makes room for one more open key: that of the tenant nobody has opened for longest is dropped.
+  // Running scopes keep theirs alive. A scan, since it stands beside the cost of an unwrap.
+  void close_coldest() {
+    std::size_t open = 0;
+    Entry* coldest = nullptr;
+    for (auto& [name, entry] : tenants) {
+      if (!entry.shared) continue;
+      ++open;
+      if (!coldest || entry.shared->last_used < coldest->shared->last_used) coldest = &entry;
+    }
+    if (coldest && open >= open_keys_max) coldest->shared.reset();
+  }
+
+  // Cuts all running scopes of the tenant, outside the lock.
+  static void cut(const std::vector<std::weak_ptr<TenantScope::Shared>>& generations, std::string_view why) {
+    for (const auto& generation : generations) {
+      if (auto shared = generation.lock()) {
+        shared->alive.store(false, std::memory_order_release);
+        shared->cut.cancel(why);
+      }
+    }
+  }
+
+  void tell(const base::TenantId& id) {
+    for (const auto& listener : listeners) listener(id);
+  }
+
+  // Writes a changed record durably, then puts it in place; `cut_running` ends its scopes.
+  base::Result<Tenant> change(const base::TenantId& id,
+                              const std::function<base::Result<void>(StoredTenant&)>& edit,
+                              std::string_view cut_reason) {
+    std::lock_guard one(change_mutex);
+    std::optional<StoredTenant> copy;
+    {
+      std::shared_lock lock(mutex);
+      auto entry = tenants.find(id.str());
+      if (entry == tenants.end()) return unknown_tenant();
+      copy = entry->second.stored;
+    }
+    BULKHEAD_CHECK_OK(edit(*copy));
+    BULKHEAD_CHECK_OK(registry.update(*copy));
+    std::vector<std::weak_ptr<TenantScope::Shared>> running;
+    {
+      std::unique_lock lock(mutex);
+      Entry& entry = tenants.at(id.str());
+      // An emptied vector keeps its buffer, and a destroyed key must not lie on in it.
+      if (copy->wrapped_key.box.empty()) base::wipe(entry.stored.wrapped_key.box);
+      entry.stored = *copy;
+      entry.shared.reset();
+      if (!cut_reason.empty()) running.swap(entry.generations);
+    }
+    cut(running, cut_reason);
+    tell(id);
+    return copy->tenant;
+  }
+};
+
+// Associated data of a wrapped tenant key.
+std::string key_context(const base::TenantId& id, std::uint32_t key_number);
+std::string key_id_of(const crypto::WrappedKey& key);
+
+}  // namespace bulkhead::tenancy
