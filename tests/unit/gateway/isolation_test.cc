@@ -24,7 +24,7 @@ class Place final : public storage::StoreBackend {
   base::Result<std::shared_ptr<storage::OpenStore>> open(const tenancy::TenantScope&) override {
     return std::shared_ptr<storage::OpenStore>();
   }
-  base::Result<storage::FoundApiKey> find_api_key(const base::TenantId&, const base::Secret&,
+  base::Result<storage::FoundApiKey> find_api_key(const base::TenantId&, const std::vector<base::Secret>&,
                                                   const base::ApiKeyId&) override {
     return storage::FoundApiKey();
   }
