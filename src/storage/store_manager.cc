@@ -443,8 +443,9 @@ base::Result<StoreProbe> StoreManager::probe(const base::TenantId& tenant, const
     if (open_tenant_database(file, keys[i], SqliteDatabase::Mode::ReadOnly)) used = i;
   }
   const base::Secret& own = keys[used];
-  StoreProbe seen = probe_embedded(file, own, foreign ? foreign->front().clone() : crypto::random_secret(own.size()),
-                                   impl_->clock.unix_seconds());
+  StoreProbe seen =
+      probe_embedded(file, own, foreign ? foreign->front().clone() : crypto::random_secret(own.size()),
+                     impl_->clock.unix_seconds());
   seen.place = "embedded, " + file.lexically_relative(impl_->data_dir).string();
   return seen;
 }
