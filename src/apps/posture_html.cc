@@ -24,8 +24,9 @@ h1 { font-size:26px; margin:0 } h2 { font-size:19px; margin:0; overflow-wrap:any
 .sum { border-radius:10px; padding:12px 18px; margin:0 0 22px; color:#fff; font-weight:600; background:#1b7f4b }
 .sum.bad { background:#b3261e }
 .sum ul { margin:6px 0 0; padding-left:20px; font-weight:400 }
-table.over { width:100%; border-collapse:collapse; background:var(--paper); border:1px solid var(--line);
-  border-radius:10px; margin:0 0 26px; display:block; overflow-x:auto }
+.scroll { background:var(--paper); border:1px solid var(--line); border-radius:10px; margin:0 0 26px; overflow-x:auto }
+table.over { width:100%; border-collapse:collapse }
+.over tr:last-child td { border-bottom:0 } .over th.m { text-align:center }
 .over th,.over td { padding:7px 10px; text-align:left; border-bottom:1px solid var(--line); white-space:nowrap }
 .over th { font-size:12px; color:var(--soft); font-weight:600 }
 .over td.m { text-align:center }
@@ -117,7 +118,7 @@ std::string walls_html(const Value& walls) {
 
 std::string cost_html(const Value& cost) {
   return "<div class=\"cost\"><span><b>" + std::to_string(number(cost["processes"])) +
-         "</b> processes</span><span><b>" + human_bytes(number(cost["resident_bytes"])) +
+         (number(cost["processes"]) == 1 ? "</b> process" : "</b> processes") + "</span><span><b>" + human_bytes(number(cost["resident_bytes"])) +
          "</b> resident</span><span><b>" + human_bytes(number(cost["storage_bytes"])) +
          "</b> stored</span><span><b>" + human_bytes(number(cost["index_bytes"])) +
          "</b> of index</span></div>\n";
@@ -143,8 +144,8 @@ std::string_view worst(const Value& walls, std::string_view layer) {
 std::string overview(const Value& tenants) {
   constexpr std::string_view kLayers[] = {"identity", "engine", "prefixes", "batching",  "store",
                                           "records",  "keys",   "vectors",  "retention", "limits"};
-  std::string out = "<table class=\"over\"><tr><th>tenant</th><th>mode</th>";
-  for (std::string_view layer : kLayers) out += "<th>" + std::string(layer) + "</th>";
+  std::string out = "<div class=\"scroll\"><table class=\"over\"><tr><th>tenant</th><th>mode</th>";
+  for (std::string_view layer : kLayers) out += "<th class=\"m\">" + std::string(layer) + "</th>";
   out += "</tr>\n";
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     const Value tenant = tenants.at(i);
@@ -157,7 +158,7 @@ std::string overview(const Value& tenants) {
     }
     out += "</tr>\n";
   }
-  return out + "</table>\n";
+  return out + "</table></div>\n";
 }
 
 std::string broken_list(const Value& walls, const std::string& whose) {

@@ -28,7 +28,8 @@ std::string padded(std::string text, std::size_t width) {
 std::uint64_t number(const Value& value) { return static_cast<std::uint64_t>(value.as_int().value_or(0)); }
 
 std::string cost_line(const Value& cost) {
-  return "  costs      " + std::to_string(number(cost["processes"])) + " processes, " +
+  return "  costs      " + std::to_string(number(cost["processes"])) +
+         (number(cost["processes"]) == 1 ? " process, " : " processes, ") +
          human_bytes(number(cost["resident_bytes"])) + " resident, " +
          human_bytes(number(cost["storage_bytes"])) + " stored, " + human_bytes(number(cost["index_bytes"])) +
          " of index\n";

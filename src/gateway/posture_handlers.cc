@@ -157,6 +157,33 @@ void look_at_platform(Services& services, const identity::Principal& operator_,
   out.platform.push_back(audit_wall(services));
 }
 
+// The neighbour that tries to get in: in the same store if there is one, or a name that nobody can have.
+base::TenantId neighbour_of(const tenancy::Tenant& tenant, const std::vector<tenancy::Tenant>& all) {
+  base::TenantId other = *base::TenantId::parse("platform");
+  bool found = false;
+  for (const tenancy::Tenant& each : all) {
+    if (each.id == tenant.id || each.state != tenancy::TenantState::Active) continue;
+    if (each.policy.store == tenant.policy.store) return each.id;
+    if (!found) other = each.id;
+    found = true;
+  }
+  return other;
+}
+
+Task<TenantPosture> look_at_tenant(Call& call, tenancy::Tenant tenant, base::TenantId other,
+                                   std::vector<engine::WorkerStatus> workers) {
+  Services& services = call.services;
+  TenantPosture one{.tenant = tenant};
+  one.walls.push_back(co_await identity_wall(services, tenant));
+  co_await services.pool.run([&] {
+    look_at(services, other, workers, one);
+    return true;
+  });
+  // After identity, engine: the order in which a request meets them.
+  one.walls.insert(one.walls.begin() + 2, co_await prefixes_wall(services, tenant, call.id.str()));
+  co_return one;
+}
+
 // Of one tenant, or of all when `asked` is empty.
 HandlerResult look(Call& call, std::string asked) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
@@ -170,25 +197,19 @@ HandlerResult look(Call& call, std::string asked) {
     look_at_platform(services, *call.principal, workers, posture);
     return true;
   });
-  for (const tenancy::Tenant& tenant : all) {
-    if (tenant.state == tenancy::TenantState::Destroyed) continue;
-    if (!asked.empty() && tenant.id.str() != asked) continue;
-    TenantPosture one{.tenant = tenant};
-    one.walls.push_back(co_await identity_wall(services, tenant));
-    // The neighbour whose walls are tried; a name that nobody can have, when there is none.
-    base::TenantId other = *base::TenantId::parse("platform");
-    for (const tenancy::Tenant& each : all) {
-      if (each.id != tenant.id && each.state == tenancy::TenantState::Active &&
-          (other.str() == "platform" || each.policy.store == tenant.policy.store))
-        other = each.id;
+  for (const tenancy::Tenant& listed : all) {
+    if (!asked.empty() && listed.id.str() != asked) continue;
+    if (call.cancel.cancelled()) co_return api_error(ApiError::ShuttingDown, "The report was cancelled.");
+    // A tenant that was suspended or destroyed while it was looked at is looked at as what it is now.
+    for (auto now = services.tenants.find(listed.id); now && now->state != tenancy::TenantState::Destroyed;) {
+      TenantPosture one = co_await look_at_tenant(call, *now, neighbour_of(*now, all), workers);
+      auto then = services.tenants.find(listed.id);
+      const bool same = then && then->state == now->state;
+      now = std::move(then);
+      if (!same) continue;
+      posture.tenants.push_back(std::move(one));
+      break;
     }
-    co_await services.pool.run([&] {
-      look_at(services, other, workers, one);
-      return true;
-    });
-    // After identity, engine: the order in which a request meets them.
-    one.walls.insert(one.walls.begin() + 2, co_await prefixes_wall(services, tenant, call.id.str()));
-    posture.tenants.push_back(std::move(one));
   }
   if (!asked.empty() && posture.tenants.empty()) co_return not_found("tenant");
   co_return Reply::json(200, posture.to_json());

@@ -60,7 +60,7 @@ std::string privacy_flaw(const std::filesystem::path& path, unsigned mode) {
 }
 
 StoreProbe probe_embedded(const std::filesystem::path& file, const base::Secret& own_key,
-                          const base::Secret& foreign_key, std::int64_t now) {
+                          const base::Secret& foreign_key, const std::string& whose, std::int64_t now) {
   StoreProbe out;
   std::error_code failed;
   if (!std::filesystem::exists(file, failed)) return out;
@@ -82,9 +82,9 @@ StoreProbe probe_embedded(const std::filesystem::path& file, const base::Secret&
   }
   auto foreign = open_tenant_database(file, foreign_key, SqliteDatabase::Mode::ReadOnly);
   key.stands = !foreign && foreign.error().is(StorageError::WrongKey);
-  key.check = key.stands ? "opened with its own key; with another tenant's key: refused"
-              : foreign  ? "ANOTHER TENANT'S KEY OPENS IT"
-                         : "with another tenant's key: " + foreign.error().describe();
+  key.check = key.stands ? "opened with its own key; with " + whose + ": refused"
+              : foreign  ? "IT OPENS WITH " + whose
+                         : "with " + whose + ": " + foreign.error().describe();
   if (foreign) {
     key.remedy = "Suspend the tenant now, and report this: two tenants' keys must never be the same.";
   }

@@ -30,9 +30,10 @@ struct StoreProbe {
 // Chats that should have been removed by now are a finding only after the sweep had this long.
 inline constexpr std::int64_t kSweepGraceSeconds = 300;
 
-// The embedded backend's: opens the file with its own key, and then with a foreign one beside it.
+// The embedded backend's: opens the file with its own key, and then with a foreign one beside it; `whose`
+// says in words whose key that is.
 StoreProbe probe_embedded(const std::filesystem::path& file, const base::Secret& own_key,
-                          const base::Secret& foreign_key, std::int64_t now);
+                          const base::Secret& foreign_key, const std::string& whose, std::int64_t now);
 
 // Nothing when `path` is as private as it must be: of this user or root, `mode` or less, no link.
 // Otherwise what is wrong, with the command that cures it.

@@ -73,6 +73,7 @@ def test_every_mode_shows_its_walls_and_what_they_cost(deployment):
     assert cost["house"]["processes"] == 0 and cost["flat"]["processes"] == 0
     assert all(cost[name]["storage_bytes"] > 0 and cost[name]["index_bytes"] > 0 for name in MODES)
     assert cost["empty"]["storage_bytes"] == 0
+    assert "with the key of tenant" in " ".join(w["check"] for w in walls_of(seen, "house", "store"))
     assert seen["platform"]["cost"]["processes"] >= 3, "the gateway and two shared workers"
 
 
@@ -240,6 +241,17 @@ def test_anothers_file_in_its_place_is_found(new_stack):
     stack.start_gateway()
     assert report(stack)["broken"] == 0
     assert tenants["yard"].admin.call("GET", "/v1/files").status == 200
+
+
+def test_a_store_that_cant_be_looked_at_is_not_said_to_stand(deployment, server):  # noqa: F811
+    stack, _ = deployment
+    server.stop()
+    try:
+        where = found_broken(stack, "castle", "store", "could not be looked at")
+        assert ("flat", "store") in where and ("house", "store") not in where
+    finally:
+        server.start()
+    eventually(lambda: stack.operator_cli("posture", check=False).returncode == 0, "all walls are seen to stand again")
 
 
 def test_a_damaged_log_is_found(new_stack):
