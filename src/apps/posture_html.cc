@@ -118,10 +118,10 @@ std::string walls_html(const Value& walls) {
 
 std::string cost_html(const Value& cost) {
   return "<div class=\"cost\"><span><b>" + std::to_string(number(cost["processes"])) +
-         (number(cost["processes"]) == 1 ? "</b> process" : "</b> processes") + "</span><span><b>" + human_bytes(number(cost["resident_bytes"])) +
-         "</b> resident</span><span><b>" + human_bytes(number(cost["storage_bytes"])) +
-         "</b> stored</span><span><b>" + human_bytes(number(cost["index_bytes"])) +
-         "</b> of index</span></div>\n";
+         (number(cost["processes"]) == 1 ? "</b> process" : "</b> processes") + "</span><span><b>" +
+         human_bytes(number(cost["resident_bytes"])) + "</b> resident</span><span><b>" +
+         human_bytes(number(cost["storage_bytes"])) + "</b> stored</span><span><b>" +
+         human_bytes(number(cost["index_bytes"])) + "</b> of index</span></div>\n";
 }
 
 // The worst verdict of a layer is what its cell shows.
