@@ -443,8 +443,7 @@ base::Result<StoreProbe> StoreManager::probe(const base::TenantId& tenant, const
     if (open_tenant_database(file, keys[i], SqliteDatabase::Mode::ReadOnly)) used = i;
   }
   const base::Secret& own = keys[used];
-  const base::Secret foreign_key =
-      foreign ? foreign->front().clone() : crypto::random_secret(own.size());
+  const base::Secret foreign_key = foreign ? foreign->front().clone() : crypto::random_secret(own.size());
   StoreProbe seen = probe_embedded(file, own, foreign_key,
                                    foreign ? "the key of tenant " + other.str() : "a key of nobody's",
                                    impl_->clock.unix_seconds());
