@@ -30,6 +30,7 @@ constexpr std::array kNames = {
     Name{Permission::StoresRead, "stores.read"},
     Name{Permission::StoresWrite, "stores.write"},
     Name{Permission::KeysManage, "keys.manage"},
+    Name{Permission::DataErase, "data.erase"},
     Name{Permission::AuditRead, "audit.read"},
     Name{Permission::TenantRead, "tenant.read"},
     Name{Permission::ReceiptsRead, "receipts.read"},

@@ -31,6 +31,7 @@ enum class Permission : std::uint8_t {
   StoresRead,        // stores.read        list, get, search
   StoresWrite,       // stores.write       create, update, delete, add files
   KeysManage,        // keys.manage        the tenant's API keys
+  DataErase,         // data.erase         shred documents, chats, a user's data, with a certificate
   AuditRead,         // audit.read         the tenant's audit log
   TenantRead,        // tenant.read        own tenant's policy and usage
   ReceiptsRead,      // receipts.read      burn receipts of own requests

@@ -47,6 +47,7 @@ struct Deployment::Parts {
   std::unique_ptr<storage::StoreManager> stores;
   std::unique_ptr<storage::StoreSweeper> sweeper;
   std::unique_ptr<storage::Upkeep> upkeep;
+  std::unique_ptr<storage::Eraser> eraser;
   vector::IndexCache indexes;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
@@ -141,6 +142,7 @@ Result<void> Deployment::Parts::open_data() {
     entry.note = "older keys destroyed: " + status.rotation;
     static_cast<void>(audit->append(entry).wait());
   });
+  eraser = std::make_unique<storage::Eraser>(*platform, *tenants, *upkeep, *signer, clock);
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());
@@ -222,6 +224,7 @@ Result<void> Deployment::Parts::start_server() {
                                                                       *limiter,
                                                                       *receipts,
                                                                       *upkeep,
+                                                                      *eraser,
                                                                       [this] { wake_upkeep(); },
                                                                       *signer,
                                                                       operator_hash_key,
@@ -333,6 +336,7 @@ void Deployment::Parts::keep_up() {
   };
   while (!ending()) {
     static_cast<void>(upkeep->run_once(ending));
+    eraser->resume(ending);
     std::unique_lock lock(mutex);
     upkeep_due.wait_for(lock, kUpkeepInterval, [this] { return stopping || upkeep_wanted; });
     upkeep_wanted = false;

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   bulkhead::apps::add_posture(app, action);
   bulkhead::apps::add_model(app, action);
   bulkhead::apps::add_keys(app, action);
+  bulkhead::apps::add_erase(app, action);
   bulkhead::apps::add_operator_key(app, action);
   bulkhead::apps::add_audit(app, action);
   bulkhead::apps::add_receipt(app, action);

@@ -43,6 +43,8 @@ std::string_view event_name(Event event) {
       return "key_rotation_started";
     case Event::TenantKeyRotated:
       return "tenant_key_rotated";
+    case Event::DataErased:
+      return "data_erased";
     case Event::AuditRead: return "audit_read";
     case Event::ConfigReloaded: return "config_reloaded";
     case Event::ServiceStarted: return "service_started";

@@ -35,6 +35,7 @@ enum class Event {
   PlatformKeyRotated,
   KeyRotationStarted,
   TenantKeyRotated,
+  DataErased,
   AuditRead,
   ConfigReloaded,
   ServiceStarted,

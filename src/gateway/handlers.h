@@ -81,6 +81,12 @@ HandlerResult admin_replace_model(Call& call);
 HandlerResult admin_set_model_share(Call& call);
 HandlerResult admin_remove_model(Call& call);
 
+// erasure_handlers.cc
+HandlerResult erase_data(Call& call);
+HandlerResult list_erasures(Call& call);
+HandlerResult admin_erase_data(Call& call);
+HandlerResult admin_list_erasures(Call& call);
+
 // key_handlers.cc
 HandlerResult admin_rotate_keys(Call& call);
 HandlerResult admin_rotate_tenant_keys(Call& call);

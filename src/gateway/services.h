@@ -20,6 +20,7 @@
 #include "identity/authenticator.h"
 #include "rag/ingest.h"
 #include "rag/retriever.h"
+#include "storage/eraser.h"
 #include "storage/store_manager.h"
 #include "storage/upkeep.h"
 #include "tenancy/directory.h"
@@ -49,6 +50,7 @@ struct Services {
   Limiter& limiter;
   ReceiptBook& receipts;
   storage::Upkeep& upkeep;
+  storage::Eraser& eraser;
   std::function<void()> wake_upkeep;  // it looks for work now rather than at its next round
   const crypto::SigningKey& signer;
   const base::Secret& operator_hash_key;   // stored hash of operator API keys

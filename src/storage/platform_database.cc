@@ -53,6 +53,15 @@ ALTER TABLE tenants ADD COLUMN key_ring BLOB NOT NULL DEFAULT x'';
 ALTER TABLE tenants ADD COLUMN rotation TEXT NOT NULL DEFAULT '';
 PRAGMA user_version = 2;
 )sql",
+    R"sql(
+CREATE TABLE erasures (
+  no INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant TEXT NOT NULL,
+  plan TEXT NOT NULL,
+  certificate TEXT NOT NULL);
+CREATE INDEX erasures_by_tenant ON erasures (tenant, no);
+PRAGMA user_version = 3;
+)sql",
 };
 
 base::Error file_error(const base::Error& cause) {
@@ -336,6 +345,57 @@ base::Result<void> PlatformDatabase::set_setting(std::string_view name, std::str
                 "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
       .bind(name, value)
       .run();
+}
+
+base::Result<std::int64_t> PlatformDatabase::begin_erasure(const base::TenantId& tenant,
+                                                           std::string_view plan) {
+  std::scoped_lock lock(impl_->mutex);
+  Statement insert = impl_->database->prepare(
+      "INSERT INTO erasures (tenant, plan, certificate) VALUES (?1, ?2, '') RETURNING no");
+  insert.bind(tenant.str(), plan);
+  BULKHEAD_TRY(row, insert.step());
+  const std::int64_t number = row ? insert.integer(0) : 0;
+  BULKHEAD_CHECK_OK(insert.run());
+  return number;
+}
+
+base::Result<void> PlatformDatabase::end_erasure(std::int64_t number, std::string_view certificate) {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->database->prepare("UPDATE erasures SET plan = '', certificate = ?2 WHERE no = ?1")
+      .bind(number, certificate)
+      .run();
+}
+
+base::Result<void> PlatformDatabase::forget_erasure(std::int64_t number) {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->database->prepare("DELETE FROM erasures WHERE no = ?1").bind(number).run();
+}
+
+base::Result<std::vector<PlatformDatabase::PendingErasure>> PlatformDatabase::pending_erasures() {
+  std::scoped_lock lock(impl_->mutex);
+  Statement query =
+      impl_->database->prepare("SELECT no, tenant, plan FROM erasures WHERE certificate = '' ORDER BY no");
+  std::vector<PendingErasure> pending;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return pending;
+    auto tenant = base::TenantId::parse(query.text(1));
+    if (!tenant) return damaged("an erasure");
+    pending.push_back({query.integer(0), std::move(*tenant), query.text(2)});
+  }
+}
+
+base::Result<std::vector<std::string>> PlatformDatabase::erasure_certificates(const base::TenantId& tenant) {
+  std::scoped_lock lock(impl_->mutex);
+  Statement query = impl_->database->prepare(
+      "SELECT certificate FROM erasures WHERE tenant = ?1 AND certificate <> '' ORDER BY no");
+  query.bind(tenant.str());
+  std::vector<std::string> certificates;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return certificates;
+    certificates.push_back(query.text(0));
+  }
 }
 
 base::Result<void> PlatformDatabase::rewrap(const crypto::PlatformKeys& keys) {

@@ -218,6 +218,13 @@ base::Result<void> PostgresStore::revoke_api_key(const Scope& scope, const base:
   return use->commit();
 }
 
+base::Result<void> PostgresStore::delete_api_key(const Scope& scope, const base::ApiKeyId& id) {
+  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(gone, use->run("DELETE FROM api_keys WHERE id = $1", id.str()));
+  if (gone.affected() == 0) return not_found("API key");
+  return use->commit();
+}
+
 base::Result<FoundApiKey> PostgresStore::find_api_key(PostgresPool& pool, const PostgresPlace& place,
                                                       const base::TenantId& tenant,
                                                       const std::vector<base::Secret>& database_keys,

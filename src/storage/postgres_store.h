@@ -100,6 +100,7 @@ class PostgresStore final : public OpenStore {
   Result<void> put_api_key(const Scope&, const identity::ApiKeyRecord& key) override;
   Result<std::vector<identity::ApiKeyRecord>> list_api_keys(const Scope&) override;
   Result<void> revoke_api_key(const Scope&, const base::ApiKeyId& id) override;
+  Result<void> delete_api_key(const Scope&, const base::ApiKeyId& id) override;
 
   Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
   Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;

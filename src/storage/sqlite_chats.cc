@@ -161,6 +161,15 @@ base::Result<void> SqliteStore::revoke_api_key(const Scope& scope, const base::A
   return mark_api_key_revoked(*use, id);
 }
 
+base::Result<void> SqliteStore::delete_api_key(const Scope& scope, const base::ApiKeyId& id) {
+  BULKHEAD_TRY(use, writing(scope));
+  Statement remove = use->prepare("DELETE FROM api_keys WHERE id = ?1 RETURNING id");
+  remove.bind(id.str());
+  BULKHEAD_TRY(found, remove.step());
+  if (!found) return not_found("API key");
+  return remove.run();
+}
+
 std::optional<base::Result<FoundApiKey>> SqliteStore::try_find_api_key(const Scope&,
                                                                        const base::ApiKeyId& id) {
   std::unique_lock lock(main_mutex_, std::try_to_lock);

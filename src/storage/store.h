@@ -199,6 +199,7 @@ class TenantStore {
   virtual Result<void> put_api_key(const Scope&, const identity::ApiKeyRecord& key) = 0;
   virtual Result<std::vector<identity::ApiKeyRecord>> list_api_keys(const Scope&) = 0;
   virtual Result<void> revoke_api_key(const Scope&, const base::ApiKeyId& id) = 0;
+  virtual Result<void> delete_api_key(const Scope&, const base::ApiKeyId& id) = 0;
 
   // Kept chats.
   virtual Result<void> put_chat(const Scope&, const ChatRecord& chat) = 0;

@@ -46,6 +46,17 @@ class PlatformDatabase final : public tenancy::Registry {
   // Small settings: "audit-head" and the like.
   base::Result<std::optional<std::string>> setting(std::string_view name);
   base::Result<void> set_setting(std::string_view name, std::string_view value);
+  // Erasures (storage/eraser.h): what is to be done, and once it is done its certificate alone.
+  struct PendingErasure {
+    std::int64_t number;
+    base::TenantId tenant;
+    std::string plan;
+  };
+  base::Result<std::int64_t> begin_erasure(const base::TenantId& tenant, std::string_view plan);
+  base::Result<void> end_erasure(std::int64_t number, std::string_view certificate);
+  base::Result<void> forget_erasure(std::int64_t number);
+  base::Result<std::vector<PendingErasure>> pending_erasures();
+  base::Result<std::vector<std::string>> erasure_certificates(const base::TenantId& tenant);
   // Wraps the registry key with the newest platform key version.
   base::Result<void> rewrap(const crypto::PlatformKeys& keys);
 

@@ -1,5 +1,6 @@
 #include "storage/upkeep.h"
 
+#include <condition_variable>
 #include <mutex>
 #include <set>
 
@@ -14,8 +15,17 @@ struct Upkeep::Impl {
   StoreManager& stores;
   tenancy::TenantDirectory& tenants;
   std::mutex mutex;
+  std::condition_variable released;
   std::set<base::TenantId> moving;
   std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> rotated;
+
+  void release(const base::TenantId& tenant) {
+    {
+      std::scoped_lock lock(mutex);
+      moving.erase(tenant);
+    }
+    released.notify_all();
+  }
 
   Result<void> move(const base::TenantId& tenant, Opened opened, const std::function<bool()>& stopping) {
     while (!stopping()) {
@@ -59,26 +69,42 @@ std::vector<tenancy::KeyStatus> Upkeep::run_once(const std::function<bool()>& st
       std::scoped_lock lock(impl_->mutex);
       if (!impl_->moving.insert(tenant).second) continue;
     }
-    auto done = [&]() -> Result<void> {
-      BULKHEAD_TRY(opened, open(tenant));
-      BULKHEAD_CHECK_OK(impl_->move(tenant, std::move(opened), stopping));
-      BULKHEAD_TRY(before, impl_->tenants.key_status(tenant));
-      if (before.rotation.empty()) return {};
-      BULKHEAD_TRY(after, impl_->tenants.finish_rotation(tenant));
-      after.rotation = before.rotation;
-      if (impl_->rotated) impl_->rotated(tenant, after);
-      ended.push_back(std::move(after));
-      return {};
-    }();
+    auto done = settle(tenant, stopping);
+    impl_->release(tenant);
     if (!done && !stopping()) {
       base::log::warning("upkeep_delayed", {{"tenant", std::string_view(tenant.str())},
                                             {"error", done.error().name().code},
                                             {"detail", std::string_view(done.error().detail())}});
     }
-    std::scoped_lock lock(impl_->mutex);
-    impl_->moving.erase(tenant);
+    if (done && *done) ended.push_back(std::move(**done));
   }
   return ended;
+}
+
+Result<void> Upkeep::complete(const base::TenantId& tenant) {
+  {
+    std::unique_lock lock(impl_->mutex);
+    impl_->released.wait(lock, [&] { return impl_->moving.insert(tenant).second; });
+  }
+  auto done = settle(tenant, [] { return false; });
+  impl_->release(tenant);
+  if (!done) return done.take_error();
+  return {};
+}
+
+// The rotation that ended, if there was one.
+Result<std::optional<tenancy::KeyStatus>> Upkeep::settle(const base::TenantId& tenant,
+                                                         const std::function<bool()>& stopping) {
+  {
+    BULKHEAD_TRY(opened, open(tenant));
+    BULKHEAD_CHECK_OK(impl_->move(tenant, std::move(opened), stopping));
+  }
+  BULKHEAD_TRY(before, impl_->tenants.key_status(tenant));
+  if (before.rotation.empty()) return std::optional<tenancy::KeyStatus>();
+  BULKHEAD_TRY(after, impl_->tenants.finish_rotation(tenant));
+  after.rotation = before.rotation;
+  if (impl_->rotated) impl_->rotated(tenant, after);
+  return std::optional(std::move(after));
 }
 
 }  // namespace bulkhead::storage

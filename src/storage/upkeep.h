@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/result.h"
 #include "storage/store_manager.h"
@@ -28,6 +29,8 @@ class Upkeep {
   // Takes up whatever is to be done, for all tenants, until nothing is left, a step fails or
   // `stopping` says so. Gives the rotations that ended.
   std::vector<tenancy::KeyStatus> run_once(const std::function<bool()>& stopping);
+  // The same for one tenant, now: waits for whoever is at it, and ends with nothing left to do.
+  base::Result<void> complete(const base::TenantId& tenant);
   // Called with each rotation that ended.
   void on_rotated(std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> listener);
 
@@ -39,6 +42,8 @@ class Upkeep {
   base::Result<Opened> open(const base::TenantId& tenant);
 
  private:
+  base::Result<std::optional<tenancy::KeyStatus>> settle(const base::TenantId& tenant,
+                                                         const std::function<bool()>& stopping);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -10,7 +10,55 @@ using base::Error;
 using base::Result;
 
 namespace {
+
 constexpr std::string_view kSignaturePrefix = ",\"signature\":\"";
+
+// Closes the document with its signer and the signature over all before it.
+DestructionCertificate sign(base::json::Writer& w, const crypto::SigningKey& signer) {
+  w.member("signed_by", signer.verify_key().id()).member("key", signer.verify_key().base64url());
+  std::string body = w.take();
+  crypto::SignatureBytes signature = signer.sign(base::as_bytes(body));
+  body += kSignaturePrefix;
+  body += base::base64url_encode(signature);
+  body += "\"}";
+  return {std::move(body)};
+}
+
+}  // namespace
+
+DestructionCertificate make_erasure_certificate(const ErasureFacts& facts, const crypto::SigningKey& signer) {
+  base::json::Writer w;
+  w.begin_object()
+      .member("type", "bulkhead.certificate_of_erasure/1")
+      .member("standard", "NIST SP 800-88r2")
+      .member("tenant", facts.tenant)
+      .member("kind", facts.kind)
+      .member("subject", facts.name)
+      .member("requested_by", facts.requested_by)
+      .member("erased_at", base::rfc3339(facts.time))
+      .member(
+          "method",
+          "cryptographic erase: the records and the wrapped data keys that alone opened them were deleted; "
+          "the tenant key and the record-seal key that wrapped the data keys were replaced and destroyed");
+  w.key("records").begin_array();
+  for (const ErasedRecord& record : facts.records) {
+    w.begin_object().member("id", record.id);
+    if (record.key_id.empty()) {
+      w.key("key_id").null();
+    } else {
+      w.member("key_id", record.key_id);
+    }
+    w.end_object();
+  }
+  w.end_array().key("api_keys").begin_array();
+  for (const std::string& id : facts.api_keys) w.value(id);
+  w.end_array()
+      .member("record_seal_key_destroyed", static_cast<std::int64_t>(facts.record_seal_version))
+      .member(
+          "verification",
+          "the store was read back: none of the records and data keys is there; the destroyed record-seal "
+          "key is not in the key ring");
+  return sign(w, signer);
 }
 
 DestructionCertificate make_certificate(const CertificateFacts& facts, const crypto::SigningKey& signer) {
@@ -30,16 +78,10 @@ DestructionCertificate make_certificate(const CertificateFacts& facts, const cry
   }
   w.key("removed_files").begin_array();
   for (const std::string& name : facts.erased.removed) w.value(name);
-  w.end_array().member("removed_bytes", facts.erased.bytes);
-  w.member("verification", "the registry was read back: no wrapped key is left")
-      .member("signed_by", signer.verify_key().id())
-      .member("key", signer.verify_key().base64url());
-  std::string body = w.take();
-  crypto::SignatureBytes signature = signer.sign(base::as_bytes(body));
-  body += kSignaturePrefix;
-  body += base::base64url_encode(signature);
-  body += "\"}";
-  return {std::move(body)};
+  w.end_array()
+      .member("removed_bytes", facts.erased.bytes)
+      .member("verification", "the registry was read back: no wrapped key is left");
+  return sign(w, signer);
 }
 
 Result<void> verify_certificate(std::string_view json, const crypto::VerifyKey& key) {

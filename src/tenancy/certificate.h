@@ -1,7 +1,10 @@
-// Making certificates of destruction; TenantDirectory::destroy's own. Verifying is in directory.h.
+// Making certificates of destruction (TenantDirectory::destroy) and of erasure (storage's eraser). Verifying
+// is in directory.h.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "crypto/signature.h"
@@ -16,6 +19,23 @@ struct CertificateFacts {
                         // run had destroyed it already
   TenantEraser::Report erased;
 };
+
+// A document, a kept chat or a user's data of a tenant that lives on; made by storage's eraser.
+struct ErasedRecord {
+  std::string id;      // "file/<id>", "chat/<id>"
+  std::string key_id;  // hash of the wrapped data key that was destroyed; "": it had none of its own
+};
+struct ErasureFacts {
+  std::string tenant;
+  std::string kind;          // document, chat or user
+  std::string name;          // as it was asked for
+  std::string requested_by;  // operator or tenant
+  base::WallTime time;
+  std::vector<ErasedRecord> records;
+  std::vector<std::string> api_keys;  // ids
+  std::uint32_t record_seal_version = 0;
+};
+DestructionCertificate make_erasure_certificate(const ErasureFacts& facts, const crypto::SigningKey& signer);
 
 DestructionCertificate make_certificate(const CertificateFacts& facts, const crypto::SigningKey& signer);
 

@@ -89,6 +89,7 @@ struct TenantDirectory::Impl {
   // Whether a tenant of this name may be made; and making it, durably.
   base::Result<void> check_new(const base::TenantId& id, std::string_view display_name);
   base::Result<Tenant> add(const StoredTenant& stored);
+  bool holds_good_keys(const base::TenantId& id) const;
   // Cuts a tenant whose key can't be had, and says so to the listeners.
   void lose_keys(const base::TenantId& id, const base::Error& why);
 

@@ -120,7 +120,7 @@ Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::open_shared(
     const std::int64_t until = good_until();
     auto opened = unwrap(*stored);
     if (!opened) {
-      lose_keys(id, opened.error());
+      if (opened.error().is(TenancyError::KeyRevoked) || !holds_good_keys(id)) lose_keys(id, opened.error());
       return opened.take_error();
     }
     std::unique_lock lock(mutex);
@@ -137,6 +137,17 @@ Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::open_shared(
     return used_now(*entry);
   }
   return Error(TenancyError::Busy, "The tenant's keys are being changed. Retry in a moment.");
+}
+
+bool TenantDirectory::Impl::holds_good_keys(const TenantId& id) const {
+  std::shared_lock lock(mutex);
+  auto entry = tenants.find(id.str());
+  if (entry == tenants.end()) return false;
+  return std::any_of(entry->second.generations.begin(), entry->second.generations.end(),
+                     [](const auto& each) {
+                       auto shared = each.lock();
+                       return shared && shared->key_is_good();
+                     });
 }
 
 void TenantDirectory::Impl::lose_keys(const TenantId& id, const Error& why) {
@@ -188,19 +199,8 @@ void TenantDirectory::refresh_keys(const std::string& provider) {
     if (!opened) {
       // A provider that says no is believed at once; one that can't be asked has until the keys'
       // lifetime ends.
-      bool expired = false;
-      {
-        std::shared_lock lock(impl_->mutex);
-        auto entry = impl_->tenants.find(id.str());
-        if (entry == impl_->tenants.end()) continue;
-        expired = std::all_of(entry->second.generations.begin(), entry->second.generations.end(),
-                              [](const auto& each) {
-                                auto shared = each.lock();
-                                return !shared || !shared->key_is_good();
-                              });
-      }
       const bool refused = opened.error().is(TenancyError::KeyRevoked);
-      if (refused || expired) impl_->lose_keys(id, opened.error());
+      if (refused || !impl_->holds_good_keys(id)) impl_->lose_keys(id, opened.error());
       continue;
     }
     std::shared_lock lock(impl_->mutex);

@@ -38,6 +38,7 @@ constexpr Row kMatrix[] = {
     {StoresRead, "stores.read", {'Y', 'Y', '-', 'Y', '-'}},
     {StoresWrite, "stores.write", {'Y', 'Y', '-', '-', '-'}},
     {KeysManage, "keys.manage", {'Y', '-', '-', '-', '-'}},
+    {DataErase, "data.erase", {'Y', '-', '-', '-', '-'}},
     {AuditRead, "audit.read", {'Y', '-', 'Y', '-', '-'}},
     {TenantRead, "tenant.read", {'Y', '-', 'Y', '-', '-'}},
     {ReceiptsRead, "receipts.read", {'Y', 'Y', '-', '-', '-'}},

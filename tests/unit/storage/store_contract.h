@@ -88,6 +88,7 @@ class StoreContract : public ::testing::Test {
     note(store->put_api_key(scope, {.id = key_id("k2")}));
     note(store->list_api_keys(scope));
     note(store->revoke_api_key(scope, key_id("k1")));
+    note(store->delete_api_key(scope, key_id("k1")));
     note(store->reseal_some(scope));
     note(store->data_key_id(scope, "file/f1"));
     note(store->put_chat(scope, chat("c2")));
@@ -524,6 +525,9 @@ TYPED_TEST_P(StoreContract, ApiKeysAreKeptAndRevoked) {
   ASSERT_OK(this->store->revoke_api_key(*this->own, key.id));
   EXPECT_TRUE(this->store->list_api_keys(*this->own)->front().revoked);
   EXPECT_FAILS(StorageError::NotFound, this->store->revoke_api_key(*this->own, key_id("none")));
+  ASSERT_OK(this->store->delete_api_key(*this->own, key.id));
+  EXPECT_TRUE(this->store->list_api_keys(*this->own)->empty());
+  EXPECT_FAILS(StorageError::NotFound, this->store->delete_api_key(*this->own, key.id));
 }
 
 TYPED_TEST_P(StoreContract, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut) {
