@@ -222,6 +222,7 @@ TEST_F(Rotation, TheRegistryOfTheSchemaBeforeIsReadOn) {
     for (const char* column : {"key_number", "key_provider", "key_ring", "rotation"}) {
       raw.run("ALTER TABLE tenants DROP COLUMN " + std::string(column));
     }
+    raw.run("DROP TABLE erasures");
     raw.run("PRAGMA user_version = 1");
   }
   restart();
