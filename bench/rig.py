@@ -28,6 +28,8 @@ PROXY_CORE, LOAD_CORE = str(CORES[0]), str(CORES[-1])
 NO_LIMITS = {"requests_per_minute": 10_000_000, "tokens_per_minute": 2_000_000_000, "concurrent_requests": 100_000,
              "user_requests_per_minute": 10_000_000, "user_tokens_per_minute": 2_000_000_000,
              "user_concurrent_requests": 100_000}
+# The stand-in engine promises nothing.
+ANY_ENGINE = {"burn": "best_effort", "prefix_isolation": "best_effort"}
 
 
 @contextlib.contextmanager
@@ -154,6 +156,9 @@ chat_url = "http://127.0.0.1:{self.upstream}"
 chat_model = "bench"
 concurrent = 2000
 waiting_per_tenant = 2000
+[tenant_defaults.engine]
+burn = "best_effort"
+prefix_isolation = "best_effort"
 [dev_idp]
 port = {self.idp_port}
 clients_file = "clients.json"
@@ -196,7 +201,7 @@ def start_gateway(folder, upstream, **options):
     gateway.add_client("bench", "boss", ["tenant-admin"])
     member = gateway.add_client("bench", "mia", ["member"])
     gateway.start()
-    gateway.create_tenant("bench", policy={"retrieval": "off", "limits": NO_LIMITS})
+    gateway.create_tenant("bench", policy={"retrieval": "off", "limits": NO_LIMITS, "engine": ANY_ENGINE})
     return gateway, gateway.token(member)
 
 

@@ -2,7 +2,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from rig import NO_LIMITS, Gateway, quiet_machine, row, section, start_upstream
+from rig import ANY_ENGINE, NO_LIMITS, Gateway, quiet_machine, row, section, start_upstream
 
 TENANTS = 1000
 MAKERS = 4
@@ -10,7 +10,7 @@ MAKERS = 4
 
 def make_tenants(gateway, count):
     """Tenants with an API key each, through the API. Returns the keys."""
-    policy = {"retrieval": "off", "limits": NO_LIMITS}
+    policy = {"retrieval": "off", "limits": NO_LIMITS, "engine": ANY_ENGINE}
 
     def make(number):
         name = f"tenant-{number:04d}"

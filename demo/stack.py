@@ -54,7 +54,7 @@ class Answer:
 
 class Stack:
     def __init__(self, folder, chat_model, embed_model=None, port=0, burn=True, extra="", tenant_defaults="",
-                 slots=4, context=4096, engine=""):
+                 slots=4, context=4096, engine="", external=""):
         self.folder = Path(folder)
         self.data_dir = self.folder / "data"
         self.audit_dir = self.data_dir / "audit"
@@ -67,7 +67,7 @@ class Stack:
         self.logs = {}
         self.options = dict(chat=chat_model, embed=embed_model or ROOT / "build/models/embed.gguf", burn=burn,
                             extra=extra, tenant_defaults=tenant_defaults, slots=slots, context=context,
-                            engine=engine)
+                            engine=engine, external=external)
 
     # --- life ---------------------------------------------------------------------------------------
 
@@ -97,9 +97,7 @@ allow_http = true
 slots = {o["slots"]}
 context = {o["context"]}
 {o["engine"]}
-[engine.chat]
-id = "{Path(o["chat"]).stem}"
-path = "{o["chat"]}"
+{o["external"] or self.own_model()}
 [engine.embedding]
 id = "all-minilm-l6-v2"
 path = "{o["embed"]}"
@@ -111,6 +109,10 @@ clients_file = "clients.json"
 {o["extra"]}
 ''')
         write_private(self.folder / "clients.json", json.dumps(self.clients, indent=1))
+
+    def own_model(self):
+        chat = Path(self.options["chat"])
+        return f'[engine.chat]\nid = "{chat.stem}"\npath = "{chat}"'
 
     def start(self):
         self.write_config()

@@ -13,7 +13,7 @@ void check(const gateway::Config& config) {
   require(config.data.platform_key_file.empty() != config.data.platform_key_env.empty(),
           "the platform key comes from one place");
   require(!config.engine.chat_model.empty(), "there is a model");
-  require(config.engine.chat_url.empty() != config.engine.chat.path.empty(), "there is one engine");
+  require(!config.engine.is_external() != config.engine.chat.path.empty(), "there is one engine");
   require(config.server.certificate.empty() == config.server.key.empty(), "certificate and key go together");
   require(config.server.threads >= 1 && config.server.connections_max >= 1, "the server can serve");
   if (!config.development) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh test|demo|bench: everything a fresh Debian 12 machine needs. Safe to run again at any time:
 # what is there is left alone, what was cut off goes on. `demo` adds the 1.5B chat model, `bench` the
-# peers to measure against.
+# other peers to measure against.
 source "$(dirname "$0")/setup/common.sh"
 what=${1:-test}
 case $what in test|demo|bench) ;; *) die "usage: setup.sh test|demo|bench" ;; esac
@@ -20,9 +20,9 @@ step() { local name=$1; shift; bash "$steps/$name.sh" "$@" 9>&- || exit; }
 step packages
 step llama
 step models "$models"
-[ "$what" = demo ] || step postgres
-step python
-if [ "$what" = bench ]; then
-  step packages bench
+if [ "$what" != demo ]; then
+  step postgres
   step llama-server
 fi
+step python
+[ "$what" != bench ] || step packages bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The stock llama.cpp server of the same source, without our patches: the peer that `make bench`
-# measures against. Ends up as build/deps/llama-server/bin/llama-server.
+# measures against, and the server that the llama-server adapter is tested with. Ends up as build/deps/llama-server/bin/llama-server.
 source "$(dirname "$0")/common.sh"
 source "$ROOT/scripts/setup/llama_source.sh"
 

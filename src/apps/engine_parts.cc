@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "base/file.h"
 #include "base/log.h"
-#include "http/tls.h"
 
 namespace bulkhead::apps {
 
@@ -13,7 +11,6 @@ using base::Result;
 
 namespace {
 
-constexpr std::size_t kKeyBytesMax = 4096;
 constexpr std::string_view kModelsSetting = "models";
 
 engine::ModelVersion version_of(const gateway::LocalModel& model, const gateway::EngineConfig& engine,
@@ -69,9 +66,9 @@ Result<std::unique_ptr<EngineParts>> EngineParts::start(Uses uses) {
   std::unique_ptr<EngineParts> parts(new EngineParts(std::move(uses)));
   const gateway::EngineConfig& config = parts->uses_.config.engine;
   if (!configured_models(config).empty() || !config.model_dir.empty()) BULKHEAD_CHECK_OK(parts->start_pool());
-  if (!config.chat_url.empty()) BULKHEAD_CHECK_OK(parts->start_remote());
+  if (config.is_external()) BULKHEAD_CHECK_OK(parts->start_external());
   tenancy::TenantDirectory& tenants = parts->uses_.tenants;
-  bool own_possible = config.chat_url.empty();
+  bool own_possible = !config.is_external();
   parts->queues_ = std::make_unique<engine::EngineQueues>(
       config.concurrent, config.waiting_per_tenant,
       [&tenants, own_possible](const base::TenantId& id) -> Result<bool> {
@@ -109,7 +106,7 @@ Result<void> EngineParts::start_pool() {
     BULKHEAD_TRY(key, crypto::VerifyKey::parse(text));
     options.rules.signers.push_back(key);
   }
-  if (config.chat_url.empty()) options.default_model = config.chat_model;
+  if (!config.is_external()) options.default_model = config.chat_model;
   options.answer_time_max = config.answer_time_max;
   options.start_time_max = config.start_time_max;
   options.dedicated_idle_max = config.dedicated_idle_time;
@@ -130,30 +127,10 @@ Result<void> EngineParts::start_pool() {
   return Result<void>();
 }
 
-Result<void> EngineParts::start_remote() {
-  const gateway::EngineConfig& config = uses_.config.engine;
-  engine::RemoteOptions remote;
-  remote.url = config.chat_url;
-  remote.client = client_options(config);
-  if (remote.url.starts_with("https:")) {
-    BULKHEAD_TRY(tls, http::TlsContext::client(""));
-    remote.client.tls = std::move(tls);
-  }
-  if (!config.chat_api_key_file.empty()) {
-    BULKHEAD_TRY(key, base::read_secret_file(config.chat_api_key_file, kKeyBytesMax));
-    remote.api_key = std::move(key);
-  }
-  BULKHEAD_TRY(made, engine::make_remote_engine(std::move(remote)));
-  remote_ = std::move(made);
-  remote_->set_models({{config.chat_model, "chat", config.chat_context, 0, ""}});
-  if (pool_) split_ = std::make_unique<engine::SplitEngine>(*remote_, *pool_);
-  return Result<void>();
-}
-
 engine::Engine& EngineParts::engine() {
   if (split_) return *split_;
   if (pool_) return *pool_;
-  return *remote_;
+  return *external_;
 }
 
 std::vector<engine::WorkerStatus> EngineParts::workers() const {
@@ -168,7 +145,7 @@ void EngineParts::forget_tenant(const base::TenantId& tenant) {
 void EngineParts::stop() {
   if (pool_) pool_->stop();
   split_.reset();
-  remote_.reset();
+  external_.reset();
 }
 
 void EngineParts::record(const engine::WorkerEvent& event) {

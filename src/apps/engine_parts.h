@@ -1,4 +1,4 @@
-// The engine side of a deployment: the pool of local workers, an external server, the queue before
+// The engine side of a deployment: the pool of local workers, external servers, the queue before
 // them. Made from the configuration; wiring only.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "engine/adapters.h"
 #include "engine/engine_pool.h"
 #include "engine/engine_queues.h"
+#include "engine/external_engine.h"
 #include "gateway/config.h"
 #include "storage/store_manager.h"
 #include "tenancy/directory.h"
@@ -48,15 +49,17 @@ class EngineParts {
  private:
   explicit EngineParts(Uses uses) : uses_(std::move(uses)) {}
   base::Result<void> start_pool();
-  base::Result<void> start_remote();
+  base::Result<void> start_external();
   void record(const engine::WorkerEvent& event);
   void register_gauges();
+  void record(const engine::ReplicaEvent& event);
+  void register_replica_gauges();
 
   Uses uses_;
   std::mutex mutex_;
   std::set<std::string> measured_;  // models with gauges
   std::unique_ptr<engine::EnginePool> pool_;
-  std::unique_ptr<engine::HttpEngine> remote_;
+  std::unique_ptr<engine::ExternalEngine> external_;
   std::unique_ptr<engine::SplitEngine> split_;
   std::unique_ptr<engine::EngineQueues> queues_;
 };

@@ -19,10 +19,7 @@ class WorkerTransport final : public Transport {
       : worker_(worker), client_(std::move(url), std::move(options)) {}
 
   http::Client& client() override { return client_; }
-  bool can_tokenize() const override { return true; }
   bool ready() const override { return worker_.ready(); }
-
-  bool keeps_prefixes() const override { return true; }
 
   Result<void> prepare(http::Request& request, const CallContext& context, Priority priority) override {
     if (!worker_.ready()) {
@@ -64,43 +61,6 @@ class WorkerTransport final : public Transport {
   http::Client client_;
 };
 
-class RemoteTransport final : public Transport {
- public:
-  RemoteTransport(http::Url url, base::Secret api_key, http::ClientOptions options)
-      : prefix_(url.path), authorization_(std::move(api_key)), client_(std::move(url), std::move(options)) {
-    host_ = client_.url().host + ":" + std::to_string(client_.url().port);
-  }
-
-  http::Client& client() override { return client_; }
-  bool can_tokenize() const override { return false; }
-  bool ready() const override { return true; }
-
-  bool keeps_prefixes() const override { return false; }
-
-  Result<void> prepare(http::Request& request, const CallContext&, Priority) override {
-    return prepare_platform(request);
-  }
-  Result<void> prepare_burn(http::Request& request, const BurnTarget&) override {
-    return prepare_platform(request);
-  }
-
-  Result<void> prepare_platform(http::Request& request) override {
-    request.path = prefix_ + request.path;
-    request.target = request.path;
-    request.headers.set("host", host_);
-    if (!authorization_.empty()) {
-      request.headers.set("authorization", "Bearer " + std::string(authorization_.reveal_text()));
-    }
-    return Result<void>();
-  }
-
- private:
-  std::string prefix_;
-  std::string host_;
-  base::Secret authorization_;
-  http::Client client_;
-};
-
 }  // namespace
 
 std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker,
@@ -110,14 +70,6 @@ std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker,
   url.unix_path = socket.string();
   return std::make_unique<HttpEngine>(
       std::make_unique<WorkerTransport>(worker, std::move(url), std::move(options)));
-}
-
-Result<std::unique_ptr<HttpEngine>> make_remote_engine(RemoteOptions options) {
-  BULKHEAD_TRY(url, http::Url::parse(options.url));
-  // Both ways of writing a base address are common: with and without the /v1 that our paths bring.
-  if (url.path.ends_with("/v1")) url.path.resize(url.path.size() - 3);
-  return std::make_unique<HttpEngine>(std::make_unique<RemoteTransport>(
-      std::move(url), std::move(options.api_key), std::move(options.client)));
 }
 
 Task<Result<Completion>> SplitEngine::chat(CallContext context, ChatRequest request) {

@@ -15,15 +15,6 @@ std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker,
                                                const std::filesystem::path& socket,
                                                http::ClientOptions options);
 
-struct RemoteOptions {
-  std::string url;                        // "http://127.0.0.1:8000/v1"-less base: "…:8000"
-  base::Secret api_key;                   // empty: none is sent
-  http::ClientOptions client;
-};
-// Any OpenAI-compatible server. It gets the messages and nothing that names a tenant; what it keeps
-// after an answer is beyond our sight, so it reports no burn.
-base::Result<std::unique_ptr<HttpEngine>> make_remote_engine(RemoteOptions options);
-
 // Chat at one engine, embeddings and their tokens at another. Both must outlive it.
 class SplitEngine final : public Engine {
  public:

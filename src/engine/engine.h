@@ -1,8 +1,8 @@
-// Engine: the port to inference. Behind it stands our own worker (worker_engine.h) or any
-// OpenAI-compatible server by URL (remote_engine.h).
+// Engine: the port to inference. Behind it stand our own workers (engine_pool.h) or external servers
+// (external_engine.h); guarantees.h says what each kind can promise a tenant.
 //
-// Every call takes the TenantScope and a session id; adapters send them as signed context, never
-// as body fields, and never accept one from a body. Results hold one tenant's data only.
+// Every call takes the TenantScope and a session id; adapters derive from them what the engine is told
+// (signed headers, a salt, a slot) and never take any of it from a body. Results hold one tenant's data only.
 // Thread safety: all members from every reactor.
 #pragma once
 

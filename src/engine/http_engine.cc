@@ -2,10 +2,9 @@
 
 #include <utility>
 
+#include "engine/http_chat_stream.h"
 #include "engine/openai_body.h"
 #include "engine/openai_wire.h"
-#include "engine/stream_reader.h"
-#include "http/sse.h"
 
 namespace bulkhead::engine {
 
@@ -18,9 +17,6 @@ namespace {
 constexpr std::size_t kCompletionBytesMax = 8u << 20;
 constexpr std::size_t kEmbeddingBytesMax = 64u << 20;
 constexpr std::size_t kErrorBytesMax = 64u << 10;
-// An external server without a tokenizer route: three bytes a token overestimates for every
-// tokenizer we know, so a budget kept by it is safe.
-constexpr std::size_t kBytesPerTokenEstimate = 3;
 
 http::Request make_post(std::string path, std::string body) {
   http::Request request;
@@ -32,50 +28,6 @@ http::Request make_post(std::string path, std::string body) {
   return request;
 }
 
-Error from_transport(const Error& error) {
-  if (error.is(http::HttpError::Cancelled)) {
-    return Error(EngineError::Cancelled, "The request was cancelled.", error.describe());
-  }
-  if (error.is(http::HttpError::ConnectFailed) || error.is(http::HttpError::TlsFailed)) {
-    return Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",
-                 error.describe());
-  }
-  return Error(EngineError::Failed, "The model engine failed on this request. Try again.",
-               error.describe());
-}
-
-class HttpChatStream final : public ChatStream {
- public:
-  HttpChatStream(std::unique_ptr<http::StreamedResponse> response, const ChatRequest& request)
-      : response_(std::move(response)),
-        reader_(static_cast<std::size_t>(request.choices), request.prompt.has_value()) {}
-
-  Task<Result<std::optional<Piece>>> next() override {
-    while (true) {
-      if (auto piece = reader_.next()) co_return std::optional<Piece>(std::move(piece));
-      if (reader_.done()) co_return std::optional<Piece>();
-      auto bytes = co_await response_->read();
-      if (!bytes) co_return from_transport(bytes.error());
-      if (!*bytes) {
-        co_return Error(EngineError::Failed, "The model engine stopped in the middle of the answer.",
-                        "stream ended without [DONE]");
-      }
-      if (auto fed = parser_.feed(**bytes); !fed) co_return from_transport(fed.error());
-      while (auto event = reader_.done() ? std::nullopt : parser_.next()) {
-        BULKHEAD_CO_CHECK_OK(reader_.feed(*event));
-      }
-    }
-  }
-
-  bool buffered() const override { return reader_.has_piece(); }
-  const Completion& result() const override { return reader_.result(); }
-
- private:
-  std::unique_ptr<http::StreamedResponse> response_;
-  http::SseParser parser_;
-  wire::StreamReader reader_;
-};
-
 }  // namespace
 
 HttpEngine::HttpEngine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
@@ -85,7 +37,7 @@ Task<Result<std::string>> HttpEngine::post(const CallContext& context, std::stri
   http::Request request = make_post(std::move(path), std::move(body));
   BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context, priority));
   auto answer = co_await transport_->client().request(std::move(request), answer_bytes_max, context.cancel);
-  if (!answer) co_return from_transport(answer.error());
+  if (!answer) co_return transport_error(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
   co_return std::move(answer->body);
 }
@@ -106,7 +58,7 @@ Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext co
       make_post(std::string(wire::generation_path(request)), wire::generation_body(request));
   BULKHEAD_CO_CHECK_OK(transport_->prepare(outgoing, context, request.priority));
   auto answer = co_await transport_->client().stream(std::move(outgoing), context.cancel);
-  if (!answer) co_return from_transport(answer.error());
+  if (!answer) co_return transport_error(answer.error());
   if ((*answer)->status() != 200) {
     std::string body;
     while (body.size() < kErrorBytesMax) {
@@ -116,7 +68,8 @@ Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext co
     }
     co_return wire::read_error((*answer)->status(), body);
   }
-  co_return std::unique_ptr<ChatStream>(std::make_unique<HttpChatStream>(std::move(*answer), request));
+  co_return std::unique_ptr<ChatStream>(std::make_unique<HttpChatStream>(
+      std::move(*answer), static_cast<std::size_t>(request.choices), request.prompt.has_value()));
 }
 
 Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext context,
@@ -133,13 +86,6 @@ Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext con
                                                                  std::string model,
                                                                  std::vector<std::string> texts) {
   if (texts.empty()) co_return std::vector<std::int64_t>();
-  if (!transport_->can_tokenize()) {
-    std::vector<std::int64_t> counts;
-    for (const std::string& text : texts) {
-      counts.push_back(static_cast<std::int64_t>(text.size() / kBytesPerTokenEstimate + 1));
-    }
-    co_return counts;
-  }
   auto answer =
       co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax);
   if (!answer) co_return answer.take_error();
@@ -147,14 +93,11 @@ Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext con
 }
 
 Task<Result<BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
-  if (!transport_->keeps_prefixes()) {
-    co_return BurnReport{false, "{\"note\":\"an external engine that does not report what it keeps\"}"};
-  }
   http::Request request = make_post("/v1/bulkhead/burn", wire::burn_body(target));
   BULKHEAD_CO_CHECK_OK(transport_->prepare_burn(request, target));
   auto answer =
       co_await transport_->client().request(std::move(request), kErrorBytesMax, base::CancelToken());
-  if (!answer) co_return from_transport(answer.error());
+  if (!answer) co_return transport_error(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
   co_return wire::parse_burn_kept(answer->body);
 }
@@ -178,7 +121,7 @@ Task<Result<void>> HttpEngine::refresh_models() {
   BULKHEAD_CO_CHECK_OK(transport_->prepare_platform(request));
   auto answer = co_await transport_->client().request(std::move(request), kCompletionBytesMax,
                                                       base::CancelToken());
-  if (!answer) co_return from_transport(answer.error());
+  if (!answer) co_return transport_error(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
   auto models = wire::parse_models(answer->body);
   if (!models) co_return models.take_error();

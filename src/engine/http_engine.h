@@ -1,5 +1,5 @@
-// HttpEngine: an Engine over HTTP in OpenAI's wire format, the common part of the worker and of
-// external servers. What differs (address, credentials, signing, readiness) is a Transport.
+// HttpEngine: an Engine over HTTP in OpenAI's wire format with our own routes beside it: the worker's client.
+// Address, signing and readiness are a Transport. External servers are external_engine.h.
 #pragma once
 
 #include <memory>
@@ -22,10 +22,6 @@ class Transport {
   // The same for a burn of kept prefixes, and for what belongs to no tenant (the list of models).
   virtual base::Result<void> prepare_burn(http::Request& request, const BurnTarget& target) = 0;
   virtual base::Result<void> prepare_platform(http::Request& request) = 0;
-  // True when the server answers POST /v1/bulkhead/burn.
-  virtual bool keeps_prefixes() const = 0;
-  // True when the server answers POST /v1/tokenize.
-  virtual bool can_tokenize() const = 0;
   virtual bool ready() const = 0;
 };
 

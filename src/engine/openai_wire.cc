@@ -273,6 +273,11 @@ Error read_error(int status, std::string_view body) {
     parameter = nameable(error["param"].as_string().value_or(""));
     prompt_tokens = count_or_zero(error["prompt_tokens"]);
     context = count_or_zero(error["context"]);
+    if (code == "exceed_context_size_error") {  // llama.cpp's words for the same
+      code = "context_length_exceeded";
+      prompt_tokens = count_or_zero(error["n_prompt_tokens"]);
+      context = count_or_zero(error["n_ctx"]);
+    }
   }
   if (code == "context_length_exceeded") {
     std::string message = "The prompt does not fit into the model's context";

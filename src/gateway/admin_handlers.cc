@@ -33,6 +33,12 @@ Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
   return api_error(ApiError::BadParameter, "'mode' must be silo, hybrid or pooled.", "mode");
 }
 
+// An external engine gives less than our own worker.
+Result<void> check_engine(const Call& call, const tenancy::TenantPolicy& policy) {
+  const EngineConfig& engine = call.services.config.engine;
+  return engine.is_external() ? engine::check_policy(engine.external.kind, policy.engine) : Result<void>();
+}
+
 // A policy that this deployment can keep.
 Result<tenancy::TenantPolicy> checked_policy(const Call& call, tenancy::TenantPolicy policy) {
   if (policy.retrieval == tenancy::RetrievalMode::Required && call.services.embedding_model.empty()) {
@@ -42,6 +48,7 @@ Result<tenancy::TenantPolicy> checked_policy(const Call& call, tenancy::TenantPo
         "Configure [engine.embedding] first.",
         "retrieval");
   }
+  BULKHEAD_CHECK_OK(check_engine(call, policy));
   return policy;
 }
 
@@ -138,9 +145,12 @@ HandlerResult admin_suspend_tenant(Call& call) {
 
 HandlerResult admin_resume_tenant(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  co_return co_await change_tenant(call, [](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
-    return tenants.resume(id);
-  });
+  co_return co_await change_tenant(
+      call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) -> Result<tenancy::Tenant> {
+        // It may have been suspended since before this engine was configured.
+        if (auto tenant = tenants.find(id)) BULKHEAD_CHECK_OK(check_engine(call, tenant->policy));
+        return tenants.resume(id);
+      });
 }
 
 HandlerResult admin_destroy_tenant(Call& call) {

@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "crypto/signature.h"
 #include "engine/model_registry.h"
+#include "gateway/config_external.h"
 #include "gateway/config_reader.h"
 #include "gateway/config_store.h"
-#include "http/client.h"
 
 namespace bulkhead::gateway {
 
@@ -140,6 +140,7 @@ void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfi
   r.path("chat_api_key_file", out.chat_api_key_file, base);
   r.text("chat_model", out.chat_model);
   r.number("context", out.chat_context, 256, 1 << 20);
+  r.section("external", [&](ConfigReader& e) { read_external(e, base, out.external); });
   r.section("chat", [&](ConfigReader& m) { read_chat_model(m, base, out.chat); });
   r.section("embedding", [&](ConfigReader& m) { read_model(m, base, out.embedding); });
   r.number("slots", out.slots, 1, 256);
@@ -154,14 +155,17 @@ void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfi
   r.seconds("answer_time_max", out.answer_time_max, 1, 3'600);
   read_pool(r, base, out);
   check_model_ids(r, out);
-  if (out.chat_url.empty() && out.chat.path.empty()) {
-    r.fail(ConfigError::Missing, "chat", "or chat_url is needed: a local model or a server");
+  take_short_form(r, out);
+  if (!out.is_external() && out.chat.path.empty()) {
+    r.fail(ConfigError::Missing, "chat", "or external is needed: a local model or servers");
   }
-  if (!out.chat_url.empty() && !out.chat.path.empty()) {
-    r.fail(ConfigError::Contradiction, "chat_url", "and [engine.chat] exclude each other");
+  if (out.is_external() && !out.chat.path.empty()) {
+    const char* which = out.chat_url.empty() ? "external" : "chat_url";
+    r.fail(ConfigError::Contradiction, which, "and [engine.chat] exclude each other");
   }
-  if (!out.chat_url.empty() && out.chat_model.empty()) {
-    r.fail(ConfigError::Missing, "chat_model", "is needed with chat_url: the server's model name");
+  if (out.is_external() && out.chat_model.empty()) {
+    r.fail(ConfigError::Missing, "chat_model",
+           "is needed with [engine.external] or chat_url: the server's model name");
   }
   if (out.chat_model.empty()) out.chat_model = out.chat.id;
 }
@@ -190,6 +194,13 @@ void read_engine_policy(ConfigReader& r, tenancy::EnginePolicy& out) {
   }
   if (auto mode = r.choice("engine", {"shared", "dedicated"})) {
     out.engine = *mode == "dedicated" ? tenancy::EngineMode::Dedicated : tenancy::EngineMode::Shared;
+  }
+  if (auto mode = r.choice("burn", {"verified", "best_effort"})) {
+    out.burn = *mode == "verified" ? tenancy::BurnMode::Verified : tenancy::BurnMode::BestEffort;
+  }
+  if (auto mode = r.choice("prefix_isolation", {"enforced", "best_effort"})) {
+    out.prefix_isolation =
+        *mode == "enforced" ? tenancy::PrefixIsolation::Enforced : tenancy::PrefixIsolation::BestEffort;
   }
   r.number("weight", out.weight, 1, tenancy::kWeightMax);
   r.number("stream_padding_bytes", out.stream_padding_bytes, 0, tenancy::kStreamPaddingBytesMax);
@@ -262,23 +273,6 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   });
 }
 
-// Prompts must not cross a network in the clear.
-void check_chat_url(ConfigReader& r, const Config& config) {
-  if (config.engine.chat_url.empty()) return;
-  auto url = http::Url::parse(config.engine.chat_url);
-  if (!url) {
-    r.fail(ConfigError::BadValue, "engine", "has a chat_url that can't be used: " + url.error().message());
-    return;
-  }
-  bool stays_here = url->tls || !url->unix_path.empty() || is_loopback(url->host) || url->host == "localhost";
-  if (!stays_here && !config.development) {
-    r.fail(ConfigError::Contradiction, "engine",
-           "may use a chat_url with http: for 127.0.0.1, [::1] and localhost only, since prompts would cross "
-           "the "
-           "network in the clear; use https: (mode = \"development\" allows it)");
-  }
-}
-
 // What single keys can't see.
 void check_whole(ConfigReader& r, const Config& config) {
   if (config.data.dir.empty()) r.fail(ConfigError::Missing, "data", "section with `dir` is needed");
@@ -309,7 +303,7 @@ void check_whole(ConfigReader& r, const Config& config) {
            "may use plain_http in mode = \"development\" on a loopback address only");
   }
   check_stores(r, config);
-  check_chat_url(r, config);
+  check_external(r, config);
   if (config.tenant_defaults.retrieval == tenancy::RetrievalMode::Required &&
       config.engine.embedding.path.empty()) {
     r.fail(ConfigError::Contradiction, "tenant_defaults",
@@ -333,9 +327,10 @@ void fill_defaults(Config& config) {
   if (config.engine.concurrent == 0) {
     // Our own workers order what is inside by service given and set aside what must wait; an external
     // server takes what comes, so little more than it can decode at once may be inside.
-    bool own = config.engine.chat_url.empty();
+    const std::size_t replicas = config.engine.external.urls.size();
     std::size_t slots = config.engine.slots * (1 + config.engine.models.size());
-    config.engine.concurrent = own ? std::max<std::size_t>(256, slots * 64) : slots * 2;
+    config.engine.concurrent =
+        replicas == 0 ? std::max<std::size_t>(256, slots * 64) : config.engine.slots * replicas * 2;
   }
   if (config.server.threads == 0) {
     long cores = ::sysconf(_SC_NPROCESSORS_ONLN);

@@ -10,6 +10,7 @@
 
 #include "access/permission.h"
 #include "base/result.h"
+#include "engine/guarantees.h"
 #include "identity/issuer_config.h"
 #include "storage/postgres_options.h"
 #include "tenancy/tenant.h"
@@ -54,9 +55,27 @@ struct LocalModel {
   std::filesystem::path chat_template;  // Jinja; empty: the model file's own
 };
 
+// Servers that are not ours in the place of the own worker; urls empty: none.
+struct ExternalConfig {
+  engine::EngineKind kind = engine::EngineKind::OpenAi;
+  std::vector<std::string> urls;  // replicas of one model
+  std::filesystem::path api_key_file;
+  std::string api_key_env;                // or the name of an environment variable
+  std::filesystem::path ca_file;          // for https; empty: the system's roots
+  std::size_t retries = 1;                // further replicas to try
+  std::size_t failures_max = 3;           // in a row, until a replica's breaker opens
+  std::chrono::seconds open_time{10};     // until the next trial
+  std::chrono::seconds health_interval{5};
+  std::chrono::seconds connect_time_max{5};
+  std::chrono::seconds stall_time_max{0};  // between two pieces of an answer; 0: answer_time_max
+  bool reset_cache = false;                // may all tenants' cache be dropped to burn one's
+};
+
 struct EngineConfig {
-  std::string chat_url;                     // empty: own worker
+  std::string chat_url;                     // short for [engine.external] with kind "openai" and one url
   std::filesystem::path chat_api_key_file;
+  ExternalConfig external;
+  bool is_external() const { return !external.urls.empty(); }
   std::string chat_model;                   // model id that clients see (own: chat.id)
   std::int64_t chat_context = 8192;         // tokens of one sequence (remote: what it says)
   LocalModel chat, embedding;               // embedding.path empty: none

@@ -10,11 +10,11 @@ namespace {
 
 // A tenant's own worker is a local process: an external server is shared by its nature.
 Result<void> check_own_engine(const EngineConfig& engine) {
-  if (!engine.chat_url.empty()) {
+  if (engine.is_external()) {
     return api_error(
         ApiError::BadParameter,
         "Mode 'silo' needs an engine worker of the tenant's own, and this deployment's engine is "
-        "an external server (engine.chat_url). Configure a local model in [engine.chat], or use "
+        "an external server ([engine.external]). Configure a local model in [engine.chat], or use "
         "mode hybrid.",
         "mode");
   }

@@ -19,7 +19,7 @@ Result<engine::EnginePool*> pool_of(const Call& call) {
   if (call.services.engine_pool) return call.services.engine_pool;
   return api_error(
       ApiError::Conflict,
-      "This deployment runs no models of its own: its engine is an external server (engine.chat_url).");
+      "This deployment runs no models of its own: its engine is an external server ([engine.external]).");
 }
 
 // What the process behind a version is doing just now.

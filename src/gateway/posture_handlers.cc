@@ -72,7 +72,7 @@ Task<Wall> prefixes_wall(Services& services, tenancy::Tenant tenant, std::string
                 std::string(policy.prefix_cache == tenancy::PrefixCacheMode::Tenant ? "tenant" : "session") +
                 " only";
   wall.remedy = "Suspend the tenant, which ends its workers and burns what they keep; then report this.";
-  if (!services.config.engine.chat_url.empty()) {
+  if (services.config.engine.is_external()) {
     wall.verdict = Verdict::Stated;
     wall.check = "an external engine keeps what it keeps; it can't be asked";
     co_return wall;

@@ -99,7 +99,7 @@ Wall engine_wall(const Services& services, const tenancy::Tenant& tenant,
   }
   if (!own) {
     wall.verdict = Verdict::Shared;
-    wall.wall = services.engine_pool && services.config.engine.chat_url.empty()
+    wall.wall = services.engine_pool && !services.config.engine.is_external()
                     ? "shared worker; each sequence has its own KV cells"
                     : "external server, shared";
     wall.check = "the shared workers are under platform";

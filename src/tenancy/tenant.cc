@@ -120,13 +120,16 @@ Result<void> read_models(const json::Value& list, std::vector<std::string>& out)
 Result<void> read_engine(const json::Value& object, EnginePolicy& out) {
   if (!object.exists()) return Result<void>();
   if (!object.is_object()) return bad("engine", "an object");
-  BULKHEAD_CHECK_OK(refuse_unknown(object, {"prefix_cache", "prefix_cache_seconds", "batching", "engine",
-                                            "weight", "stream_padding_bytes", "stream_cadence_ms"}));
+  BULKHEAD_CHECK_OK(refuse_unknown(object, {"prefix_cache", "prefix_cache_seconds", "batching", "engine", "burn",
+                                            "prefix_isolation", "weight", "stream_padding_bytes", "stream_cadence_ms"}));
   BULKHEAD_CHECK_OK(read_choice(object, "prefix_cache", out.prefix_cache, {"off", "session", "tenant"}));
   BULKHEAD_CHECK_OK(
       read_count(object, "prefix_cache_seconds", out.prefix_cache_seconds, kPrefixCacheSecondsMax));
   BULKHEAD_CHECK_OK(read_choice(object, "batching", out.batching, {"shared", "exclusive"}));
   BULKHEAD_CHECK_OK(read_choice(object, "engine", out.engine, {"shared", "dedicated"}));
+  BULKHEAD_CHECK_OK(read_choice(object, "burn", out.burn, {"verified", "best_effort"}));
+  BULKHEAD_CHECK_OK(
+      read_choice(object, "prefix_isolation", out.prefix_isolation, {"enforced", "best_effort"}));
   BULKHEAD_CHECK_OK(read_count(object, "weight", out.weight, kWeightMax));
   BULKHEAD_CHECK_OK(
       read_count_or_off(object, "stream_padding_bytes", out.stream_padding_bytes, kStreamPaddingBytesMax));
@@ -208,6 +211,12 @@ Result<void> check_mode_policy(IsolationMode mode, const TenantPolicy& policy) {
       .with_parameter("engine.engine");
 }
 
+std::string_view burn_name(BurnMode mode) { return mode == BurnMode::BestEffort ? "best_effort" : "verified"; }
+
+std::string_view prefix_isolation_name(PrefixIsolation isolation) {
+  return isolation == PrefixIsolation::BestEffort ? "best_effort" : "enforced";
+}
+
 Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
   TenantPolicy policy;
   if (!object.is_object()) return bad("policy", "an object");
@@ -257,6 +266,8 @@ std::string TenantPolicy::to_json() const {
       .member("prefix_cache_seconds", static_cast<std::int64_t>(engine.prefix_cache_seconds))
       .member("batching", batching_name(engine.batching))
       .member("engine", engine_name(engine.engine))
+      .member("burn", burn_name(engine.burn))
+      .member("prefix_isolation", prefix_isolation_name(engine.prefix_isolation))
       .member("weight", static_cast<std::int64_t>(engine.weight))
       .member("stream_padding_bytes", static_cast<std::int64_t>(engine.stream_padding_bytes))
       .member("stream_cadence_ms", static_cast<std::int64_t>(engine.stream_cadence_ms))

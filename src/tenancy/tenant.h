@@ -36,12 +36,20 @@ enum class PrefixCacheMode { Off, Session, Tenant };
 enum class BatchingMode { Shared, Exclusive };
 // The common worker, or a worker process that serves this tenant alone.
 enum class EngineMode { Shared, Dedicated };
+// Verified: refused where the engine can't prove that what a request left in it is zeroed. BestEffort: the
+// engine is asked to forget, and its word is taken.
+enum class BurnMode { Verified, BestEffort };
+// Enforced: refused where the engine might reuse one tenant's prompt for another's. BestEffort: what the
+// engine shares between tenants is accepted.
+enum class PrefixIsolation { Enforced, BestEffort };
 std::string_view state_name(TenantState state);
 std::string_view mode_name(IsolationMode mode);
 std::string_view retrieval_name(RetrievalMode mode);
 std::string_view prefix_cache_name(PrefixCacheMode mode);
 std::string_view batching_name(BatchingMode mode);
 std::string_view engine_name(EngineMode mode);
+std::string_view burn_name(BurnMode mode);
+std::string_view prefix_isolation_name(PrefixIsolation isolation);
 
 struct TenantLimits {
   std::uint32_t requests_per_minute = 600;
@@ -64,6 +72,8 @@ struct EnginePolicy {
   std::uint32_t prefix_cache_seconds = 300;  // a kept prefix is burned this long after its last use
   BatchingMode batching = BatchingMode::Shared;
   EngineMode engine = EngineMode::Shared;
+  BurnMode burn = BurnMode::Verified;
+  PrefixIsolation prefix_isolation = PrefixIsolation::Enforced;
   std::uint32_t weight = 1;                // share of the engine under contention
   std::uint32_t stream_padding_bytes = 0;  // each event is padded to a multiple of this; 0: off
   std::uint32_t stream_cadence_ms = 0;     // events leave at this beat; 0: as tokens come

@@ -15,12 +15,18 @@ platform_key_file = "platform.key"
 chat_url = "{url}"
 chat_model = "m"
 {rest}
+[tenant_defaults.engine]
+burn = "{burn}"
+prefix_isolation = "{isolation}"
 '''
 
 
-def check(stack, url="https://model.example/v1", rest="", root="", listen="127.0.0.1:8443", mode="production"):
+def check(stack, url="https://model.example/v1", rest="", root="", listen="127.0.0.1:8443", mode="production",
+          policy=("best_effort", "best_effort")):
     stack.config.parent.mkdir(parents=True, exist_ok=True)
-    text = PRODUCTION.format(url=url, rest=rest, root=root, listen=listen)
+    text = PRODUCTION.format(url=url, rest=rest, root=root, listen=listen, burn=policy[0], isolation=policy[1])
+    if not url:
+        text = text.replace('chat_url = ""\n', "")
     stack.config.write_text(text.replace('"production"', f'"{mode}"'))
     done = stack.cli("config", "check", check=False)
     return done.returncode, done.stdout + done.stderr
@@ -43,6 +49,50 @@ def test_prompts_do_not_cross_a_network_in_the_clear(bare, url):
                                  "http://localhost:8000/v1", "unix:/run/model.sock"])
 def test_control_these_chat_urls_are_taken(bare, url):
     assert check(bare, url) == (0, f"{bare.config} is fine\n")
+
+
+EXTERNAL = '''[engine.external]
+kind = "{kind}"
+urls = [{urls}]
+{rest}
+'''
+
+
+def check_external(stack, kind="vllm", urls='"http://127.0.0.1:8000"', rest="", **options):
+    done = check(stack, "", EXTERNAL.format(kind=kind, urls=urls, rest=rest), **options)
+    return done[0], done[1].replace(str(stack.config), "FILE")
+
+
+@pytest.mark.parametrize("options, named", [
+    ({"kind": "tgi"}, ["engine.external.kind", '"llama-server"']),
+    ({"urls": ""}, ["engine.external.urls"]),
+    ({"urls": '"http://10.0.0.7:8000"'}, ["external.urls", "https:"]),
+    ({"urls": '"http://127.0.0.1:1", "http://127.0.0.1:1"'}, ["engine.external.urls", "differ"]),
+    ({"urls": '"ftp://127.0.0.1"'}, ["external.urls"]),
+    ({"rest": "retries = 99"}, ["engine.external.retries", "from 0 to 16"]),
+    ({"rest": "salt = 'x'"}, ["engine.external.salt", "allowed"]),
+    ({"rest": "api_key_file = 'k'\napi_key_env = 'K'"}, ["engine.external.api_key_file", "api_key_env"]),
+    ({"kind": "openai", "rest": "reset_cache = true"}, ["engine.external.reset_cache", "vllm"]),
+    ({"kind": "llama-server", "rest": "reset_cache = true"}, ["engine.external.reset_cache"]),
+])
+def test_a_wrong_external_engine_is_named(bare, options, named):
+    code, said = check_external(bare, **options)
+    assert code == 1 and said.startswith("bulkhead: FILE:") and all(name in said for name in named), said
+
+
+@pytest.mark.parametrize("kind", ["openai", "vllm", "llama-server", "sglang", "ollama"])
+def test_control_every_kind_is_taken(bare, kind):
+    assert check_external(bare, kind) == (0, "FILE is fine\n")
+
+
+@pytest.mark.parametrize("kind, burn, isolation, member", [
+    ("vllm", "verified", "enforced", "burn"), ("llama-server", "verified", "enforced", "burn"),
+    ("sglang", "best_effort", "enforced", "prefix_isolation"), ("ollama", "best_effort", "enforced", "prefix_isolation"),
+    ("vllm", "best_effort", "enforced", None), ("llama-server", "best_effort", "enforced", None)])
+def test_a_default_policy_stricter_than_the_engine_is_refused(bare, kind, burn, isolation, member):
+    code, said = check_external(bare, kind, policy=(burn, isolation))
+    assert code == (1 if member else 0), said
+    assert not member or (f"'{member}'" in said and f'"{kind}"' in said and "best_effort" in said), said
 
 
 def test_open_metrics_need_a_loopback_address(bare):
