@@ -32,9 +32,9 @@ Result<void> check_tenants(engine::EngineKind kind, const tenancy::TenantDirecto
     if (tenant.state != tenancy::TenantState::Active) continue;
     auto fits = engine::check_policy(kind, tenant.policy.engine);
     if (fits) continue;
-    return Error(tenancy::TenancyError::BadPolicy, "The policy of tenant '" + tenant.id.str() +
-                                                       "' asks for more than the engine gives: " +
-                                                       fits.error().message());
+    return Error(tenancy::TenancyError::BadPolicy,
+                 "The policy of tenant '" + tenant.id.str() +
+                     "' asks for more than the engine gives: " + fits.error().message());
   }
   return Result<void>();
 }
@@ -53,7 +53,8 @@ Result<void> EngineParts::start_external() {
   http::ClientOptions& client = options.replica.client;
   client.connect_time_max = external.connect_time_max;
   client.answer_time_max = config.answer_time_max;
-  client.stall_time_max = external.stall_time_max.count() > 0 ? external.stall_time_max : config.answer_time_max;
+  client.stall_time_max =
+      external.stall_time_max.count() > 0 ? external.stall_time_max : config.answer_time_max;
   // As many as may be at the engine at once: a connection a request would cost more than the request.
   client.idle_connections_max = std::max(client.idle_connections_max, config.concurrent);
   for (const std::string& url : external.urls) {
@@ -96,9 +97,11 @@ void EngineParts::register_replica_gauges() {
     auto read = [this, i](auto value) {
       return [this, i, value] { return external_ ? value(external_->replicas()[i]) : 0.0; };
     };
-    uses_.metrics.gauge("bulkhead_engine_replica_ready", "1 when the replica takes requests", {{"replica", name}},
+    uses_.metrics.gauge("bulkhead_engine_replica_ready", "1 when the replica takes requests",
+                        {{"replica", name}},
                         read([](const engine::ReplicaStatus& r) { return r.ready ? 1.0 : 0.0; }));
-    uses_.metrics.gauge("bulkhead_engine_replica_breaker", "0 closed, 1 half-open, 2 open", {{"replica", name}},
+    uses_.metrics.gauge("bulkhead_engine_replica_breaker", "0 closed, 1 half-open, 2 open",
+                        {{"replica", name}},
                         read([](const engine::ReplicaStatus& r) { return static_cast<double>(r.breaker); }));
     uses_.metrics.gauge("bulkhead_engine_replica_failures_total", "Times that the replica was found down",
                         {{"replica", name}},

@@ -1,9 +1,9 @@
 // How each kind of external engine is spoken to: routes, members added to OpenAI's body, headers never.
 //
 // Bodies are built member by member from a checked ChatRequest, so nothing that a client sent beside OpenAI's
-// documented members reaches an engine (cache_salt, priority, kv_transfer_params, id_slot, cache_prompt, ...).
-// Sources: vLLM's OpenAI-compatible server and its cache router, SGLang's http_server and protocol, Ollama's
-// OpenAI compatibility page and API, llama.cpp's tools/server of the pinned version. Pure functions.
+// documented members reaches an engine (cache_salt, priority, kv_transfer_params, id_slot, cache_prompt,
+// ...). Sources: vLLM's OpenAI-compatible server and its cache router, SGLang's http_server and protocol,
+// Ollama's OpenAI compatibility page and API, llama.cpp's tools/server of the pinned version. Pure functions.
 #pragma once
 
 #include <optional>

@@ -55,8 +55,8 @@ Task<Result<std::string>> read_body(http::StreamedResponse& response, std::size_
   }
 }
 
-Task<Result<Opened>> open_at(std::shared_ptr<Core> core, std::shared_ptr<Replica> replica, CallContext context,
-                             const ChatRequest& request, Refusal& refusal) {
+Task<Result<Opened>> open_at(std::shared_ptr<Core> core, std::shared_ptr<Replica> replica,
+                             CallContext context, const ChatRequest& request, Refusal& refusal) {
   Turn turn(core, replica);
   if (auto prepared = co_await turn.prepare(context); !prepared) {
     replica->breaker.gave_up();
@@ -107,7 +107,8 @@ std::vector<std::shared_ptr<Replica>> candidates(const Core& core, const CallCon
   return list;
 }
 
-Task<Result<Opened>> open_anywhere(std::shared_ptr<Core> core, CallContext context, const ChatRequest& request) {
+Task<Result<Opened>> open_anywhere(std::shared_ptr<Core> core, CallContext context,
+                                   const ChatRequest& request) {
   BULKHEAD_CO_CHECK_OK(check_policy(core->kind, context.scope.record().policy.engine));
   BULKHEAD_CO_CHECK_OK(check_request(core->kind, request));
   Refusal refusal{Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",
@@ -123,7 +124,8 @@ Task<Result<Opened>> open_anywhere(std::shared_ptr<Core> core, CallContext conte
   co_return std::move(refusal.error);
 }
 
-// Where tenants may share what the engine keeps, the count of reused tokens would tell of each other's prompts.
+// Where tenants may share what the engine keeps, the count of reused tokens would tell of each other's
+// prompts.
 void hide_reuse(EngineKind kind, Usage& usage) {
   if (!guarantees_of(kind).prefix_isolation) usage.cached_tokens.reset();
 }
@@ -133,7 +135,8 @@ class ExternalStream final : public ChatStream {
   ExternalStream(EngineKind kind, Opened opened, const ChatRequest& request)
       : kind_(kind),
         turn_(std::move(opened.turn)),
-        inner_(std::make_unique<HttpChatStream>(std::move(opened.response), static_cast<std::size_t>(request.choices),
+        inner_(std::make_unique<HttpChatStream>(std::move(opened.response),
+                                                static_cast<std::size_t>(request.choices),
                                                 request.prompt.has_value())) {}
   // The connection goes first: the server ends the generation, and only then can its slot be erased.
   ~ExternalStream() override { inner_.reset(); }
@@ -188,7 +191,8 @@ Task<Result<void>> erase_kept(std::shared_ptr<Core> core, const BurnTarget& targ
 
 }  // namespace
 
-Result<std::unique_ptr<ExternalEngine>> ExternalEngine::start(ExternalOptions options, http::ReactorPool& reactors,
+Result<std::unique_ptr<ExternalEngine>> ExternalEngine::start(ExternalOptions options,
+                                                              http::ReactorPool& reactors,
                                                               const base::Clock& clock) {
   auto key = std::make_shared<const base::Secret>(std::move(options.api_key));
   auto core = std::make_shared<Core>(std::move(options), reactors, clock);
@@ -227,17 +231,20 @@ Task<Result<Completion>> ExternalEngine::chat(CallContext context, ChatRequest r
   co_return completion;
 }
 
-Task<Result<std::unique_ptr<ChatStream>>> ExternalEngine::chat_stream(CallContext context, ChatRequest request) {
+Task<Result<std::unique_ptr<ChatStream>>> ExternalEngine::chat_stream(CallContext context,
+                                                                      ChatRequest request) {
   std::shared_ptr<Core> core = core_;
   request.stream = true;
   auto opened = co_await open_anywhere(core, std::move(context), request);
   if (!opened) co_return opened.take_error();
-  co_return std::unique_ptr<ChatStream>(std::make_unique<ExternalStream>(core->kind, std::move(*opened), request));
+  co_return std::unique_ptr<ChatStream>(
+      std::make_unique<ExternalStream>(core->kind, std::move(*opened), request));
 }
 
 Task<Result<std::vector<std::vector<float>>>> ExternalEngine::embed(CallContext, std::string,
                                                                     std::vector<std::string>) {
-  co_return Error(EngineError::ModelUnknown, "There is no such model. GET /v1/models lists those you can use.")
+  co_return Error(EngineError::ModelUnknown,
+                  "There is no such model. GET /v1/models lists those you can use.")
       .with_parameter("model");
 }
 
@@ -260,7 +267,8 @@ Task<Result<BurnReport>> ExternalEngine::burn_kept(BurnTarget target) {
   core->salts.forget(target.tenant, target.session);
   const bool ask = core->options.reset_cache && !core->dialect.reset.empty();
   if (ask && !co_await reset_everywhere(core)) {
-    co_return Error(EngineError::Failed, "The model engine did not drop what it keeps. Try again.", "cache reset");
+    co_return Error(EngineError::Failed, "The model engine did not drop what it keeps. Try again.",
+                    "cache reset");
   }
   co_return burn_report(core->kind, erasure_name(guarantees_of(core->kind).erasure), ask);
 }

@@ -7,8 +7,8 @@
 // error, so that a request that kills a server is not given the next one. Nothing is handed on once an
 // answer has begun.
 //
-// A llama.cpp server serves only while it is known to be started safely (llama_server.h): one that is reachable
-// and unsafe refuses the start, one that comes up later is inspected first.
+// A llama.cpp server serves only while it is known to be started safely (llama_server.h): one that is
+// reachable and unsafe refuses the start, one that comes up later is inspected first.
 //
 // Thread safety: all members from every thread; requests are awaited on a reactor. Destroy it before the
 // reactors, from a thread that is none of them.
@@ -55,18 +55,19 @@ struct ExternalOptions {
 class ExternalEngine final : public Engine {
  public:
   // Waits for the first look at each replica.
-  static base::Result<std::unique_ptr<ExternalEngine>> start(ExternalOptions options, http::ReactorPool& reactors,
+  static base::Result<std::unique_ptr<ExternalEngine>> start(ExternalOptions options,
+                                                             http::ReactorPool& reactors,
                                                              const base::Clock& clock);
   ~ExternalEngine() override;
 
   base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
   base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
                                                                     ChatRequest request) override;
-  base::Task<base::Result<std::vector<std::vector<float>>>> embed(
-      CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
+                                                                  std::vector<std::string> texts) override;
   // An estimate that is too high for every tokenizer we know, so that a budget kept by it is safe.
-  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
-      CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
+                                                                   std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;  // true when a replica is usable

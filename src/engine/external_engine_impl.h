@@ -75,7 +75,8 @@ base::Task<void> watch_replica(std::shared_ptr<ExternalEngine::Core> core, std::
 // The first look; an error refuses the start.
 base::Task<base::Result<void>> look_first(std::shared_ptr<ExternalEngine::Core> core);
 // A place for work of ours at a slot, so that whoever else is inside still finds one.
-base::Task<base::Result<FairQueue::Place>> place_for_erasing(const ExternalEngine::Core& core, Replica& replica);
+base::Task<base::Result<FairQueue::Place>> place_for_erasing(const ExternalEngine::Core& core,
+                                                             Replica& replica);
 // Erases idle slots whose rows must go.
 base::Task<void> sweep_slots(std::shared_ptr<ExternalEngine::Core> core, std::shared_ptr<Replica> replica);
 

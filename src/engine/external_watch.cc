@@ -30,7 +30,8 @@ Task<bool> inspect(std::shared_ptr<Core> core, Replica& replica, bool whole) {
 
 Task<void> check(std::shared_ptr<Core> core, std::shared_ptr<Replica> replica) {
   if (!replica->breaker.allow()) co_return;
-  auto answer = co_await replica->call(http::Method::Get, std::string(core->dialect.health), "", core->stopping);
+  auto answer =
+      co_await replica->call(http::Method::Get, std::string(core->dialect.health), "", core->stopping);
   if (core->stopping.cancelled()) co_return;
   if (!answer || answer->status >= 500) {
     core->note_failure(*replica);
@@ -47,8 +48,8 @@ Task<void> check(std::shared_ptr<Core> core, std::shared_ptr<Replica> replica) {
 }  // namespace
 
 void Core::tell(const Replica& replica, bool up, std::string reason) const {
-  base::log::warning(up ? "replica_up" : "replica_down", {{"replica", std::string_view(replica.name())},
-                                                          {"reason", std::string_view(reason)}});
+  base::log::warning(up ? "replica_up" : "replica_down",
+                     {{"replica", std::string_view(replica.name())}, {"reason", std::string_view(reason)}});
   if (options.on_event) options.on_event({replica.name(), up, std::move(reason)});
 }
 
@@ -100,8 +101,8 @@ Task<Result<void>> look_first(std::shared_ptr<Core> core) {
   for (const std::shared_ptr<Replica>& replica : core->replicas) {
     Inspection found = co_await inspect_llama_server(*replica, core->needs(), core->stopping);
     if (found.outcome == Inspection::Outcome::Unsafe) {
-      co_return Error(EngineError::Failed,
-                      "The llama.cpp server at " + replica->name() + " " + found.reason + ". It is not used as it is.");
+      co_return Error(EngineError::Failed, "The llama.cpp server at " + replica->name() + " " + found.reason +
+                                               ". It is not used as it is.");
     }
     replica->inspected = found.outcome == Inspection::Outcome::Safe;
     if (!replica->inspected) {

@@ -36,24 +36,23 @@ constexpr Guarantees kLlamaServer{.erasure = Erasure::Forgotten,
                                   .logit_bias = true,
                                   .tool_choice = true};
 // It takes a salt, but releases are known that drop it silently on some routes: no isolation is promised.
-constexpr Guarantees kSglang{.cache_reset = true,
-                             .several_choices = true,
-                             .logprobs = true,
-                             .logit_bias = true,
-                             .tool_choice = true};
+constexpr Guarantees kSglang{
+    .cache_reset = true, .several_choices = true, .logprobs = true, .logit_bias = true, .tool_choice = true};
 constexpr Guarantees kOllama{.cache_reset = true};
 
 Error too_strict(EngineKind kind, std::string_view member, std::string_view value, std::string_view instead,
                  std::string_view lack) {
   std::string text = "'" + std::string(member) + "' is \"" + std::string(value) + "\", and ";
   text += "this deployment's engine (kind \"" + std::string(kind_name(kind)) + "\") " + std::string(lack);
-  text += ". Set \"" + std::string(member) + "\": \"" + std::string(instead) + "\" in the policy's \"engine\", ";
+  text +=
+      ". Set \"" + std::string(member) + "\": \"" + std::string(instead) + "\" in the policy's \"engine\", ";
   text += "or serve with the own worker ([engine.chat]).";
   return Error(tenancy::TenancyError::BadPolicy, std::move(text)).with_parameter(std::string(member));
 }
 
 Error unsupported(EngineKind kind, std::string_view member) {
-  return Error(EngineError::BadRequest, "'" + std::string(member) + "' has no effect at this deployment's engine (" +
+  return Error(EngineError::BadRequest, "'" + std::string(member) +
+                                            "' has no effect at this deployment's engine (" +
                                             std::string(kind_name(kind)) + "). Remove it.")
       .with_parameter(std::string(member));
 }
@@ -131,7 +130,8 @@ Result<void> check_policy(EngineKind kind, const tenancy::EnginePolicy& policy) 
                       "may reuse one tenant's prompts for another's, which timing shows");
   }
   if (policy.burn == tenancy::BurnMode::Verified && given.erasure != Erasure::Verified) {
-    return too_strict(kind, "burn", "verified", "best_effort", "can't prove that what a request leaves is zeroed");
+    return too_strict(kind, "burn", "verified", "best_effort",
+                      "can't prove that what a request leaves is zeroed");
   }
   return Result<void>();
 }

@@ -14,8 +14,7 @@ Error transport_error(const Error& error) {
     return Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",
                  error.describe());
   }
-  return Error(EngineError::Failed, "The model engine failed on this request. Try again.",
-               error.describe());
+  return Error(EngineError::Failed, "The model engine failed on this request. Try again.", error.describe());
 }
 
 Task<Result<std::optional<Piece>>> HttpChatStream::next() {

@@ -37,8 +37,9 @@ Inspection judge_props(const json::Value& props, const LlamaNeeds& needs) {
   if (*takes_props) return unsafe("lets settings be changed while serving: start it without --props");
   if (*proxies) return unsafe("fetches addresses for whoever asks: start it without --ui-mcp-proxy");
   if (*slots < static_cast<std::int64_t>(needs.slots)) {
-    return unsafe("has " + std::to_string(*slots) + " slots and engine.slots is " + std::to_string(needs.slots) +
-                  ": start it with --parallel " + std::to_string(needs.slots) + " or lower engine.slots");
+    return unsafe("has " + std::to_string(*slots) + " slots and engine.slots is " +
+                  std::to_string(needs.slots) + ": start it with --parallel " + std::to_string(needs.slots) +
+                  " or lower engine.slots");
   }
   if (*context < needs.context) {
     return unsafe("holds " + std::to_string(*context) + " tokens in a slot and engine.context is " +
@@ -82,7 +83,8 @@ Task<Inspection> inspect_host_cache(Replica& replica, CancelToken cancel) {
   }
   auto again = co_await generate(replica, first, cancel);
   if (!again) co_return unreachable("did not complete a probe: " + again.error().describe());
-  if (again->cached < 0) co_return unsafe("does not say how much of a prompt it reused: use the pinned version");
+  if (again->cached < 0)
+    co_return unsafe("does not say how much of a prompt it reused: use the pinned version");
   if (again->cached * 2 > again->prompt) {
     co_return unsafe("keeps prompts of all slots in one cache of the host: start it with --cache-ram 0");
   }
@@ -90,22 +92,26 @@ Task<Inspection> inspect_host_cache(Replica& replica, CancelToken cancel) {
 }
 
 Task<Inspection> inspect_slot_actions(Replica& replica, CancelToken cancel) {
-  auto saved = co_await replica.call(Method::Post, slot_target(0, "save"), "{\"filename\":\"bulkhead-probe\"}", cancel);
+  auto saved = co_await replica.call(Method::Post, slot_target(0, "save"),
+                                     "{\"filename\":\"bulkhead-probe\"}", cancel);
   if (!saved) co_return unreachable(saved.error().describe());
   if (saved->status == 200) {
-    co_return unsafe("can write prompts to disk: let --slot-save-path name a folder that takes no file (/proc/self)");
+    co_return unsafe(
+        "can write prompts to disk: let --slot-save-path name a folder that takes no file (/proc/self)");
   }
   auto erased = co_await erase_slot(replica, 0, 0, cancel);
   if (!erased) {
     co_return unsafe(
-        "does not erase slots: start it with --slot-save-path, naming a folder that takes no file (/proc/self)");
+        "does not erase slots: start it with --slot-save-path, naming a folder that takes no file "
+        "(/proc/self)");
   }
   co_return Inspection{};
 }
 
 }  // namespace
 
-Task<Result<void>> erase_slot(Replica& replica, std::size_t slot, std::int64_t tokens_min, CancelToken cancel) {
+Task<Result<void>> erase_slot(Replica& replica, std::size_t slot, std::int64_t tokens_min,
+                              CancelToken cancel) {
   auto answer = co_await replica.call(Method::Post, slot_target(slot, "erase"), "{}", std::move(cancel));
   if (!answer) co_return answer.take_error();
   auto document = json::Document::parse(answer->body);
@@ -132,7 +138,8 @@ Task<Inspection> inspect_settings(Replica& replica, LlamaNeeds needs, CancelToke
   if (answer->status == 503) co_return unreachable("is loading its model");
   if (answer->status == 401) co_return unsafe("refuses the key: see engine.external.api_key_file");
   auto document = json::Document::parse(answer->body);
-  if (answer->status != 200 || !document) co_return unsafe("does not answer GET /props: is it a llama.cpp server?");
+  if (answer->status != 200 || !document)
+    co_return unsafe("does not answer GET /props: is it a llama.cpp server?");
   Inspection props = judge_props(document->root(), needs);
   if (props.outcome != Outcome::Safe) co_return props;
   auto tools = co_await replica.call(Method::Get, "/tools", "", cancel);

@@ -1,6 +1,6 @@
 // What the adapter does at a llama.cpp server beside generating: is it started safely, and erasing slots.
-// The server's defaults are made for one user; what can be asked is asked, what can't is provoked. Each reason
-// names the flag to set. Awaited on a reactor.
+// The server's defaults are made for one user; what can be asked is asked, what can't is provoked. Each
+// reason names the flag to set. Awaited on a reactor.
 #pragma once
 
 #include <string>

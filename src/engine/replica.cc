@@ -16,8 +16,8 @@ namespace {
 constexpr std::size_t kControlBytesMax = 4u << 20;
 constexpr std::chrono::seconds kControlTimeMax{10};
 
-// Both ways of writing a base address are common: with and without the /v1 that our paths bring. The client puts
-// what is left before every path.
+// Both ways of writing a base address are common: with and without the /v1 that our paths bring. The client
+// puts what is left before every path.
 http::Url base_of(http::Url url) {
   if (url.path.ends_with("/v1")) url.path.resize(url.path.size() - 3);
   return url;
@@ -87,7 +87,8 @@ std::vector<std::size_t> replica_order(std::string_view key, const std::vector<s
   }
   std::vector<std::size_t> order(names.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
   return order;
 }
 

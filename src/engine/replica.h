@@ -37,7 +37,7 @@ class Replica {
   base::Task<base::Result<http::Response>> call(http::Method method, std::string target, std::string body,
                                                 base::CancelToken cancel, bool with_credential = true);
   base::Task<base::Result<std::unique_ptr<http::StreamedResponse>>> stream(std::string path, std::string body,
-                                                                          base::CancelToken cancel);
+                                                                           base::CancelToken cancel);
 
   CircuitBreaker breaker;
   SlotTable slots;

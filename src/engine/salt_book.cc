@@ -38,9 +38,9 @@ std::string SaltBook::salt(const CallContext& context, std::string_view model) {
   const base::Bytes nonce =
       keeps ? nonce_of({tenant, context.session}, std::chrono::seconds(policy.prefix_cache_seconds))
             : crypto::random_bytes(kNonceBytes);
-  return base::base64url_encode(
-      crypto::hmac_sha256_parts(key_.reveal(), {base::as_bytes("salt"), base::as_bytes(tenant),
-                                                base::as_bytes(context.session), base::as_bytes(model), nonce}));
+  return base::base64url_encode(crypto::hmac_sha256_parts(
+      key_.reveal(), {base::as_bytes("salt"), base::as_bytes(tenant), base::as_bytes(context.session),
+                      base::as_bytes(model), nonce}));
 }
 
 void SaltBook::forget(const base::TenantId& tenant, const std::string& session) {
@@ -51,9 +51,9 @@ void SaltBook::forget(const base::TenantId& tenant, const std::string& session) 
 }
 
 std::string SaltBook::placement(const CallContext& context) const {
-  return base::base64url_encode(
-      crypto::hmac_sha256_parts(key_.reveal(), {base::as_bytes("place"), base::as_bytes(context.scope.tenant().str()),
-                                                base::as_bytes(context.session)}));
+  return base::base64url_encode(crypto::hmac_sha256_parts(
+      key_.reveal(), {base::as_bytes("place"), base::as_bytes(context.scope.tenant().str()),
+                      base::as_bytes(context.session)}));
 }
 
 }  // namespace bulkhead::engine

@@ -15,11 +15,13 @@ std::optional<std::size_t> SlotTable::take(Wanted wanted) {
 std::optional<SlotTable::Lease> SlotTable::lease(const Owner& owner) {
   std::lock_guard lock(mutex_);
   const base::MonotonicTime now = clock_.monotonic();
-  auto own = take(
-      [&](const Slot& s) { return s.state == Slot::State::Kept && s.owner == owner && s.until > now; });
+  auto own =
+      take([&](const Slot& s) { return s.state == Slot::State::Kept && s.owner == owner && s.until > now; });
   if (own) return Lease{*own, false};
-  if (auto clean = take([](const Slot& s) { return s.state == Slot::State::Clean; })) return Lease{*clean, false};
-  if (auto dirty = take([](const Slot& s) { return s.state == Slot::State::Dirty; })) return Lease{*dirty, true};
+  if (auto clean = take([](const Slot& s) { return s.state == Slot::State::Clean; }))
+    return Lease{*clean, false};
+  if (auto dirty = take([](const Slot& s) { return s.state == Slot::State::Dirty; }))
+    return Lease{*dirty, true};
   // The one that would be given up soonest anyway.
   std::optional<base::MonotonicTime> first;
   for (const Slot& s : slots_) {

@@ -1,9 +1,9 @@
 // SlotTable: which slot of one llama.cpp server serves whom.
 //
 // A slot is leased for one request at a time. Back from a lease it is clean (erased, and the server said so),
-// kept (for later requests of the same tenant and session, until its time is over) or dirty. What is not clean
-// goes to nobody else before it was erased: `Lease::erase_first` says so. At the beginning every slot is dirty,
-// since a server may have served others before.
+// kept (for later requests of the same tenant and session, until its time is over) or dirty. What is not
+// clean goes to nobody else before it was erased: `Lease::erase_first` says so. At the beginning every slot
+// is dirty, since a server may have served others before.
 //
 // Thread safety: all members from every thread. The clock outlives it.
 #pragma once

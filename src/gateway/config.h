@@ -60,11 +60,11 @@ struct ExternalConfig {
   engine::EngineKind kind = engine::EngineKind::OpenAi;
   std::vector<std::string> urls;  // replicas of one model
   std::filesystem::path api_key_file;
-  std::string api_key_env;                // or the name of an environment variable
-  std::filesystem::path ca_file;          // for https; empty: the system's roots
-  std::size_t retries = 1;                // further replicas to try
-  std::size_t failures_max = 3;           // in a row, until a replica's breaker opens
-  std::chrono::seconds open_time{10};     // until the next trial
+  std::string api_key_env;             // or the name of an environment variable
+  std::filesystem::path ca_file;       // for https; empty: the system's roots
+  std::size_t retries = 1;             // further replicas to try
+  std::size_t failures_max = 3;        // in a row, until a replica's breaker opens
+  std::chrono::seconds open_time{10};  // until the next trial
   std::chrono::seconds health_interval{5};
   std::chrono::seconds connect_time_max{5};
   std::chrono::seconds stall_time_max{0};  // between two pieces of an answer; 0: answer_time_max
@@ -72,7 +72,7 @@ struct ExternalConfig {
 };
 
 struct EngineConfig {
-  std::string chat_url;                     // short for [engine.external] with kind "openai" and one url
+  std::string chat_url;  // short for [engine.external] with kind "openai" and one url
   std::filesystem::path chat_api_key_file;
   ExternalConfig external;
   bool is_external() const { return !external.urls.empty(); }

@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t kReplicasMax = 64;
 
 bool stays_here(const http::Url& url) {
-  return url.tls || !url.unix_path.empty() || url.host == "127.0.0.1" || url.host == "::1" || url.host == "localhost";
+  return url.tls || !url.unix_path.empty() || url.host == "127.0.0.1" || url.host == "::1" ||
+         url.host == "localhost";
 }
 
 }  // namespace
@@ -30,12 +31,14 @@ void read_external(ConfigReader& r, const std::filesystem::path& base, ExternalC
   r.seconds("stall_time_max", out.stall_time_max, 0, 3'600);
   r.flag("reset_cache", out.reset_cache);
   if (!kind) {
-    r.fail(ConfigError::Missing, "kind", "is needed: \"openai\", \"vllm\", \"llama-server\", \"sglang\" or \"ollama\"");
+    r.fail(ConfigError::Missing, "kind",
+           "is needed: \"openai\", \"vllm\", \"llama-server\", \"sglang\" or \"ollama\"");
   } else {
     out.kind = *engine::parse_external_kind(*kind);
   }
   if (out.urls.empty() || out.urls.size() > kReplicasMax) {
-    r.fail(ConfigError::Missing, "urls", "is needed: 1 to 64 addresses, like [\"https://engine.example:8000\"]");
+    r.fail(ConfigError::Missing, "urls",
+           "is needed: 1 to 64 addresses, like [\"https://engine.example:8000\"]");
   }
   if (std::set<std::string>(out.urls.begin(), out.urls.end()).size() != out.urls.size()) {
     r.fail(ConfigError::BadValue, "urls", "must differ from each other");
@@ -73,10 +76,11 @@ void check_external(ConfigReader& r, const Config& config) {
     if (!url) {
       r.fail(ConfigError::BadValue, "engine", "has " + key + " that can't be used: " + url.error().message());
     } else if (!stays_here(*url) && !config.development) {
-      r.fail(ConfigError::Contradiction, "engine",
-             "may use " + key +
-                 " with http: for 127.0.0.1, [::1] and localhost only, since prompts would cross the network in "
-                 "the clear; use https: (mode = \"development\" allows it)");
+      r.fail(
+          ConfigError::Contradiction, "engine",
+          "may use " + key +
+              " with http: for 127.0.0.1, [::1] and localhost only, since prompts would cross the network in "
+              "the clear; use https: (mode = \"development\" allows it)");
     }
   }
   auto fits = engine::check_policy(external.kind, config.tenant_defaults.engine);

@@ -120,8 +120,9 @@ Result<void> read_models(const json::Value& list, std::vector<std::string>& out)
 Result<void> read_engine(const json::Value& object, EnginePolicy& out) {
   if (!object.exists()) return Result<void>();
   if (!object.is_object()) return bad("engine", "an object");
-  BULKHEAD_CHECK_OK(refuse_unknown(object, {"prefix_cache", "prefix_cache_seconds", "batching", "engine", "burn",
-                                            "prefix_isolation", "weight", "stream_padding_bytes", "stream_cadence_ms"}));
+  BULKHEAD_CHECK_OK(
+      refuse_unknown(object, {"prefix_cache", "prefix_cache_seconds", "batching", "engine", "burn",
+                              "prefix_isolation", "weight", "stream_padding_bytes", "stream_cadence_ms"}));
   BULKHEAD_CHECK_OK(read_choice(object, "prefix_cache", out.prefix_cache, {"off", "session", "tenant"}));
   BULKHEAD_CHECK_OK(
       read_count(object, "prefix_cache_seconds", out.prefix_cache_seconds, kPrefixCacheSecondsMax));
@@ -211,7 +212,9 @@ Result<void> check_mode_policy(IsolationMode mode, const TenantPolicy& policy) {
       .with_parameter("engine.engine");
 }
 
-std::string_view burn_name(BurnMode mode) { return mode == BurnMode::BestEffort ? "best_effort" : "verified"; }
+std::string_view burn_name(BurnMode mode) {
+  return mode == BurnMode::BestEffort ? "best_effort" : "verified";
+}
 
 std::string_view prefix_isolation_name(PrefixIsolation isolation) {
   return isolation == PrefixIsolation::BestEffort ? "best_effort" : "enforced";

@@ -47,7 +47,7 @@ class Upstream {
     std::lock_guard lock(mutex_);
     seen_.clear();
   }
-  std::atomic<int> status{200};       // of generations
+  std::atomic<int> status{200};  // of generations
   std::atomic<int> reset_status{200};
   std::atomic<bool> hangs_up{false};  // takes a generation and closes
   std::atomic<bool> cuts{false};      // streams a piece and closes
@@ -57,8 +57,8 @@ class Upstream {
     http::Request& request = exchange.request();
     {
       std::lock_guard lock(self.mutex_);
-      self.seen_.push_back({std::string(http::method_name(request.method)), request.path, request.target, request.body,
-                            std::string(request.headers.single("authorization").value_or(""))});
+      self.seen_.push_back({std::string(http::method_name(request.method)), request.path, request.target,
+                            request.body, std::string(request.headers.single("authorization").value_or(""))});
     }
     if (request.path != "/v1/chat/completions") {
       const int status = request.path == "/health" ? 200 : self.reset_status.load();
@@ -70,7 +70,8 @@ class Upstream {
       co_return;
     }
     if (self.status != 200) {
-      static_cast<void>(co_await exchange.send(Response::json(self.status, "{\"error\":{\"message\":\"no\"}}")));
+      static_cast<void>(
+          co_await exchange.send(Response::json(self.status, "{\"error\":{\"message\":\"no\"}}")));
       co_return;
     }
     auto body = json::Document::parse(request.body);
@@ -84,7 +85,8 @@ class Upstream {
     http::Headers headers;
     headers.set("content-type", "text/event-stream");
     static_cast<void>(co_await exchange.start(200, std::move(headers)));
-    static_cast<void>(co_await exchange.write("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n"));
+    static_cast<void>(
+        co_await exchange.write("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n"));
     if (self.cuts) {
       exchange.abort();
       co_return;
@@ -107,13 +109,15 @@ class ExternalEngineTest : public tenancy::DirectoryTest {
     create_lenient("alpha");
     create_lenient("beta");
   }
-  void create_lenient(std::string_view name, tenancy::PrefixCacheMode mode = tenancy::PrefixCacheMode::Session) {
+  void create_lenient(std::string_view name,
+                      tenancy::PrefixCacheMode mode = tenancy::PrefixCacheMode::Session) {
     tenancy::TenantPolicy policy;
     policy.engine.burn = tenancy::BurnMode::BestEffort;
     policy.engine.prefix_isolation = tenancy::PrefixIsolation::BestEffort;
     policy.engine.prefix_cache = mode;
-    ASSERT_TRUE(directory->create(tenancy::tenant_id(name), std::string(name), tenancy::IsolationMode::Hybrid, policy)
-                    .ok());
+    ASSERT_TRUE(
+        directory->create(tenancy::tenant_id(name), std::string(name), tenancy::IsolationMode::Hybrid, policy)
+            .ok());
   }
   void start(EngineKind kind, std::vector<std::string> urls, bool reset = false) {
     ExternalOptions options;
@@ -143,7 +147,8 @@ class ExternalEngineTest : public tenancy::DirectoryTest {
     return {open(tenant), std::move(session), "req_1", {}};
   }
   Result<Completion> chat(std::string_view tenant, std::string session, ChatRequest request = hello()) {
-    return http::testing::run_on(reactors.at(0), engine->chat(context(tenant, std::move(session)), std::move(request)));
+    return http::testing::run_on(reactors.at(0),
+                                 engine->chat(context(tenant, std::move(session)), std::move(request)));
   }
   static std::string salt_in(const std::string& body) {
     auto document = json::Document::parse(body);
@@ -171,7 +176,8 @@ TEST_F(ExternalEngineTest, SaltsFollowTenantAndSessionAndEndWithBurn) {
     EXPECT_EQ(salt_of(upstream, "alpha", "s1"), salt);
     EXPECT_NE(salt_of(upstream, "beta", "s1"), salt);
     EXPECT_NE(salt_of(upstream, "alpha", "s2"), salt);
-    auto burned = http::testing::run_on(reactors.at(0), engine->burn_kept({tenancy::tenant_id("alpha"), "s1", "r"}));
+    auto burned =
+        http::testing::run_on(reactors.at(0), engine->burn_kept({tenancy::tenant_id("alpha"), "s1", "r"}));
     ASSERT_TRUE(burned.ok());
     EXPECT_FALSE(burned->verified);
     EXPECT_TRUE(upstream.seen(kind == EngineKind::Vllm ? "/reset_prefix_cache" : "/flush_cache").empty());
@@ -300,7 +306,8 @@ TEST_F(ExternalEngineTest, WhatAReplicaDidNotTakeGoesToTheNext) {
     one.status = two.status = status;
     start(EngineKind::Vllm, {one.url(), two.url()});
     EXPECT_FALSE(chat("alpha", "s1").ok());
-    EXPECT_EQ(one.seen("/v1/chat/completions").size() + two.seen("/v1/chat/completions").size(), 2u) << status;
+    EXPECT_EQ(one.seen("/v1/chat/completions").size() + two.seen("/v1/chat/completions").size(), 2u)
+        << status;
     engine.reset();
   }
 }
@@ -311,7 +318,8 @@ TEST_F(ExternalEngineTest, WhatAReplicaTookIsNotTriedTwiceAndErrorsOfContentOpen
     one.status = two.status = status;
     start(EngineKind::Vllm, {one.url(), two.url()});
     for (int i = 0; i < 5; ++i) EXPECT_FALSE(chat("alpha", "s1").ok());
-    EXPECT_EQ(one.seen("/v1/chat/completions").size() + two.seen("/v1/chat/completions").size(), 5u) << status;
+    EXPECT_EQ(one.seen("/v1/chat/completions").size() + two.seen("/v1/chat/completions").size(), 5u)
+        << status;
     for (const ReplicaStatus& replica : engine->replicas()) EXPECT_TRUE(replica.ready);
     engine.reset();
   }

@@ -95,11 +95,25 @@ ChatRequest full_request() {
 }
 
 TEST(Dialect, BodiesHoldOpenAisMembersAndTheAdaptersOwnOnly) {
-  const std::initializer_list<std::string_view> openai = {
-      "model",  "messages", "max_tokens",        "temperature",      "top_p",           "seed",
-      "stop",   "n",        "presence_penalty",  "frequency_penalty", "logit_bias",      "logprobs",
-      "tools",  "stream",   "top_logprobs",      "response_format",  "tool_choice",     "parallel_tool_calls",
-      "stream_options"};
+  const std::initializer_list<std::string_view> openai = {"model",
+                                                          "messages",
+                                                          "max_tokens",
+                                                          "temperature",
+                                                          "top_p",
+                                                          "seed",
+                                                          "stop",
+                                                          "n",
+                                                          "presence_penalty",
+                                                          "frequency_penalty",
+                                                          "logit_bias",
+                                                          "logprobs",
+                                                          "tools",
+                                                          "stream",
+                                                          "top_logprobs",
+                                                          "response_format",
+                                                          "tool_choice",
+                                                          "parallel_tool_calls",
+                                                          "stream_options"};
   for (EngineKind kind : kExternal) {
     Stance stance;
     stance.salt = "salt-of-the-adapter";
@@ -122,8 +136,8 @@ TEST(Dialect, RoutesOutsideTheListAreRefused) {
   using http::Method;
   for (EngineKind kind : kExternal) {
     EXPECT_TRUE(route_allowed(kind, Method::Post, "/v1/chat/completions"));
-    for (const char* path : {"/v1/stream", "/invocations", "/tokenize", "/collective_rpc", "/v1/embeddings", "/props",
-                             "/slots/", "/slots/1x", "/slots/../props"}) {
+    for (const char* path : {"/v1/stream", "/invocations", "/tokenize", "/collective_rpc", "/v1/embeddings",
+                             "/props", "/slots/", "/slots/1x", "/slots/../props"}) {
       EXPECT_FALSE(route_allowed(kind, Method::Post, path)) << path;
     }
   }
