@@ -190,6 +190,13 @@ def serve_once(stack):
                           timeout=60)
 
 
+def external(config):
+    """The same configuration with another server as its engine."""
+    accepted = 'engine = { burn = "best_effort", prefix_isolation = "best_effort" }'
+    return (config.replace("[engine]\n", '[engine]\nchat_url = "http://127.0.0.1:9"\nchat_model = "other"\n')
+            .replace("[tenant_defaults]\n", f"[tenant_defaults]\n{accepted}\n"))
+
+
 @pytest.mark.parametrize("before,after,said", [
     ("dedicated_max = 2", "dedicated_max = 0", "dedicated_max"),
     (f'[engine.chat]\nid = "{CHAT_MODEL.stem}"\npath = "{CHAT_MODEL}"\n', "", "[engine.chat]")])
@@ -201,7 +208,7 @@ def test_a_deployment_that_lost_its_workers_does_not_start_with_a_silo(new_stack
     assert before in text
     changed = text.replace(before, after)
     if "dedicated_max" not in after:
-        changed = changed.replace("[engine]\n", '[engine]\nchat_url = "http://127.0.0.1:9"\nchat_model = "other"\n')
+        changed = external(changed)
     stack.config.write_text(changed)
     done = serve_once(stack)
     assert done.returncode != 0 and "vault" in done.stderr and said in done.stderr, done.stderr
@@ -213,7 +220,7 @@ def test_a_silo_at_an_external_engine_is_refused_at_the_command(new_stack):
     stack = new_stack(context=1024)
     stack.write_config()
     text = stack.config.read_text().replace(f'[engine.chat]\nid = "{CHAT_MODEL.stem}"\npath = "{CHAT_MODEL}"\n', "")
-    text = text.replace("[engine]\n", '[engine]\nchat_url = "http://127.0.0.1:9"\nchat_model = "other"\n')
+    text = external(text)
     stack.config.write_text(text)
     stack.cli("init", "--operator-key-file", stack.operator_key_file)
     stack.start_gateway(wait=False)

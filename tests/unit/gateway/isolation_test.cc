@@ -75,11 +75,11 @@ TEST_F(Isolation, ASiloNeedsAnEngineAndAStoreOfItsOwn) {
 }
 
 TEST_F(Isolation, ADeploymentWithoutWorkersOfItsOwnGivesNoSilo) {
-  config.engine.chat_url = "http://127.0.0.1:1";
+  config.engine.external.urls = {"http://127.0.0.1:1"};
   EXPECT_NE(refusal(IsolationMode::Silo, "", EngineMode::Dedicated).find("[engine.chat]"), std::string::npos);
   EXPECT_EQ(refusal(IsolationMode::Hybrid, "", EngineMode::Shared), "") << "the others it gives";
   EXPECT_EQ(refusal(IsolationMode::Pooled, "rows", EngineMode::Shared), "");
-  config.engine.chat_url.clear();
+  config.engine.external.urls.clear();
   config.engine.dedicated_max = 0;
   EXPECT_NE(refusal(IsolationMode::Silo, "", EngineMode::Dedicated).find("dedicated_max"), std::string::npos);
   config.engine.dedicated_max = 1;
