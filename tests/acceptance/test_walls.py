@@ -12,7 +12,7 @@ ROUTES = re.findall(r'Route\{(\w+), "([^"]+)", Audience::(\w+), Permission::(\w+
 MEMBER = {"ModelsRead", "ChatCreate", "ChatRead", "ChatDelete", "EmbeddingsCreate", "FilesWrite", "FilesRead",
           "StoresRead", "StoresWrite", "ReceiptsRead"}
 ROLES = {
-    "tenant-admin": MEMBER | {"KeysManage", "AuditRead", "TenantRead"}, "member": MEMBER,
+    "tenant-admin": MEMBER | {"KeysManage", "DataErase", "AuditRead", "TenantRead"}, "member": MEMBER,
     "auditor": {"AuditRead", "TenantRead"},
     "service": {"ModelsRead", "ChatCreate", "EmbeddingsCreate", "FilesRead", "StoresRead"},
     "operator": {"PlatformTenants", "PlatformKeys", "PlatformAudit", "PlatformMetrics", "PlatformModels"},
