@@ -1,8 +1,9 @@
 // bench_chat: clients that stream chat completions side by side for a while, each with prompts of its own
 // (nothing a prefix cache could reuse), and what they saw: tokens per second, time to the first token,
 // time between tokens. With --turns each chat goes on: the whole conversation so far is the next turn's
-// prompt, as chat clients send it, and the time to a later turn's first token is counted apart. Speaks to any OpenAI-compatible server, or starts an engine worker and asks it
-// directly with signed requests, as the gateway does.
+// prompt, as chat clients send it, and the time to a later turn's first token is counted apart. Speaks to any
+// OpenAI-compatible server, or starts an engine worker and asks it directly with signed requests, as the
+// gateway does.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -66,7 +67,10 @@ http::Request make_request(Run& run, const Chat& chat) {
   json::Writer w;
   w.begin_object().member("model", run.options.model).key("messages").begin_array();
   for (std::size_t i = 0; i < chat.size(); ++i) {
-    w.begin_object().member("role", i % 2 == 0 ? "user" : "assistant").member("content", chat[i]).end_object();
+    w.begin_object()
+        .member("role", i % 2 == 0 ? "user" : "assistant")
+        .member("content", chat[i])
+        .end_object();
   }
   w.end_array();
   w.member("max_tokens", run.options.max_tokens).member("temperature", 0).member("stream", true);
@@ -150,7 +154,8 @@ base::Task<void> one_client(Run& run, int number) {
   while (std::chrono::steady_clock::now() < run.end && run.failures < 20) {
     Chat chat;
     for (int turn = 0; turn < run.options.turns && std::chrono::steady_clock::now() < run.end; ++turn) {
-      chat.push_back(turn == 0 ? prompt(random, run.options.prompt_words) : "Go on, and say more of the second word.");
+      chat.push_back(turn == 0 ? prompt(random, run.options.prompt_words)
+                               : "Go on, and say more of the second word.");
       bool good = co_await one_turn(run, chat, number);
       ++(good ? run.requests : run.failures);
       if (!good) break;

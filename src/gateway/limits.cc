@@ -32,9 +32,7 @@ struct Bucket {
     return per_minute * std::chrono::duration<double>(now - seen).count() / 60;
   }
   bool full(base::MonotonicTime now) const { return fresh || left + gained(now) >= per_minute; }
-  double seconds_until(double amount) const {
-    return left >= amount ? 0 : (amount - left) * 60 / per_minute;
-  }
+  double seconds_until(double amount) const { return left >= amount ? 0 : (amount - left) * 60 / per_minute; }
 };
 
 struct Account {
