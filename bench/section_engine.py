@@ -176,6 +176,7 @@ def second_turn(folder, children, gateway, token):
 
 
 FLOOD_SLOTS = 8
+SHORT = ("--max-tokens", 32)  # or the flood's last answers would take minutes to drain
 SHARE = FLOOD_SLOTS // 2
 
 
@@ -187,11 +188,11 @@ def flood(folder):
         for seed in range(1, ROUNDS + 1):
             for others, quiet_seen, loud_seen in ((SHARE, fair, []), (100 * SHARE, flooded, loud)):
                 with quiet_machine():
-                    other = begin_chat(others, seed + 50, *at_ours(gateway, tokens["loud"]))
-                    quiet_seen.append(chat(SHARE, seed, *at_ours(gateway, tokens["quiet"])))
+                    other = begin_chat(others, seed + 50, *SHORT, *at_ours(gateway, tokens["loud"]))
+                    quiet_seen.append(chat(SHARE, seed, *SHORT, *at_ours(gateway, tokens["quiet"])))
                     loud_seen.append(end_chat(other))
             with quiet_machine():
-                in_turn.append(chat(101 * SHARE, seed, *at_ours(gateway, tokens["loud"])))
+                in_turn.append(chat(101 * SHARE, seed, *SHORT, *at_ours(gateway, tokens["loud"])))
     finally:
         gateway.stop()
     name = "first_p99_ms"

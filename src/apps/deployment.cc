@@ -156,16 +156,20 @@ Result<void> Deployment::Parts::open_data() {
                                                             *tenants, *pool, clock);
   limiter = std::make_unique<gateway::Limiter>(clock);
   receipts = std::make_unique<gateway::ReceiptBook>(*signer, clock);
-  tenants->on_change([this](const base::TenantId& id) {
-    authenticator->forget_tenant(id);
-    auto tenant = tenants->find(id);
-    if (tenant && tenant->state == tenancy::TenantState::Active) return;
+  auto leave_nothing = [this](const base::TenantId& id) {
     indexes.drop(id);
     limiter->forget(id);
     receipts->forget(id);
     if (engine_parts) engine_parts->forget_tenant(id);
     stores->close(id);
+  };
+  tenants->on_change([this, leave_nothing](const base::TenantId& id) {
+    authenticator->forget_tenant(id);
+    auto tenant = tenants->find(id);
+    if (tenant && tenant->state == tenancy::TenantState::Active) return;
+    leave_nothing(id);
   });
+  tenants->on_keys_lost(leave_nothing);
   return Result<void>();
 }
 
