@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 
 from rig import (CHAT_MODEL, CORES, NO_LIMITS, PROGRAMS, ROOT, Gateway, free_port, median, quiet_machine, row, section,
                  wait_for_port)
@@ -152,7 +153,11 @@ def side_by_side(folder, children):
             burned = after["bulkhead_engine_burn_microseconds_total"] - before["bulkhead_engine_burn_microseconds_total"]
             with quiet_machine():
                 alone = worker_alone(folder, clients, ROUNDS)
-            rows += rows_for(clients, ours, stock, alone, burned / 1e6 / (ROUNDS * (SECONDS + 2)))
+            measured = rows_for(clients, ours, stock, alone, burned / 1e6 / (ROUNDS * (SECONDS + 2)))
+            # As they come: a run that is cut off later has not measured for nothing.
+            for one in measured:
+                print(f"  {one['what']}: {one['ours']:.4g}, peer {one['peer'] or 0:.4g} {one['unit']}", file=sys.stderr)
+            rows += measured
         rows += second_turn(folder, children, gateway, tokens["turns"])
     finally:
         gateway.stop()
