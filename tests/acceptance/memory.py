@@ -7,9 +7,18 @@ import pytest
 CHUNK = 16 << 20
 
 
+# Only the shadow memory of a sanitizer is as large; asked of the process itself, so that no setting skips a scan.
+INSTRUMENTED_BYTES = 8 << 40
+
+
+def mapped_bytes(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize:"))
+
+
 def memory_hits(pid, needles):
     """{needle: places} of every readable page of the process that holds anything."""
-    if "BULKHEAD_PROGRAMS" in os.environ:
+    if mapped_bytes(pid) > INSTRUMENTED_BYTES:
         pytest.skip("instrumented programs have terabytes of shadow memory and an allocator that keeps what is freed")
     hits = {needle: [] for needle in needles}
     overlap = max(map(len, needles)) - 1
