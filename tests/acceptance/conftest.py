@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "demo"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from issuer import Issuer  # noqa: E402
+from postgres import Postgres  # noqa: E402
 from stack import Stack  # noqa: E402
 
 CORPUS = ROOT / "demo" / "corpus"
@@ -142,6 +143,23 @@ def new_stack(tmp_path_factory):
     yield make
     for stack in made:
         stack.stop()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A PostgreSQL server of the module's own."""
+    running = Postgres()
+    eventually(running.ready, "PostgreSQL accepts connections")
+    yield running
+    running.remove()
+
+
+@pytest.fixture(scope="module")
+def password_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("postgres") / "password"
+    file.write_text(Postgres.PASSWORD + "\n")
+    file.chmod(0o600)
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import threading
 
 import pytest
 from conftest import CHAT_MODEL, ROOT, SMALL_USERS, WIDE_LIMITS, Person, Tenant, add_document, eventually
-from postgres import Postgres
 from test_models import OWN, alive, engines, own_pid, say
 from test_stores import store_sections
 
@@ -16,22 +15,6 @@ MODES = {"vault": ("silo", "", {}), "castle": ("silo", "database", {}), "house":
          "flat": ("pooled", "row-level-security", {})}
 SILOS, OTHERS = ("vault", "castle"), ("house", "flat")
 IDLE_SECONDS = 8
-
-
-@pytest.fixture(scope="module")
-def server():
-    running = Postgres()
-    eventually(running.ready, "PostgreSQL accepts connections")
-    yield running
-    running.remove()
-
-
-@pytest.fixture(scope="module")
-def password_file(tmp_path_factory):
-    file = tmp_path_factory.mktemp("postgres") / "password"
-    file.write_text(Postgres.PASSWORD + "\n")
-    file.chmod(0o600)
-    return file
 
 
 def start_modes(stack, modes):

@@ -8,7 +8,7 @@ import signal
 import pytest
 from conftest import add_document, eventually, start_small
 from postgres import Postgres
-from test_modes import ask_everything, own_worker, password_file, server, start_modes  # noqa: F401
+from test_modes import ask_everything, own_worker, start_modes
 from test_stores import store_sections
 
 MODES = {"vault": ("silo", "", {}), "castle": ("silo", "database", {}), "house": ("hybrid", "", {}),

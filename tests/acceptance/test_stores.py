@@ -4,7 +4,6 @@ import subprocess
 
 import pytest
 from conftest import SMALL_USERS, WIDE_LIMITS, Person, Tenant, add_document, eventually
-from postgres import Postgres
 from stack import BULKHEAD
 
 LAYOUTS = {"alpha": ("hybrid", "schema"), "beta": ("hybrid", "database"), "gamma": ("pooled", "row_level_security"),
@@ -19,22 +18,6 @@ def store_sections(server, password_file, **changes):
                 "admin_password_file": str(password_file), "sslmode": "disable", "prefix": f"bh_{layout[:3]}", **changes}
         sections += "[[store]]\n" + "".join(f'{key} = {json.dumps(value)}\n' for key, value in keys.items())
     return sections
-
-
-@pytest.fixture(scope="module")
-def server():
-    running = Postgres()
-    eventually(running.ready, "PostgreSQL accepts connections")
-    yield running
-    running.remove()
-
-
-@pytest.fixture(scope="module")
-def password_file(tmp_path_factory):
-    file = tmp_path_factory.mktemp("postgres") / "password"
-    file.write_text(Postgres.PASSWORD + "\n")
-    file.chmod(0o600)
-    return file
 
 
 @pytest.fixture(scope="module")
