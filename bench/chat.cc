@@ -1,9 +1,11 @@
 // bench_chat: clients that stream chat completions side by side for a while, each with prompts of its own
 // (nothing a prefix cache could reuse), and what they saw: tokens per second, time to the first token,
-// time between tokens. With --turns each chat goes on: the whole conversation so far is the next turn's
-// prompt, as chat clients send it, and the time to a later turn's first token is counted apart. Speaks to any
-// OpenAI-compatible server, or starts an engine worker and asks it directly with signed requests, as the
-// gateway does.
+// time between tokens. Lengths of prompts and answers vary about their means, or all clients would go in
+// step, reading together and writing together, as no real ones do; the same seed gives any server the same
+// work. With --turns each chat goes on: the whole conversation so far is the next turn's prompt, as chat
+// clients send it, and the time to a later turn's first token is counted apart. When the time is over the
+// clients hang up. Speaks to any OpenAI-compatible server, or starts an engine worker and asks it directly
+// with signed requests, as the gateway does.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -31,8 +33,9 @@ using Millis = std::chrono::duration<double, std::milli>;
 struct Options {
   std::string url, authorization_file, model, worker, socket;
   std::vector<std::string> worker_arguments;
-  int clients = 1, prompt_words = 96, max_tokens = 128, seed = 1, turns = 1;
+  int clients = 1, prompt_words = 64, max_tokens = 64, seed = 1, turns = 1;
   double seconds = 10, warm_up = 2;
+  bool in_step = false;
 };
 
 struct Run {
@@ -42,6 +45,7 @@ struct Run {
   engine::WorkerProcess* worker = nullptr;
   std::atomic<int> running{0};
   SteadyTime begin, end;  // what is counted
+  base::CancelToken hang_up;
   // On the reactor's thread until all clients have ended.
   std::uint64_t tokens = 0, requests = 0, failures = 0, prompt_tokens = 0, answer_tokens = 0,
                 answer_events = 0;
@@ -63,7 +67,13 @@ std::string prompt(std::mt19937& random, int words) {
 
 using Chat = std::vector<std::string>;  // what was said: the user, the model, the user, ...
 
-http::Request make_request(Run& run, const Chat& chat) {
+// Within half of the mean on both sides.
+int vary(const Options& options, std::mt19937& random, int mean) {
+  if (options.in_step) return mean;
+  return std::max(1, mean / 2 + static_cast<int>(random() % static_cast<unsigned>(mean + 1)));
+}
+
+http::Request make_request(Run& run, const Chat& chat, int max_tokens) {
   json::Writer w;
   w.begin_object().member("model", run.options.model).key("messages").begin_array();
   for (std::size_t i = 0; i < chat.size(); ++i) {
@@ -73,7 +83,7 @@ http::Request make_request(Run& run, const Chat& chat) {
         .end_object();
   }
   w.end_array();
-  w.member("max_tokens", run.options.max_tokens).member("temperature", 0).member("stream", true);
+  w.member("max_tokens", max_tokens).member("temperature", 0).member("stream", true);
   if (!run.worker) w.key("stream_options").begin_object().member("include_usage", true).end_object();
   w.end_object();
   http::Request request;
@@ -109,13 +119,13 @@ bool take_event(Run& run, const std::string& event, std::string& text) {
 }
 
 // Asks what the chat's last member says; the answer is put behind it.
-base::Task<bool> one_turn(Run& run, Chat& chat, int number) {
-  http::Request request = make_request(run, chat);
+base::Task<bool> one_turn(Run& run, Chat& chat, int number, int max_tokens) {
+  http::Request request = make_request(run, chat, max_tokens);
   std::vector<double>& first_ms = chat.size() == 1 ? run.first_ms : run.later_first_ms;
   std::string& said = chat.emplace_back();
   if (!sign(run, request, number)) co_return false;
   SteadyTime asked = std::chrono::steady_clock::now();
-  auto answer = co_await run.client->stream(std::move(request), base::CancelToken());
+  auto answer = co_await run.client->stream(std::move(request), run.hang_up);
   if (!answer) {
     run.failure = answer.error().describe();
     co_return false;
@@ -154,9 +164,10 @@ base::Task<void> one_client(Run& run, int number) {
   while (std::chrono::steady_clock::now() < run.end && run.failures < 20) {
     Chat chat;
     for (int turn = 0; turn < run.options.turns && std::chrono::steady_clock::now() < run.end; ++turn) {
-      chat.push_back(turn == 0 ? prompt(random, run.options.prompt_words)
+      chat.push_back(turn == 0 ? prompt(random, vary(run.options, random, run.options.prompt_words))
                                : "Go on, and say more of the second word.");
-      bool good = co_await one_turn(run, chat, number);
+      bool good = co_await one_turn(run, chat, number, vary(run.options, random, run.options.max_tokens));
+      if (!good && run.hang_up.cancelled()) break;
       ++(good ? run.requests : run.failures);
       if (!good) break;
     }
@@ -247,7 +258,10 @@ int main_with(Options options) {
   run.end = run.begin + std::chrono::microseconds(static_cast<std::int64_t>(options.seconds * 1e6));
   run.running = options.clients;
   for (int i = 0; i < options.clients; ++i) base::spawn(reactors.at(0), one_client(run, i));
-  while (run.running > 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  while (run.running > 0) {
+    if (std::chrono::steady_clock::now() >= run.end) run.hang_up.cancel("measured");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
   print(run);
   run.client.reset();
   reactors.stop_and_join();
@@ -266,8 +280,9 @@ int main(int argc, char** argv) {
   app.add_option("--authorization-file", options.authorization_file, "A bearer token");
   app.add_option("--model", options.model, "Model name")->required();
   app.add_option("--clients", options.clients, "Side by side");
-  app.add_option("--prompt-words", options.prompt_words, "Words of a prompt");
-  app.add_option("--max-tokens", options.max_tokens, "Of an answer");
+  app.add_option("--prompt-words", options.prompt_words, "Words of a prompt, in the mean");
+  app.add_option("--max-tokens", options.max_tokens, "Of an answer, in the mean");
+  app.add_flag("--in-step", options.in_step, "Every prompt and answer as long as the mean");
   app.add_option("--turns", options.turns, "Of a chat");
   app.add_option("--seconds", options.seconds, "Counted, after --warm-up");
   app.add_option("--warm-up", options.warm_up, "Seconds not counted");

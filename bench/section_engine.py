@@ -70,9 +70,16 @@ def start_stock(children, log, slots=SLOTS, cache=()):
     return port
 
 
-def begin_chat(clients, seed, *target):
+def times(clients):
+    """Seconds to warm up and to measure: each client's chats have left the common start, and several end."""
+    return 2 + clients / 4, max(SECONDS, 1.5 * clients)
+
+
+def begin_chat(clients, seed, *target, seconds=None):
     """Short answers fit the context of every model."""
-    command = [PROGRAMS / "bench_chat", "--model", "bench", "--clients", clients, "--seconds", SECONDS, "--seed", seed]
+    warm_up, measured = seconds or times(clients)
+    command = [PROGRAMS / "bench_chat", "--model", "bench", "--clients", clients, "--warm-up", warm_up, "--seconds",
+               measured, "--seed", seed]
     return subprocess.Popen([str(part) for part in [*command, *target]], stdout=subprocess.PIPE, text=True)
 
 
@@ -84,8 +91,8 @@ def end_chat(process):
     return json.loads(text)
 
 
-def chat(clients, seed, *target):
-    return end_chat(begin_chat(clients, seed, *target))
+def chat(clients, seed, *target, seconds=None):
+    return end_chat(begin_chat(clients, seed, *target, seconds=seconds))
 
 
 def worker_metrics(gateway):
@@ -153,7 +160,7 @@ def side_by_side(folder, children):
             burned = after["bulkhead_engine_burn_microseconds_total"] - before["bulkhead_engine_burn_microseconds_total"]
             with quiet_machine():
                 alone = worker_alone(folder, clients, ROUNDS)
-            measured = rows_for(clients, ours, stock, alone, burned / 1e6 / (ROUNDS * (SECONDS + 2)))
+            measured = rows_for(clients, ours, stock, alone, burned / 1e6 / (ROUNDS * sum(times(clients))))
             # As they come: a run that is cut off later has not measured for nothing.
             for one in measured:
                 print(f"  {one['what']}: {one['ours']:.4g}, peer {one['peer'] or 0:.4g} {one['unit']}", file=sys.stderr)
@@ -181,8 +188,9 @@ def second_turn(folder, children, gateway, token):
 
 
 FLOOD_SLOTS = 8
-SHORT = ("--max-tokens", 32)  # or the flood's last answers would take minutes to drain
+SHORT = ("--max-tokens", 32, "--prompt-words", 16)  # so that many a request of the flood has its turn
 SHARE = FLOOD_SLOTS // 2
+FLOOD_SECONDS = (6, 24)
 
 
 def flood(folder):
@@ -193,11 +201,11 @@ def flood(folder):
         for seed in range(1, ROUNDS + 1):
             for others, quiet_seen, loud_seen in ((SHARE, fair, []), (100 * SHARE, flooded, loud)):
                 with quiet_machine():
-                    other = begin_chat(others, seed + 50, *SHORT, *at_ours(gateway, tokens["loud"]))
-                    quiet_seen.append(chat(SHARE, seed, *SHORT, *at_ours(gateway, tokens["quiet"])))
+                    other = begin_chat(others, seed + 50, *SHORT, *at_ours(gateway, tokens["loud"]), seconds=FLOOD_SECONDS)
+                    quiet_seen.append(chat(SHARE, seed, *SHORT, *at_ours(gateway, tokens["quiet"]), seconds=FLOOD_SECONDS))
                     loud_seen.append(end_chat(other))
             with quiet_machine():
-                in_turn.append(chat(101 * SHARE, seed, *SHORT, *at_ours(gateway, tokens["loud"])))
+                in_turn.append(chat(101 * SHARE, seed, *SHORT, *at_ours(gateway, tokens["loud"]), seconds=FLOOD_SECONDS))
     finally:
         gateway.stop()
     name = "first_p99_ms"

@@ -98,6 +98,7 @@ Result<void> EngineParts::start_pool() {
                               std::to_string(config.prefix_partitions),
                               "--prefix-partition-bytes",
                               std::to_string(config.prefix_partition_bytes)};
+  if (!config.lookahead) options.common_arguments.push_back("--no-lookahead");
   if (!uses_.config.burn) options.common_arguments.push_back("--no-burn");
   if (uses_.config.development) options.common_arguments.push_back("--allow-swap");
   options.client = client_options(config);

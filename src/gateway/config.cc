@@ -149,6 +149,7 @@ void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfi
   r.number("gpu_layers", out.gpu_layers, 0, 1'000);
   r.number("concurrent", out.concurrent, 0, 100'000);
   r.number("waiting_per_tenant", out.waiting_per_tenant, 1, 100'000);
+  r.flag("lookahead", out.lookahead);
   r.number("prefix_partitions", out.prefix_partitions, 0, 100'000);
   r.bytes("prefix_partition_bytes", out.prefix_partition_bytes, 1u << 20, std::size_t{1} << 40);
   r.path("executable", out.executable, base);

@@ -91,6 +91,7 @@ struct EngineConfig {
   int gpu_layers = 0;
   std::size_t concurrent = 0;  // requests inside at once; 0: 256 or slots * 64, external slots * 2
   std::size_t waiting_per_tenant = 64;
+  bool lookahead = true;              // answers' next tokens are guessed from their own request's text
   std::size_t prefix_partitions = 8;  // tenants that may keep prefixes at once
   std::size_t prefix_partition_bytes = 256u << 20;
   std::filesystem::path executable;         // default: bulkhead-engine beside bulkhead

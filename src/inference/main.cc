@@ -29,7 +29,7 @@ struct Options {
   std::string chat, chat_sha256, chat_template, embedding, embedding_sha256;
   SchedulerOptions scheduler;
   int threads = 0, batch_threads = 0, gpu_layers = 0;
-  bool no_burn = false, allow_swap = false;
+  bool no_burn = false, no_lookahead = false, allow_swap = false;
 };
 
 [[noreturn]] void die(const base::Error& error) {
@@ -94,6 +94,7 @@ int serve(Options options) {
   options.scheduler.threads = options.threads > 0 ? options.threads : cores;
   options.scheduler.batch_threads = options.batch_threads > 0 ? options.batch_threads : cores;
   options.scheduler.burn = !options.no_burn;
+  options.scheduler.lookahead = !options.no_lookahead;
 
   Engine engine;
   std::unique_ptr<Model> chat, embedding;
@@ -174,6 +175,8 @@ int main(int argc, char** argv) {
                  "Bytes of kept prefixes of one tenant");
   app.add_option("--line-max", options.scheduler.line_max, "Waiting requests of one tenant")
       ->check(CLI::Range(1, 100'000));
+  app.add_flag("--no-lookahead", options.no_lookahead,
+               "Guess no tokens of an answer from its own request's text");
   app.add_flag("--no-burn", options.no_burn, "Control experiment: erase nothing (development only)");
   app.add_flag("--allow-swap", options.allow_swap, "Serve though memory may be swapped (development only)");
   CLI11_PARSE(app, argc, argv);

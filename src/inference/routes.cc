@@ -254,6 +254,8 @@ http::Response Routes::metrics() const {
     count_line(out, "bulkhead_engine_prompt_tokens_total", stats.prompt_tokens);
     count_line(out, "bulkhead_engine_cached_tokens_total", stats.cached_tokens);
     count_line(out, "bulkhead_engine_generated_tokens_total", stats.generated_tokens);
+    count_line(out, "bulkhead_engine_guessed_tokens_total", stats.guessed_tokens);
+    count_line(out, "bulkhead_engine_guessed_right_total", stats.guessed_right);
     count_line(out, "bulkhead_engine_steps_total", stats.steps);
     count_line(out, "bulkhead_engine_busy_microseconds_total", stats.busy_micros);
     count_line(out, "bulkhead_engine_burns_total", stats.burns);

@@ -26,7 +26,11 @@ Error shutting_down() { return Error(InferenceError::ShuttingDown, "The engine i
 }  // namespace
 
 Scheduler::Scheduler(const Model& model, SchedulerOptions options)
-    : model_(model), options_(options), slots_(options.slots), prefixes_(options.prefix) {}
+    : model_(model),
+      options_(options),
+      slots_(options.slots),
+      prefixes_(options.prefix),
+      step_cost_(options.step_cost.value_or(StepCost(1, 1))) {}
 
 Result<std::unique_ptr<Scheduler>> Scheduler::start(const Model& model, SchedulerOptions options) {
   options.prefix.burn = options.burn;
@@ -40,10 +44,10 @@ Result<std::unique_ptr<Scheduler>> Scheduler::start(const Model& model, Schedule
 Result<void> Scheduler::open_context() {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(options_.context * options_.slots);
-  params.n_batch = static_cast<std::uint32_t>(options_.batch_tokens + options_.slots);
+  params.n_batch = static_cast<std::uint32_t>(options_.batch_tokens + options_.slots + kGuessesAStepMax);
   params.n_ubatch = params.n_batch;
   params.n_seq_max = static_cast<std::uint32_t>(options_.slots);
-  params.n_outputs_max = static_cast<std::uint32_t>(options_.slots);
+  params.n_outputs_max = static_cast<std::uint32_t>(options_.slots + kGuessesAStepMax);
   params.n_threads = options_.threads;
   params.n_threads_batch = options_.batch_threads;
   params.kv_unified = false;  // a stream of its own for each sequence: what burn.h zeroes
@@ -67,14 +71,36 @@ Result<void> Scheduler::open_context() {
   add_token(0, 0, 0, true);
   bool decoded = llama_decode(context_, batch_) == 0;
   batch_.n_tokens = 0;
+  if (decoded && options_.lookahead && !options_.step_cost) measure_steps();
   Burner burner(context_, cache_tensors_, true);
-  BurnResult first = burner.erase_sequence(0, 1);
+  BurnResult first = burner.erase_sequence(0, kGuessesAStepMax);
   burner.scrub_shared();
   if (!decoded || !first.verified) {
     return Error(InferenceError::Unsupported,
                  "This model's memory could not be erased in a trial, so it is not served.");
   }
   return Result<void>();
+}
+
+// What a step of one token and each token more cost, the quickest of a few tries of each.
+void Scheduler::measure_steps() {
+  constexpr std::size_t kMore = 4;
+  auto quickest = [this](std::size_t tokens) {
+    double best = 1e9;
+    for (int i = 0; i < 4; ++i) {
+      llama_memory_seq_rm(llama_get_memory(context_), 0, -1, -1);
+      batch_.n_tokens = 0;
+      for (std::size_t at = 0; at < tokens; ++at) add_token(0, at, 0, true);
+      auto began = std::chrono::steady_clock::now();
+      if (llama_decode(context_, batch_) != 0) break;
+      llama_synchronize(context_);
+      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+    }
+    batch_.n_tokens = 0;
+    return best;
+  };
+  double one = quickest(1), more = quickest(1 + kMore);
+  step_cost_ = StepCost(one, std::max(0.0, more - one) / static_cast<double>(kMore));
 }
 
 void Scheduler::stop() {

@@ -40,6 +40,8 @@ struct SchedulerOptions {
   std::size_t line_max = 64;         // waiting requests of one tenant
   PrefixCache::Options prefix;
   bool burn = true;
+  bool lookahead = true;
+  std::optional<StepCost> step_cost;  // measured when it isn't given
 };
 
 class Scheduler {
@@ -59,12 +61,13 @@ class Scheduler {
   struct Stats {
     std::atomic<std::uint64_t> prompt_tokens{0}, cached_tokens{0}, generated_tokens{0}, burns{0},
         burn_micros{0}, steps{0}, busy_micros{0}, active{0}, waiting{0}, waiting_tenants{0}, set_aside{0},
-        admitted{0}, wait_micros{0}, kept_prefixes{0}, kept_bytes{0};
+        admitted{0}, wait_micros{0}, kept_prefixes{0}, kept_bytes{0}, guessed_tokens{0}, guessed_right{0};
   };
   const Stats& stats() const { return stats_; }
   const SchedulerOptions& options() const { return options_; }
 
  private:
+  static constexpr std::size_t kGuessesAStepMax = 16;
   using Time = std::chrono::steady_clock::time_point;
   using SequencePtr = std::unique_ptr<Sequence>;
   struct BurnCommand {
@@ -76,6 +79,7 @@ class Scheduler {
 
   Scheduler(const Model& model, SchedulerOptions options);
   base::Result<void> open_context();
+  void measure_steps();
   void run();
   bool wait_for_work();
   void run_commands();
@@ -102,7 +106,11 @@ class Scheduler {
   std::vector<std::size_t> prompt_shares(const std::vector<std::size_t>& slots, std::size_t budget) const;
   void decode(const std::vector<std::size_t>& slots, std::size_t budget);
   void add_token(Token token, std::size_t position, std::size_t slot, bool logits);
-  void sample(Sequence& sequence);
+  void add_next(Sequence& sequence, std::size_t slot, std::size_t guesses, std::size_t answers);
+  std::size_t guesses_a_sequence(const std::vector<std::size_t>& slots) const;
+  void sample(Sequence& sequence, std::int32_t at);
+  double sample_all(Sequence& sequence, std::size_t slot);
+  void learn_speed(std::size_t read, double seconds);
   void finish_ended();
   void end(std::size_t slot);
   void finish_generation(Sequence& sequence, const BurnResult& burned);
@@ -117,6 +125,7 @@ class Scheduler {
   std::vector<SequencePtr> slots_;
   PrefixCache prefixes_;
   double prompt_tokens_a_second_ = 0;  // measured; 0: not yet
+  StepCost step_cost_;
   std::uint64_t placed_ = 0;
 
   std::mutex mutex_;

@@ -13,6 +13,7 @@ using base::Error;
 namespace {
 
 constexpr double kAnswerTokenCost = 2;
+constexpr double kWrongGuessCost = 1;
 // Prompt tokens that share a step with streams: what can be read in this time, within these bounds.
 constexpr double kChunkSeconds = 0.15;
 constexpr std::size_t kChunkMin = 64;
@@ -100,18 +101,45 @@ void Scheduler::add_token(Token token, std::size_t position, std::size_t slot, b
   batch_.logits[at] = logits ? 1 : 0;
 }
 
+// How many tokens each running answer may guess in this step: none while a prompt is read or another tenant
+// is served in it.
+std::size_t Scheduler::guesses_a_sequence(const std::vector<std::size_t>& slots) const {
+  if (!options_.lookahead) return 0;
+  const RequestContext& first = slots_[slots.front()]->request().context;
+  bool alone = !first.exclusive && std::all_of(slots.begin(), slots.end(), [&](std::size_t slot) {
+    return !slots_[slot]->reading() && slots_[slot]->request().context.tenant == first.tenant;
+  });
+  return alone ? kGuessesAStepMax / slots.size() : 0;
+}
+
+// The answer's next token, and behind it what may follow.
+void Scheduler::add_next(Sequence& sequence, std::size_t slot, std::size_t guesses, std::size_t answers) {
+  sequence.logits_at = batch_.n_tokens;
+  if (guesses > 0) {
+    auto left = static_cast<std::size_t>(sequence.generated_max - sequence.generated - 1);
+    std::size_t worth = sequence.guesses.worth(step_cost_, answers);
+    sequence.guessed = guess_next(sequence.held, sequence.next, std::min({guesses, worth, left}));
+  }
+  add_token(sequence.next, sequence.held.size(), slot, true);
+  sequence.hold(sequence.next);
+  for (std::size_t i = 0; i < sequence.guessed.size(); ++i) {
+    add_token(sequence.guessed[i], sequence.held.size() + i, slot, true);
+  }
+  sequence.cells_used = std::max(sequence.cells_used, sequence.held.size() + sequence.guessed.size());
+}
+
 void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget) {
   batch_.n_tokens = 0;
   std::vector<std::size_t> shares = prompt_shares(slots, budget);
+  std::size_t guesses = guesses_a_sequence(slots);
   std::size_t read = 0;
   // Ascending slots: llama.cpp splits unordered batches into slower pieces.
   for (std::size_t i = 0; i < slots.size(); ++i) {
     Sequence& sequence = *slots_[slots[i]];
     sequence.logits_at = -1;
+    sequence.guessed.clear();
     if (!sequence.reading()) {
-      sequence.logits_at = batch_.n_tokens;
-      add_token(sequence.next, sequence.held.size(), slots[i], true);
-      sequence.hold(sequence.next);
+      add_next(sequence, slots[i], guesses, slots.size());
       continue;
     }
     for (std::size_t k = 0; k < shares[i]; ++k) {
@@ -126,6 +154,7 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
   if (batch_.n_tokens == 0) return;
   auto began = Clock::now();
   int status = llama_decode(context_, batch_);
+  learn_speed(read, seconds_since(began));
   stats_.steps.fetch_add(1);
   stats_.prompt_tokens.fetch_add(read);
   if (status != 0) base::log::error("decode_failed", {{"status", std::int64_t{status}}});
@@ -137,17 +166,9 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
                           "llama_decode gave " + std::to_string(status)));
     } else if (sequence.logits_at >= 0) {
       bool first = sequence.generated == 0 && sequence.choice == 0;
-      sample(sequence);
-      costs[sequence.request().context.tenant] += kAnswerTokenCost;
+      costs[sequence.request().context.tenant] += sample_all(sequence, slot);
       if (first && sequence.request().n > 1) begin_other_choices(sequence, slot);
     }
-  }
-  if (read >= kChunkMin) {
-    double speed = static_cast<double>(read) / std::max(1e-6, seconds_since(began));
-    prompt_tokens_a_second_ =
-        prompt_tokens_a_second_ <= 0
-            ? speed
-            : prompt_tokens_a_second_ + kSpeedSmoothing * (speed - prompt_tokens_a_second_);
   }
   // The batch's ids are of no more use.
   std::fill(batch_.token, batch_.token + batch_.n_tokens, 0);
@@ -155,8 +176,41 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
   for (const auto& [tenant, cost] : costs) lines_.charge(tenant, cost);
 }
 
-void Scheduler::sample(Sequence& sequence) {
-  const float* logits = llama_get_logits_ith(context_, sequence.logits_at);
+void Scheduler::learn_speed(std::size_t read, double seconds) {
+  if (read == 0) {
+    step_cost_.learn(static_cast<std::size_t>(batch_.n_tokens), seconds);
+  } else if (read >= kChunkMin) {
+    double speed = static_cast<double>(read) / std::max(1e-6, seconds);
+    prompt_tokens_a_second_ =
+        prompt_tokens_a_second_ <= 0
+            ? speed
+            : prompt_tokens_a_second_ + kSpeedSmoothing * (speed - prompt_tokens_a_second_);
+  }
+}
+
+// Draws the next token, and goes on as long as what it drew was guessed. What it cost.
+double Scheduler::sample_all(Sequence& sequence, std::size_t slot) {
+  sample(sequence, sequence.logits_at);
+  std::size_t guessed = sequence.guessed.size(), right = 0;
+  while (right < guessed && !sequence.ended() && sequence.next == sequence.guessed[right]) {
+    sequence.hold(sequence.next);
+    ++right;
+    sample(sequence, sequence.logits_at + static_cast<std::int32_t>(right));
+  }
+  if (right < guessed) {
+    llama_memory_seq_rm(llama_get_memory(context_), static_cast<llama_seq_id>(slot),
+                        static_cast<llama_pos>(sequence.held.size()), -1);
+  }
+  if (guessed == 0) sequence.guesses.pass();
+  sequence.guesses.add(guessed, right);
+  stats_.guessed_tokens.fetch_add(guessed);
+  stats_.guessed_right.fetch_add(right);
+  return kAnswerTokenCost * static_cast<double>(right + 1) +
+         kWrongGuessCost * static_cast<double>(guessed - right);
+}
+
+void Scheduler::sample(Sequence& sequence, std::int32_t at) {
+  const float* logits = llama_get_logits_ith(context_, at);
   std::optional<Token> token = sequence.sampler->sample(logits);
   if (!token) {
     sequence.fail(

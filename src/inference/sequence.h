@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "inference/generation.h"
+#include "inference/lookahead.h"
 #include "inference/sampler.h"
 #include "inference/text_stream.h"
 
@@ -56,7 +57,9 @@ struct Sequence {
   std::size_t cells_used = 0;  // the most that ever were: what burning must cover
   Token next = -1;             // sampled, not decoded yet
   std::int64_t generated = 0, generated_max = 0;
-  std::int32_t logits_at = -1;  // index in the current batch
+  std::int32_t logits_at = -1;  // index in the current batch; those of `guessed` follow
+  Tokens guessed;               // for the places after `next`, in the current batch
+  GuessRecord guesses;
   std::string finish_reason;
   std::optional<base::Error> failure;
   Rows rows;                          // of `held`, while it has no slot

