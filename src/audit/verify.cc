@@ -152,10 +152,12 @@ Result<VerifyReport> verify(const std::filesystem::path& dir, const crypto::Veri
   auto head = base::read_file(dir / kHeadFile, kHeadBytesMax);
   if (head) {
     BULKHEAD_CHECK_OK(add_anchor(*head, std::string(kHeadFile)));
-  } else if (!segments.empty()) {
-    report.findings.push_back({std::string(kHeadFile), 0, 0,
-                               "the head file is missing: it was removed, and a cut at the log's end "
-                               "could not be seen"});
+  } else {
+    report.findings.push_back(
+        {std::string(kHeadFile), 0, 0,
+         segments.empty() ? "there is no log here: the folder was emptied, or it is not a log's"
+                          : "the head file is missing: it was removed, and a cut at the log's end could "
+                            "not be seen"});
   }
   for (const std::string& anchor : anchors) BULKHEAD_CHECK_OK(add_anchor(anchor, "an anchor"));
   for (const Segment& segment : segments) verifier.read(segment);

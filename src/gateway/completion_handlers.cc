@@ -1,5 +1,6 @@
 // POST /v1/completions: text goes on from a raw prompt. Nothing is retrieved and no system prompt is
-// laid before it, so a tenant that answers from its documents only does not have this route.
+// laid before it, so a tenant that answers from its documents only, or under a system prompt of its own,
+// does not have this route.
 #include "crypto/random.h"
 #include "gateway/completion_request.h"
 #include "gateway/dto.h"
@@ -12,12 +13,19 @@ HandlerResult create_completion(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   BULKHEAD_CO_TRY(body, parse_completion_body(document.root()));
-  if (call.scope().record().policy.retrieval == tenancy::RetrievalMode::Required) {
+  const tenancy::TenantPolicy& policy = call.scope().record().policy;
+  if (policy.retrieval == tenancy::RetrievalMode::Required) {
     co_return api_error(
         ApiError::UnsupportedParameter,
         "'prompt': this tenant answers from its documents only, and /v1/completions retrieves "
         "nothing. Use /v1/chat/completions.",
         "prompt");
+  }
+  if (!policy.system_prompt.empty()) {
+    co_return api_error(ApiError::UnsupportedParameter,
+                        "'prompt': this tenant's policy sets a system prompt, and a raw prompt would go "
+                        "round it. Use /v1/chat/completions.",
+                        "prompt");
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));

@@ -178,6 +178,17 @@ def test_completions_are_refused_where_answers_must_come_from_documents(small):
     set_policy(stack, "beta", allow_logprobs=True)
 
 
+def test_completions_do_not_go_round_a_policys_system_prompt(small):
+    stack, tenants = small
+    person = tenants["beta"].people["mia"]
+    raw = {"model": "default", "prompt": "The ship sailed into the", "max_tokens": 4}
+    assert person.call("POST", "/v1/completions", raw).status == 200, "control: without one it is served"
+    set_policy(stack, "beta", allow_logprobs=True, system_prompt="Never name a patient.")
+    refused = person.call("POST", "/v1/completions", raw)
+    assert refused.status == 400 and "system prompt" in refused.json()["error"]["message"]
+    set_policy(stack, "beta", allow_logprobs=True)
+
+
 def cached(person, messages=LONG):
     answer = person.call("POST", "/v1/chat/completions",
                          {"model": "default", "messages": messages, "max_tokens": 4, "temperature": 0})
