@@ -1,28 +1,36 @@
-"""A thousand tenants in one gateway: memory, and the first request to a tenant nobody has asked for since the start."""
+"""Many tenants in one gateway: memory, and the first request to a tenant nobody has asked for since the start."""
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from rig import ANY_ENGINE, NO_LIMITS, Gateway, quiet_machine, row, section, start_upstream
 
-TENANTS = 1000
+TENANTS = int(os.environ.get("BENCH_TENANTS", "1000"))
+ASKED = min(TENANTS, 1000)  # of them have an API key and are asked something
+RESIDENT_MAX = 200 if TENANTS <= 1000 else 500  # MiB
 MAKERS = 4
 
 
+def name_of(number):
+    return f"tenant-{number:06d}"
+
+
 def make_tenants(gateway, count):
-    """Tenants with an API key each, through the API. Returns the keys."""
+    """Tenants, through the API; the first ones with an API key each. Returns the keys."""
     policy = {"retrieval": "off", "limits": NO_LIMITS, "engine": ANY_ENGINE}
 
     def make(number):
-        name = f"tenant-{number:04d}"
-        made = gateway.call("POST", "/admin/tenants", gateway.operator_key, {"id": name, "policy": policy})
+        made = gateway.call("POST", "/admin/tenants", gateway.operator_key, {"id": name_of(number), "policy": policy})
         assert made.status == 200, made.body
-        boss = next(c for c in gateway.clients if c["tenant"] == name)
+        if number >= ASKED:
+            return None
+        boss = next(c for c in gateway.clients if c["tenant"] == name_of(number))
         key = gateway.call("POST", "/v1/bulkhead/api_keys", gateway.token(boss), {"name": "bench", "user": "boss",
                                                                                  "roles": ["tenant-admin"]})
         assert key.status == 200, key.body
         return key.json()["key"]
     with ThreadPoolExecutor(MAKERS) as pool:
-        return list(pool.map(make, range(count)))
+        return [key for key in pool.map(make, range(count)) if key]
 
 
 def first_requests(gateway, upstream, keys):
@@ -46,8 +54,8 @@ def run():
     with section() as (folder, children):
         upstream = start_upstream(children)
         gateway = Gateway(folder / "gateway", upstream, threads=2, core=None)
-        for number in range(TENANTS):
-            gateway.add_client(f"tenant-{number:04d}", "boss", ["tenant-admin"])
+        for number in range(ASKED):
+            gateway.add_client(name_of(number), "boss", ["tenant-admin"])
         try:
             gateway.start()
             keys = make_tenants(gateway, TENANTS)
@@ -60,8 +68,10 @@ def run():
         finally:
             gateway.stop()
     return [
-        row(f"{TENANTS} tenants: resident after the start", idle, unit="MiB", target="< 200 MiB", met=idle < 200),
-        row(f"{TENANTS} tenants: resident after one request to each", used, unit="MiB", target="< 200 MiB", met=used < 200),
+        row(f"{TENANTS:,} tenants: resident after the start", idle, unit="MiB", target=f"< {RESIDENT_MAX} MiB",
+            met=idle < RESIDENT_MAX),
+        row(f"{TENANTS:,} tenants: resident after requests to {ASKED:,} of them", used, unit="MiB",
+            target=f"< {RESIDENT_MAX} MiB", met=used < RESIDENT_MAX),
         row("first request to a cold tenant: p50 (peer: its second)", share(cold, .5), share(warm, .5), "ms"),
         row("first request to a cold tenant: p99", share(cold, .99), share(warm, .99), "ms", "< 50 ms",
             share(cold, .99) < 50),
