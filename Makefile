@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := build/venv/bin/python
 export MODEL DEMO_PORT WALKTHROUGH
 
-.PHONY: help setup build demo test check format tidy bench proofs fuzz test-asan test-tsan unit clean
+.PHONY: help setup build demo test check format tidy bench proofs faults fuzz test-asan test-tsan unit clean
 help:
 	@echo "make demo       set up, build, load three tenants, walk through, keep serving"
 	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-tsan  every test under ThreadSanitizer"
 	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
 	@echo "make proofs     the engine's timing, order, residue and soak experiments at full length"
+	@echo "make faults     a thousand seeded disk faults in the middle of a tenant's life"
 	@echo "make bench      every figure of the README beside its peer's"
 	@echo "make setup      packages, llama.cpp, test models, Python environment; nothing when all is there"
 	@echo "make build      build/bulkhead, build/bulkhead-engine, build/bulkhead-extract"
@@ -65,6 +66,8 @@ fuzz: setup
 	@bash scripts/fuzz.sh
 proofs: build
 	@PROOF_N=5000 SOAK_ROUNDS=200 build/release/src/inference/test_inference --gtest_filter='*Proof*'
+faults: build
+	@FAULT_RUNS=350 build/release/test_storage --gtest_filter='*Faults*'
 bench:
 	@bash scripts/setup.sh bench
 	@bash scripts/build.sh release

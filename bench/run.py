@@ -7,7 +7,7 @@ import time
 
 from rig import print_table
 
-SECTIONS = ("gateway", "tokens", "retrieval", "shared_index", "tenants", "engine")
+SECTIONS = ("gateway", "tokens", "retrieval", "shared_index", "ingest", "tenants", "engine")
 
 
 def main():
