@@ -173,7 +173,7 @@ base::Result<void> SqliteStore::delete_api_key(const Scope& scope, const base::A
 std::optional<base::Result<FoundApiKey>> SqliteStore::try_find_api_key(const Scope&,
                                                                        const base::ApiKeyId& id) {
   std::unique_lock lock(main_mutex_, std::try_to_lock);
-  if (!lock || shut_) return std::nullopt;
+  if (!lock || !main_) return std::nullopt;
   return read_api_key(*main_, id);
 }
 

@@ -201,14 +201,21 @@ base::Result<bool> SqliteDatabase::checkpoint() {
   return row && truncate.integer(0) == 0;
 }
 
-base::Result<void> SqliteDatabase::rekey(const base::Secret& raw_key) {
-  const base::Secret form = raw_key_form(raw_key);
-  const int code = sqlite3_rekey_v2(handle_, "main", form.reveal().data(), static_cast<int>(form.size()));
-  if (code != SQLITE_OK) return error(code);
-  BULKHEAD_TRY(done, checkpoint());
-  if (done) return {};
-  return base::Error(StorageError::Busy, "The store is busy. Retry in a moment.",
-                     path_.string() + ": a reader keeps pages of the old key in the log");
+base::Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::rekey(std::unique_ptr<SqliteDatabase> database,
+                                                                    const base::Secret& raw_key) {
+  const std::filesystem::path path = database->path_;
+  {
+    const base::Secret form = raw_key_form(raw_key);
+    const int code =
+        sqlite3_rekey_v2(database->handle_, "main", form.reveal().data(), static_cast<int>(form.size()));
+    if (code != SQLITE_OK) return database->error(code);
+  }
+  database.reset();
+  auto opened = open({.path = path}, raw_key);
+  if (opened || !opened.error().is(StorageError::WrongKey)) return opened;
+  return base::Error(
+      StorageError::Io, "The store could not be written anew. Tell your operator, who looks at the disk.",
+      path.string() + ": changing the key of the file failed; it is still under the older one");
 }
 
 void SqliteDatabase::set_pages_max(std::int64_t pages) {

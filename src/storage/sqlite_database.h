@@ -117,9 +117,12 @@ class SqliteDatabase {
   // Moves all of the write-ahead log into the file and cuts it to nothing. False: a reader was in
   // the way.
   base::Result<bool> checkpoint();
-  // Writes every page anew under another key, as one transaction: after a crash the file opens with
-  // the old key or with the new one. No other connection of this process may be open on the file.
-  base::Result<void> rekey(const base::Secret& raw_key);
+  // Writes every page anew under another key, as one transaction: after a crash or an error the file opens
+  // with the old key or with the new one. Uses the connection up, and gives one that has opened with the new
+  // key: SQLCipher reports success of a change that failed, and such a connection would write with one key
+  // what it reads with the other. No other connection of this process may be open on the file.
+  static base::Result<std::unique_ptr<SqliteDatabase>> rekey(std::unique_ptr<SqliteDatabase> database,
+                                                             const base::Secret& raw_key);
   void set_pages_max(std::int64_t pages);
   std::uint64_t memory_bytes() const;   // page cache, schema and statements
   // Gives back the decrypted pages that are in memory. The next use reads them again.

@@ -109,20 +109,28 @@ base::Result<void> SqliteStore::check(const Scope& scope) const {
   return {};
 }
 
+base::Result<SqliteDatabase*> SqliteStore::main_connection(const Scope& scope) {
+  if (shut_) return tenant_gone(tenant_);
+  if (!main_) {
+    BULKHEAD_TRY(opened, open_by_any_key(scope, path_, SqliteDatabase::Mode::ReadWrite, key_version_));
+    main_ = std::move(opened);
+  }
+  main_used_ = true;
+  return main_.get();
+}
+
 base::Result<SqliteStore::Use> SqliteStore::writing(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
   std::unique_lock lock(main_mutex_);
-  if (shut_) return tenant_gone(tenant_);
-  main_used_ = true;
-  return Use{std::move(lock), main_.get()};
+  BULKHEAD_TRY(database, main_connection(scope));
+  return Use{std::move(lock), database};
 }
 
 base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
   if (std::unique_lock lock(main_mutex_, std::try_to_lock); lock) {
-    if (shut_) return tenant_gone(tenant_);
-    main_used_ = true;
-    return Use{std::move(lock), main_.get()};
+    BULKHEAD_TRY(database, main_connection(scope));
+    return Use{std::move(lock), database};
   }
   std::unique_lock lock(reader_mutex_);
   if (shut_) return tenant_gone(tenant_);

@@ -106,6 +106,8 @@ class SqliteStore final : public OpenStore {
               std::unique_ptr<SqliteDatabase> main, std::uint32_t key_version);
   // The file under the newest database key; both locks are held.
   Result<void> renew_database_key(const Scope& scope);
+  // The connection that writes, made anew when it had to be given up. Its lock is held.
+  Result<SqliteDatabase*> main_connection(const Scope& scope);
   Result<void> check(const Scope& scope) const;
   Result<Use> reading(const Scope& scope);
   Result<Use> writing(const Scope& scope);
@@ -124,13 +126,13 @@ class SqliteStore final : public OpenStore {
   std::atomic<std::uint64_t> vectors_version_{0};
 
   std::mutex main_mutex_;
-  std::unique_ptr<SqliteDatabase> main_;      // null once shut
+  std::unique_ptr<SqliteDatabase> main_;      // null once shut, or when it had to be given up
   bool main_used_ = false;                    // since forget_pages()
   std::mutex reader_mutex_;
   bool reader_used_ = false;
   std::unique_ptr<SqliteDatabase> reader_;    // made on demand
   std::atomic<bool> needs_upkeep_{false};
-  std::uint32_t key_version_;                 // of the database key; under both locks
+  std::uint32_t key_version_;                 // of the database key; under main_mutex_
   bool shut_ = false;                         // under both locks
 };
 

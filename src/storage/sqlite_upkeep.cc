@@ -218,11 +218,14 @@ base::Error reader_in_the_way(const std::filesystem::path& path) {
 
 Result<void> SqliteStore::renew_database_key(const Scope& scope) {
   reader_.reset();
+  BULKHEAD_CHECK_OK(main_connection(scope));
   const std::uint32_t newest = scope.key_version(crypto::Purpose::Database);
   if (key_version_ != newest) {
     const base::Secret* key = scope.key(crypto::Purpose::Database, newest);
     if (!key) return reader_in_the_way(path_);
-    BULKHEAD_CHECK_OK(main_->rekey(*key));
+    // On failure there is no connection any more; the next use makes one, by the key that the file then has.
+    BULKHEAD_TRY(renewed, SqliteDatabase::rekey(std::move(main_), *key));
+    main_ = std::move(renewed);
     key_version_ = newest;
   }
   BULKHEAD_TRY(done, main_->checkpoint());

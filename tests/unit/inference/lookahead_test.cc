@@ -13,7 +13,7 @@ constexpr double kFree = 0.01;
 TEST(Lookahead, GuessesWhatFollowedTheLongestLikeness) {
   EXPECT_EQ(guess_next({1, 2, 3, 9, 2, 3, 7, 1, 2}, 3, 3), (Tokens{9, 2, 3})) << "three alike beat two";
   EXPECT_EQ(guess_next({5, 6, 8, 5, 6, 9, 5}, 6, 1), (Tokens{9})) << "the latest of equal ones";
-  EXPECT_EQ(guess_next({4, 4, 4}, 4, 2), (Tokens{4, 4})) << "up to the end and the next token itself";
+  EXPECT_EQ(guess_next({4, 4, 4}, 4, 2), (Tokens{4})) << "up to the end: the next token itself";
   EXPECT_EQ(guess_next({1, 2, 3}, 2, 4), Tokens()) << "one token alike is no likeness";
   EXPECT_EQ(guess_next({1, 2, 3, 1}, 2, 0), Tokens());
   EXPECT_EQ(guess_next({}, 2, 4), Tokens());

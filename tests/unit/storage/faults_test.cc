@@ -298,11 +298,13 @@ TEST_P(Faults, NothingAcknowledgedIsLostAndNothingIsHalf) {
               static_cast<unsigned long long>(runs));
 }
 
+std::string name_of(const testing::TestParamInfo<Fault>& info) {
+  static const char* const kNames[] = {"None", "IoError", "DiskFull", "PowerCut"};
+  return kNames[static_cast<std::size_t>(info.param)];
+}
+
 INSTANTIATE_TEST_SUITE_P(Disk, Faults, testing::Values(Fault::IoError, Fault::DiskFull, Fault::PowerCut),
-                         [](const auto& info) {
-                           static const char* const kNames[] = {"None", "IoError", "DiskFull", "PowerCut"};
-                           return std::string(kNames[static_cast<std::size_t>(info.param)]);
-                         });
+                         name_of);
 
 // A disk that says it has written and has not: the same runs must find losses.
 TEST_F(FaultsControl, ALyingDiskIsFoundOut) {
