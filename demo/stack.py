@@ -199,7 +199,7 @@ clients_file = "clients.json"
 
     def cli(self, *arguments, config=True, check=True):
         command = [BULKHEAD, *map(str, arguments)] + (["--config", str(self.config)] if config else [])
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if check and done.returncode != 0:
             raise StackError(f"bulkhead {' '.join(map(str, arguments))} failed:\n{done.stdout}{done.stderr}")
         return done

@@ -162,9 +162,7 @@ void Server::replace_tls(std::shared_ptr<TlsContext> tls) {
 bool Server::drain(std::chrono::milliseconds deadline) {
   impl_->stop_accepting();
   impl_->on_all_connections(&detail::ServerConnection::drain);
-  if (impl_->wait_until_empty(std::chrono::steady_clock::now() + deadline)) return true;
-  impl_->on_all_connections(&detail::ServerConnection::give_up);
-  return false;
+  return impl_->wait_until_empty(std::chrono::steady_clock::now() + deadline);
 }
 
 Server::Stats Server::stats() const {

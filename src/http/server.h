@@ -93,7 +93,8 @@ class Server {
   std::uint16_t port() const;
   // New TLS certificate for new connections (SIGHUP). Any thread.
   void replace_tls(std::shared_ptr<TlsContext> tls);
-  // Blocks the calling (non-reactor) thread. True when all requests ended in time.
+  // Blocks the calling (non-reactor) thread. True when all requests ended in time; what still runs then
+  // goes on until it is told to stop or the server is destroyed.
   bool drain(std::chrono::milliseconds deadline);
 
   struct Stats {
