@@ -43,6 +43,7 @@ MAY_USE = {
 LIBRARIES = [
     ("OpenSSL", r"openssl/", r"crypto/|http/(detail/)?tls"),
     ("libsodium", r"sodium(\.h|/)", r"crypto/|http/(detail/)?tls"),
+    ("PKCS#11", r"p11-kit/", r"crypto/pkcs11_"),
     ("Asio", r"boost/|asio(\.hpp|/)", r"http/"),
     ("libllama", r"(src/)?(llama|ggml|gguf)[^/]*\.h|llama-common/", r"inference/"),
     ("SQLite", r"(sqlcipher/)?sqlite3", r"storage/"),

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "apps/engine_parts.h"
+#include "apps/key_providers.h"
 #include "apps/stores.h"
 #include "apps/support.h"
 #include "base/file.h"
@@ -25,9 +26,19 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kPoolThreads = 8;
+// Its threads may all wait for a key provider for once (BoundedProvider), so they are nobody else's.
+constexpr std::size_t kOpeningThreads = 16;
 constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::seconds kFarewellTime{2};
 constexpr std::chrono::seconds kUpkeepInterval{2};
+
+base::Task<void> burn_kept(engine::Engine& engine, base::TenantId tenant) {
+  auto burned = co_await engine.burn_kept({.tenant = tenant, .session = "", .request_id = "key-lost"});
+  if (burned) co_return;
+  base::log::warning("kept_prefixes_not_burned", {{"tenant", std::string_view(tenant.str())},
+                                                  {"error", burned.error().name().code},
+                                                  {"detail", std::string_view(burned.error().detail())}});
+}
 
 }  // namespace
 
@@ -44,6 +55,7 @@ struct Deployment::Parts {
   watch::Metrics metrics;
   std::unique_ptr<access::RoleTable> roles;
   std::unique_ptr<tenancy::TenantDirectory> tenants;
+  std::unique_ptr<KeyProviders> key_providers;
   std::unique_ptr<storage::StoreManager> stores;
   std::unique_ptr<storage::StoreSweeper> sweeper;
   std::unique_ptr<storage::Upkeep> upkeep;
@@ -51,10 +63,11 @@ struct Deployment::Parts {
   vector::IndexCache indexes;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
-  std::unique_ptr<base::BlockingPool> pool;
+  std::unique_ptr<base::BlockingPool> pool, opening_pool;
   std::unique_ptr<http::ReactorPool> reactors;
   std::unique_ptr<identity::Authenticator> authenticator;
   std::unique_ptr<EngineParts> engine_parts;
+  base::Gate burning;  // of prefixes whose tenant's key was lost
   std::unique_ptr<rag::Extractor> extractor;
   std::unique_ptr<rag::Retriever> retriever;
   std::unique_ptr<rag::Ingestor> ingestor;
@@ -78,6 +91,8 @@ struct Deployment::Parts {
   Result<void> start_server();
   Result<std::shared_ptr<http::TlsContext>> make_tls() const;
   Result<void> announce();
+  void leave_nothing(const base::TenantId& tenant);
+  void register_key_listeners();
   void register_gauges();
   void keep_up();
   void wake_upkeep();
@@ -129,6 +144,8 @@ Result<void> Deployment::Parts::open_data() {
   roles = std::make_unique<access::RoleTable>(std::move(table));
   tenants = std::make_unique<tenancy::TenantDirectory>(platform_keys, *platform, clock);
   BULKHEAD_CHECK_OK(tenants->load());
+  BULKHEAD_TRY(providers, KeyProviders::open(config, *tenants, metrics));
+  key_providers = std::move(providers);
   stores = std::make_unique<storage::StoreManager>(config.data.dir, *platform, *tenants, clock,
                                                    config.data.open_stores_max);
   BULKHEAD_CHECK_OK(add_stores(config, *platform, *tenants, *stores, clock));
@@ -148,29 +165,55 @@ Result<void> Deployment::Parts::open_data() {
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());
   operator_hash_key = std::move(hash_key);
   pool = std::make_unique<base::BlockingPool>(kPoolThreads, kPoolQueueMax);
+  opening_pool = std::make_unique<base::BlockingPool>(kOpeningThreads, kPoolQueueMax);
   reactors = std::make_unique<http::ReactorPool>(config.server.threads);
   identity::AuthenticatorOptions identity_options;
   identity_options.issuers = config.issuers;
   authenticator = std::make_unique<identity::Authenticator>(std::move(identity_options),
                                                             identity::ApiKeyFormat(std::move(tag_key)), *stores,
-                                                            *tenants, *pool, clock);
+                                                            *tenants, *opening_pool, clock);
   limiter = std::make_unique<gateway::Limiter>(clock);
   receipts = std::make_unique<gateway::ReceiptBook>(*signer, clock);
-  auto leave_nothing = [this](const base::TenantId& id) {
-    indexes.drop(id);
-    limiter->forget(id);
-    receipts->forget(id);
-    if (engine_parts) engine_parts->forget_tenant(id);
-    stores->close(id);
-  };
-  tenants->on_change([this, leave_nothing](const base::TenantId& id) {
+  tenants->on_change([this](const base::TenantId& id) {
     authenticator->forget_tenant(id);
     auto tenant = tenants->find(id);
     if (tenant && tenant->state == tenancy::TenantState::Active) return;
     leave_nothing(id);
   });
-  tenants->on_keys_lost(leave_nothing);
+  register_key_listeners();
   return Result<void>();
+}
+
+// Of a tenant that may not be served any more.
+void Deployment::Parts::leave_nothing(const base::TenantId& id) {
+  indexes.drop(id);
+  limiter->forget(id);
+  receipts->forget(id);
+  if (engine_parts) engine_parts->forget_tenant(id);
+  stores->close(id);
+}
+
+void Deployment::Parts::register_key_listeners() {
+  auto record_of = [this](audit::Event event, const base::TenantId& id, std::string_view reason) {
+    audit::Record entry;
+    entry.time = clock.wall();
+    entry.event = event;
+    entry.tenant = id.str();
+    entry.reason = reason;
+    entry.target = id.str();
+    static_cast<void>(audit->append(entry));
+  };
+  tenants->on_keys_lost([this, record_of](const base::TenantId& id, const Error& why) {
+    record_of(audit::Event::TenantKeyLost, id, why.name().code);
+    leave_nothing(id);
+    // What its policy keeps in the shared workers goes too. Nothing is kept before the first of them runs.
+    auto pass = std::make_shared<std::optional<base::Gate::Pass>>(burning.enter());
+    if (!*pass) return;
+    if (serving) base::spawn(reactors->at(0), burn_kept(engine(), id), [pass] { pass->reset(); });
+  });
+  tenants->on_keys_returned([record_of](const base::TenantId& id) {
+    record_of(audit::Event::TenantKeyReturned, id, "");
+  });
 }
 
 Result<void> Deployment::Parts::start_engine() {
@@ -211,6 +254,7 @@ Result<void> Deployment::Parts::start_server() {
   services = std::unique_ptr<gateway::Services>(new gateway::Services{config,
                                                                       clock,
                                                                       *pool,
+                                                                      *opening_pool,
                                                                       platform_keys,
                                                                       *platform,
                                                                       *tenants,
@@ -364,6 +408,7 @@ void Deployment::Parts::stop() {
   serving = false;
   upkeep_due.notify_all();
   if (upkeeper.joinable()) upkeeper.join();
+  if (key_providers) key_providers->stop();
   if (dispatcher) dispatcher->cancel_all();
   if (ingestor) ingestor->stop();
   sweeper.reset();
@@ -376,9 +421,11 @@ void Deployment::Parts::stop() {
     entry.event = audit::Event::ServiceStopped;
     static_cast<void>(audit->append(entry).wait());
   }
+  burning.close();
   // Clients of the engine live on the reactors.
   engine_parts.reset();
   reactors.reset();
+  opening_pool.reset();
   pool.reset();
 }
 
@@ -399,6 +446,7 @@ Result<std::unique_ptr<Deployment>> Deployment::start(gateway::Config config, st
   BULKHEAD_CHECK_OK(parts->audit->append(entry).wait());
   BULKHEAD_CHECK_OK(parts->start_engine());
   BULKHEAD_CHECK_OK(parts->start_server());
+  parts->key_providers->start();
   Parts* raw = parts.get();
   raw->upkeeper = std::thread([raw] { raw->keep_up(); });
   return std::unique_ptr<Deployment>(new Deployment(std::move(parts)));

@@ -1,4 +1,5 @@
-// bulkhead keys: rotation of the platform's keys and of a tenant's, over the admin API.
+// bulkhead keys: rotation of the platform's keys and of a tenant's, over the admin API; making a key provider's
+// key in its token.
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -6,6 +7,7 @@
 #include "apps/commands.h"
 #include "apps/support.h"
 #include "base/json.h"
+#include "crypto/pkcs11_provider.h"
 #include "gateway/api_error.h"
 
 namespace bulkhead::apps {
@@ -22,6 +24,10 @@ constexpr std::chrono::milliseconds kPollInterval{200};
 struct KeyOptions {
   std::string config, key_file, tenant, purpose, provider;
   bool platform = false, no_wait = false;
+};
+
+struct ProviderOptions {
+  std::string config, name;
 };
 
 Result<void> wait_until_moved(AdminClient& client, const KeyOptions& options) {
@@ -65,12 +71,42 @@ Result<void> rotate(const KeyOptions& options) {
   return wait_until_moved(client, options);
 }
 
+Result<void> init_provider(const ProviderOptions& options) {
+  BULKHEAD_TRY(config, gateway::load_config(options.config));
+  for (const gateway::KeyProviderConfig& each : config.key_providers) {
+    if (each.name != options.name) continue;
+    BULKHEAD_TRY(token, crypto::Pkcs11Provider::open(each.pkcs11));
+    BULKHEAD_TRY(made, token->make_key());
+    BULKHEAD_CHECK_OK(crypto::try_provider(*token));
+    std::printf("%s: %s; tried, it wraps and unwraps\n", token->describe().c_str(),
+                made ? "made, and can't be taken out of the token" : "was there already");
+    return Result<void>();
+  }
+  return Error(gateway::ApiError::BadParameter, "There is no [[key_provider]] named \"" + options.name +
+                                                    "\" in " + options.config + ". Add it first.");
+}
+
+void add_provider_init(CLI::App& group, Action& action) {
+  auto options = std::make_shared<ProviderOptions>();
+  CLI::App* verb = group.add_subcommand(
+      "provider-init", "Make a key provider's key in its token, unless it is there, and try it");
+  verb->add_option("--config", options->config, "Configuration file")->required();
+  verb->add_option("name", options->name, "Name of a [[key_provider]]")->required();
+  verb->callback([options, &action] {
+    action = [options] {
+      auto done = init_provider(*options);
+      return done ? 0 : fail(done.error());
+    };
+  });
+}
+
 }  // namespace
 
 void add_keys(CLI::App& app, Action& action) {
   auto options = std::make_shared<KeyOptions>();
   CLI::App* group = app.add_subcommand("keys", "The platform's keys and the tenants'");
   group->require_subcommand(1);
+  add_provider_init(*group, action);
   CLI::App* verb = group->add_subcommand(
       "rotate", "Make new keys and move everything to them, online; without --tenant the platform's");
   verb->add_option("--config", options->config, "Configuration file")->required();

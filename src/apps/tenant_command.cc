@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kPolicyBytesMax = 256 << 10;
 
 struct TenantOptions {
-  std::string config, key_file, name, display_name, mode, store, policy, reason, certificate;
+  std::string config, key_file, name, display_name, mode, store, key_provider, policy, reason, certificate;
   bool yes = false, as_json = false;
 };
 using Shared = std::shared_ptr<TenantOptions>;
@@ -81,6 +81,7 @@ int create(const TenantOptions& options) {
   if (!options.display_name.empty()) w.member("display_name", options.display_name);
   if (!options.mode.empty()) w.member("mode", options.mode);
   if (!options.store.empty()) w.member("store", options.store);
+  if (!options.key_provider.empty()) w.member("key_provider", options.key_provider);
   if (!options.policy.empty()) {
     auto policy = read_policy(options.policy);
     if (!policy) return fail(policy.error());
@@ -124,6 +125,8 @@ void add_tenant(CLI::App& app, Action& action) {
   made->add_option("--mode", options->mode, "Isolation mode: silo, hybrid (default) or pooled");
   made->add_option("--store", options->store,
                    "Where its data will be: the name of a [[store]] (embedded if not given)");
+  made->add_option("--key-provider", options->key_provider,
+                   "Who wraps its key: the name of a [[key_provider]] (the platform if not given)");
   made->add_option("--policy", options->policy, "JSON file with the tenant's policy");
   add_verb(group, "list", "List tenants", options, action,
            [](const TenantOptions& o) { return perform(o, Method::Get, "/admin/tenants", "", print_list); }, false);

@@ -43,6 +43,10 @@ std::string_view event_name(Event event) {
       return "key_rotation_started";
     case Event::TenantKeyRotated:
       return "tenant_key_rotated";
+    case Event::TenantKeyLost:
+      return "tenant_key_lost";
+    case Event::TenantKeyReturned:
+      return "tenant_key_returned";
     case Event::DataErased:
       return "data_erased";
     case Event::AuditRead: return "audit_read";

@@ -35,6 +35,8 @@ enum class Event {
   PlatformKeyRotated,
   KeyRotationStarted,
   TenantKeyRotated,
+  TenantKeyLost,
+  TenantKeyReturned,
   DataErased,
   AuditRead,
   ConfigReloaded,

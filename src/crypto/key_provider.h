@@ -3,6 +3,8 @@
 // is its Encrypt call and `unwrap` its Decrypt call, with `associated` as the encryption context or
 // additional authenticated data (docs/keys.md).
 //
+// A provider whose calls may hang is used behind a BoundedProvider (bounded_provider.h).
+//
 // Contract: `unwrap` gives back exactly what `wrap` took, only for the same `associated`, and fails
 // once the key-encryption key was deleted or access to it withdrawn. Nothing is cached inside: how
 // long an unwrapped key may be used is the caller's business (tenancy/directory.h).
@@ -32,5 +34,9 @@ class KeyProvider {
   virtual base::Result<base::Bytes> wrap(const base::Secret& key, std::string_view associated) = 0;
   virtual base::Result<base::Secret> unwrap(base::ByteView box, std::string_view associated) = 0;
 };
+
+// Tries all of it on a key made up for that: the provider can be reached, wraps, gives back what it took,
+// and not under other associated data. Blocks.
+base::Result<void> try_provider(KeyProvider& provider);
 
 }  // namespace bulkhead::crypto

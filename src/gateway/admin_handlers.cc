@@ -81,6 +81,7 @@ HandlerResult admin_create_tenant(Call& call) {
   auto display_name = reader.text("display_name", 256);
   auto mode_text = reader.text("mode", 16);
   auto store = reader.text("store", 32);
+  auto provider = reader.text("key_provider", 32);
   json::Value policy_value = reader.value("policy");
   BULKHEAD_CO_CHECK_OK(reader.finish());
   auto id = base::TenantId::parse(*name);
@@ -93,9 +94,13 @@ HandlerResult admin_create_tenant(Call& call) {
   if (store) policy.store = *store;
   fill_in_mode(mode, policy_value, policy);
   BULKHEAD_CO_CHECK_OK(check_isolation(call.services.config, call.services.stores, mode, policy));
+  if (provider) {
+    BULKHEAD_CO_CHECK_OK(check_key_provider(call.services.config, *provider, "key_provider"));
+    call.record.note = "key wrapped by " + *provider;
+  }
   call.record.target = id->str();
-  auto made = co_await call.services.pool.run([&] {
-    return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy);
+  auto made = co_await call.services.opening_pool.run([&] {
+    return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy, provider.value_or(""));
   });
   if (!made) co_return made.take_error();
   co_return Reply::json(200, tenant_json(*made));

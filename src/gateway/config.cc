@@ -9,6 +9,7 @@
 #include "crypto/signature.h"
 #include "engine/model_registry.h"
 #include "gateway/config_external.h"
+#include "gateway/config_key_provider.h"
 #include "gateway/config_reader.h"
 #include "gateway/config_store.h"
 
@@ -237,6 +238,7 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
     s.path("platform_key_file", out.data.platform_key_file, base);
     s.text("platform_key_env", out.data.platform_key_env);
     s.number("open_stores_max", out.data.open_stores_max, 1, 100'000);
+    s.seconds("key_lifetime", out.data.key_lifetime, 2, 3'600);
     if (out.data.dir.empty()) s.fail(ConfigError::Missing, "dir", "is needed: where tenants' stores live");
   });
   r.section("audit", [&](ConfigReader& s) {
@@ -265,6 +267,8 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
     s.bytes("file_bytes_max", out.extract.file_bytes_max, 1u << 10, 1u << 30);
   });
   r.each("store", [&](ConfigReader& s) { read_store(s, base, out.stores.emplace_back()); });
+  r.each("key_provider",
+         [&](ConfigReader& s) { read_key_provider(s, base, out.key_providers.emplace_back()); });
   r.section("tenant_defaults", [&](ConfigReader& s) { read_tenant_defaults(s, out.tenant_defaults); });
   r.section("dev_idp", [&](ConfigReader& s) {
     s.number("port", out.dev_idp.port, 0, 65535);
@@ -304,6 +308,7 @@ void check_whole(ConfigReader& r, const Config& config) {
            "may use plain_http in mode = \"development\" on a loopback address only");
   }
   check_stores(r, config);
+  check_key_providers(r, config);
   check_external(r, config);
   if (config.tenant_defaults.retrieval == tenancy::RetrievalMode::Required &&
       config.engine.embedding.path.empty()) {

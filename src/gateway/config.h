@@ -10,6 +10,7 @@
 
 #include "access/permission.h"
 #include "base/result.h"
+#include "crypto/pkcs11_provider.h"
 #include "engine/guarantees.h"
 #include "identity/issuer_config.h"
 #include "storage/postgres_options.h"
@@ -36,6 +37,14 @@ struct DataConfig {
   std::filesystem::path platform_key_file;  // 0600
   std::string platform_key_env;             // or the name of an environment variable
   std::size_t open_stores_max = 128;
+  std::chrono::seconds key_lifetime{60};  // how long a key provider's key is used without asking it again
+};
+
+// Who wraps tenants' keys beside the platform.
+struct KeyProviderConfig {
+  std::string name;
+  crypto::Pkcs11Options pkcs11;
+  std::chrono::seconds call_time_max{5};
 };
 
 struct AuditConfig {
@@ -132,6 +141,7 @@ struct Config {
   RetrievalConfig retrieval;
   ExtractConfig extract;
   std::vector<storage::PostgresOptions> stores;  // beside the embedded one
+  std::vector<KeyProviderConfig> key_providers;  // beside the platform
   tenancy::TenantPolicy tenant_defaults;
   bool metrics_public = false;              // /metrics without a credential, loopback listeners only
   DevIdpConfig dev_idp;

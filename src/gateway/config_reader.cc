@@ -28,6 +28,12 @@ std::optional<std::size_t> parse_size(std::string_view text) {
 
 }  // namespace
 
+bool is_section_name(std::string_view text) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789-";
+  return !text.empty() && text.size() <= 32 && text.front() != '-' &&
+         text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
 void toml_assertion_broken() { throw TomlAssertionBroken(); }
 
 std::string ConfigReader::full_name(std::string_view key) const {

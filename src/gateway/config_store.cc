@@ -12,11 +12,6 @@ bool made_of(std::string_view text, std::string_view allowed) {
   return text.find_first_not_of(allowed) == std::string_view::npos;
 }
 
-bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= 32 && text.front() != '-' &&
-         made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
-}
-
 bool is_prefix(std::string_view text) {
   return !text.empty() && text.size() <= kPrefixBytesMax && text.front() >= 'a' && text.front() <= 'z' &&
          made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
@@ -53,7 +48,7 @@ void read_store(ConfigReader& r, const std::filesystem::path& base, storage::Pos
   r.seconds("statement_time_max", out.statement_time_max, 1, 600);
   r.seconds("lock_time_max", out.lock_time_max, 1, 60);
   if (layout) out.layout = layout_of(*layout);
-  if (!is_name(out.name) || out.name == "embedded") {
+  if (!is_section_name(out.name) || out.name == "embedded") {
     r.fail(ConfigError::BadValue, "name",
            "is needed: 1 to 32 lower-case letters, digits and hyphens, and not \"embedded\"");
   }

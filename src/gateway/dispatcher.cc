@@ -155,16 +155,19 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
   }
   std::int64_t retry_after = 0;
   auto prepared = co_await authenticate(call);
+  if (prepared) prepared = open_at_once(call);
+  if (prepared && call.principal->tenant() && !call.tenant_scope) prepared = co_await ask_for_key(call);
   if (prepared) prepared = authorize(call);
   if (prepared) prepared = admit(call, retry_after);
   if (!prepared) {
     co_await answer(call, prepared.take_error(), retry_after);
     co_return;
   }
-  // A suspended tenant's running requests end here too.
+  // The running requests of a tenant that is suspended, or whose key is withdrawn, end here too.
   base::CancelToken::Registration tenant_cut;
   if (call.tenant_scope) {
-    tenant_cut = call.tenant_scope->cancel_token().on_cancel([cancel] { cancel.cancel("tenant_cut"); });
+    const base::CancelToken cut = call.tenant_scope->cancel_token();
+    tenant_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
   }
   auto result = co_await call.route->handler(call);
   co_await answer(call, std::move(result), 0);
@@ -217,12 +220,25 @@ Result<void> Dispatcher::check_tenant_claims(const Call& call) const {
   return Result<void>();
 }
 
+// Leaves the scope empty when a key provider has to be asked.
+Result<void> Dispatcher::open_at_once(Call& call) const {
+  if (!call.principal->tenant()) return Result<void>();
+  call.record.tenant = call.principal->tenant()->str();
+  BULKHEAD_TRY(scope, services_.tenants.open_at_once(call.principal));
+  call.tenant_scope = std::move(scope);
+  return Result<void>();
+}
+
+Task<Result<void>> Dispatcher::ask_for_key(Call& call) const {
+  auto scope = co_await services_.opening_pool.run([this, &call] { return services_.tenants.open(call.principal); });
+  if (!scope) co_return scope.take_error();
+  call.tenant_scope = std::move(*scope);
+  co_return Result<void>();
+}
+
 Result<void> Dispatcher::authorize(Call& call) const {
   const identity::Principal& principal = *call.principal;
   if (principal.tenant()) {
-    call.record.tenant = principal.tenant()->str();
-    BULKHEAD_TRY(scope, services_.tenants.open(call.principal));
-    call.tenant_scope = std::move(scope);
     call.record.principal = call.tenant_scope->audit_hash(principal.user());
     call.record.credential_id = principal.credential() == identity::CredentialKind::ApiKey
                                     ? principal.credential_id()

@@ -39,6 +39,8 @@ class Dispatcher {
   bool needs_no_credential(const Route& route) const;
   base::Task<base::Result<Reply>> process(Call& call);
   base::Task<base::Result<void>> authenticate(Call& call);
+  base::Result<void> open_at_once(Call& call) const;
+  base::Task<base::Result<void>> ask_for_key(Call& call) const;
   base::Result<void> authorize(Call& call) const;
   base::Result<void> check_tenant_claims(const Call& call) const;
   base::Result<void> admit(Call& call, std::int64_t& retry_after);

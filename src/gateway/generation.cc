@@ -267,6 +267,11 @@ Error cancelled(const Call& call) {
   if (call.cancel.reason() == "tenant_cut") {
     return Error(tenancy::TenancyError::TenantSuspended, "This tenant is suspended.");
   }
+  if (call.cancel.reason() == "key_lost") {
+    return Error(tenancy::TenancyError::KeyUnavailable,
+                 "This tenant's key is not available any more. Ask whoever holds the tenant's key, or your "
+                 "operator.");
+  }
   if (call.cancel.reason() == "shutdown") {
     return api_error(ApiError::ShuttingDown, "The gateway is shutting down. Try again shortly.");
   }

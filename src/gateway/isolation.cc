@@ -35,6 +35,19 @@ void fill_in_mode(tenancy::IsolationMode mode, const base::json::Value& policy_t
   policy.engine.engine = tenancy::EngineMode::Dedicated;
 }
 
+Result<void> check_key_provider(const Config& config, const std::string& name, std::string parameter) {
+  std::string known = "\"platform\"";
+  if (name == "platform") return Result<void>();
+  for (const KeyProviderConfig& each : config.key_providers) {
+    if (each.name == name) return Result<void>();
+    known += ", \"" + each.name + "\"";
+  }
+  return api_error(ApiError::BadParameter,
+                   "There is no such key provider: '" + parameter + "' may be " + known +
+                       ". Others need a [[key_provider]] section in the configuration and a restart.",
+                   std::move(parameter));
+}
+
 Result<void> check_isolation(const Config& config, const storage::StoreManager& stores,
                              tenancy::IsolationMode mode, const tenancy::TenantPolicy& policy) {
   if (mode == tenancy::IsolationMode::Silo) BULKHEAD_CHECK_OK(check_own_engine(config.engine));

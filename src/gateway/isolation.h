@@ -26,4 +26,7 @@ void fill_in_mode(tenancy::IsolationMode mode, const base::json::Value& policy_t
 base::Result<void> check_isolation(const Config& config, const storage::StoreManager& stores,
                                    tenancy::IsolationMode mode, const tenancy::TenantPolicy& policy);
 
+// Whether `name` is the platform's or a [[key_provider]]'s; an error (status 400) names those there are.
+base::Result<void> check_key_provider(const Config& config, const std::string& name, std::string parameter);
+
 }  // namespace bulkhead::gateway

@@ -3,6 +3,7 @@
 
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
+#include "gateway/isolation.h"
 #include "gateway/tenant_dto.h"
 #include "storage/upkeep.h"
 
@@ -72,9 +73,13 @@ HandlerResult admin_rotate_tenant_keys(Call& call) {
                         "leave 'purpose' out.",
                         "purpose");
   }
+  if (provider) {
+    BULKHEAD_CO_CHECK_OK(check_key_provider(call.services.config, *provider, "provider"));
+    call.record.note = "key wrapped by " + *provider;
+  }
   tenancy::RotationOrder order{.tenant_key = !purpose, .purposes = std::move(purposes), .provider = provider};
   Services& services = call.services;
-  auto begun = co_await services.pool.run([&] { return services.upkeep.rotate(*id, order); });
+  auto begun = co_await services.opening_pool.run([&] { return services.upkeep.rotate(*id, order); });
   if (!begun) co_return begun.take_error();
   services.wake_upkeep();
   json::Writer w;

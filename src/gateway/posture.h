@@ -64,7 +64,7 @@ Wall engine_wall(const Services& services, const tenancy::Tenant& tenant,
                  const std::vector<engine::WorkerStatus>& workers, Cost& cost);  // blocks
 Wall batching_wall(const tenancy::Tenant& tenant, const std::vector<engine::WorkerStatus>& workers);
 Wall limits_wall(const base::Clock& clock, const tenancy::Tenant& tenant);
-Wall keys_wall(const base::Result<std::string>& proof);
+Wall keys_wall(const base::Result<tenancy::KeyProof>& proof, const tenancy::KeyStatus& status);
 Wall audit_wall(const Services& services);  // blocks
 Wall files_wall(const Config& config);      // blocks
 Walls store_walls(const Services& services, const tenancy::Tenant& tenant, const base::TenantId& other,

@@ -116,6 +116,28 @@ Wall vectors_wall(const Services& services, const TenantPosture& posture) {
   return wall;
 }
 
+// What its keys open.
+void look_inside(Services& services, const base::TenantId& other, TenantPosture& out) {
+  const tenancy::Tenant& tenant = out.tenant;
+  auto proof = services.tenants.prove_key(tenant.id, other);
+  auto status = services.tenants.key_status(tenant.id);
+  const Wall keys = keys_wall(proof, status ? *status : tenancy::KeyStatus());
+  if (proof && proof->closed) {
+    out.walls.push_back({.layer = "store",
+                         .verdict = Verdict::Idle,
+                         .wall = "closed: the tenant's key can't be had",
+                         .check = "nothing of it can be opened, so nothing could be tried"});
+    out.walls.push_back(keys);
+    return;
+  }
+  Walls store = store_walls(services, tenant, other, out);
+  out.walls.insert(out.walls.end(), store.begin(), store.end());
+  out.walls.push_back(records_wall(proof));
+  out.walls.push_back(keys);
+  out.cost.index_bytes = services.indexes.bytes_of(tenant.id);
+  out.walls.push_back(vectors_wall(services, out));
+}
+
 // What blocks, of one tenant.
 void look_at(Services& services, const base::TenantId& other,
              const std::vector<engine::WorkerStatus>& workers, TenantPosture& out) {
@@ -123,13 +145,7 @@ void look_at(Services& services, const base::TenantId& other,
   out.walls.push_back(engine_wall(services, tenant, workers, out.cost));
   out.walls.push_back(batching_wall(tenant, workers));
   if (tenant.state == tenancy::TenantState::Active) {
-    Walls store = store_walls(services, tenant, other, out);
-    out.walls.insert(out.walls.end(), store.begin(), store.end());
-    auto proof = services.tenants.prove_key(tenant.id, other);
-    out.walls.push_back(records_wall(proof));
-    out.walls.push_back(keys_wall(proof ? Result<std::string>(proof->wrapped) : proof.take_error()));
-    out.cost.index_bytes = services.indexes.bytes_of(tenant.id);
-    out.walls.push_back(vectors_wall(services, out));
+    look_inside(services, other, out);
   } else {
     out.walls.push_back({.layer = "store",
                          .verdict = Verdict::Idle,

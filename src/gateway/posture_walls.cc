@@ -181,10 +181,14 @@ Wall limits_wall(const base::Clock& clock, const tenancy::Tenant& tenant) {
   return wall;
 }
 
-Wall keys_wall(const base::Result<std::string>& proof) {
+Wall keys_wall(const base::Result<tenancy::KeyProof>& proof, const tenancy::KeyStatus& status) {
   Wall wall{.layer = "keys", .wall = "own keys; the only copy wrapped, bound to the tenant's name"};
-  wall.verdict = proof ? Verdict::Stands : Verdict::Broken;
-  wall.check = proof ? *proof : proof.error().describe();
+  if (!status.custody.empty()) {
+    wall.wall += "; by key provider " + status.provider + " (" + status.custody + "), not by the platform";
+  }
+  wall.verdict = !proof ? Verdict::Broken : proof->closed ? Verdict::Idle : Verdict::Stands;
+  wall.check = proof ? proof->wrapped : proof.error().describe();
+  if (proof && proof->closed) wall.check = "closed, its provider did not unwrap the key: " + wall.check;
   wall.remedy = "Check the platform key file, or restore the platform database from a backup.";
   return wall;
 }
@@ -241,6 +245,7 @@ Wall files_wall(const Config& config) {
   look(config.server.key, 0640, false);  // a group for certificates is usual
   look(config.audit.dir, 0750, true);
   look(config.engine.chat_api_key_file, 0600, false);
+  for (const KeyProviderConfig& each : config.key_providers) look(each.pkcs11.pin_file, 0600, false);
   for (const storage::PostgresOptions& store : config.stores) look(store.admin_password_file, 0600, false);
   std::error_code failed;
   for (const auto& each : std::filesystem::directory_iterator(data / "run", failed)) {

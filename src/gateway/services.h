@@ -33,6 +33,9 @@ struct Services {
   const Config& config;
   const base::Clock& clock;
   base::BlockingPool& pool;
+  // Opens tenants: what may have to ask a key provider. Apart from `pool`, so that a token that does not
+  // answer holds up no work that is under way.
+  base::BlockingPool& opening_pool;
   std::shared_ptr<crypto::PlatformKeys> platform_keys;
   storage::PlatformDatabase& platform;
   tenancy::TenantDirectory& tenants;

@@ -324,7 +324,7 @@ base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::Ten
     // comes here after a close sees a dead scope and makes nothing anew.
     if (!scope.alive()) {
       return base::Error(StorageError::TenantGone,
-                         "This tenant was suspended or destroyed. Ask your operator.",
+                         "This tenant was suspended or destroyed, or its key was withdrawn. Ask your operator.",
                          "scope of " + scope.tenant().str() + " was cut");
     }
     if (!slot->store) {

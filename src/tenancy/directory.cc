@@ -48,6 +48,17 @@ Result<TenantScope> TenantDirectory::open(std::shared_ptr<const identity::Princi
   return TenantScope(std::move(shared), std::move(principal));
 }
 
+Result<std::optional<TenantScope>> TenantDirectory::open_at_once(
+    std::shared_ptr<const identity::Principal> principal) {
+  if (principal && principal->tenant() && !principal->is_operator()) {
+    BULKHEAD_TRY(shared, impl_->held_shared(*principal->tenant()));
+    if (!shared) return std::optional<TenantScope>();
+    return std::optional<TenantScope>(TenantScope(std::move(shared), std::move(principal)));
+  }
+  BULKHEAD_TRY(scope, open(std::move(principal)));
+  return std::optional<TenantScope>(std::move(scope));
+}
+
 identity::TenantStatus::State TenantDirectory::state_of(std::string_view tenant) const {
   std::shared_lock lock(impl_->mutex);
   auto entry = impl_->tenants.find(tenant);
@@ -106,7 +117,7 @@ Result<Tenant> TenantDirectory::Impl::add(const StoredTenant& stored) {
 }
 
 Result<Tenant> TenantDirectory::create(const TenantId& id, std::string display_name, IsolationMode mode,
-                                       TenantPolicy policy) {
+                                       TenantPolicy policy, std::string_view provider) {
   BULKHEAD_CHECK_OK(check_mode_policy(mode, policy));
   BULKHEAD_CHECK_OK(impl_->check_new(id, display_name));
   StoredTenant stored{.tenant = {.id = id}};
@@ -114,7 +125,10 @@ Result<Tenant> TenantDirectory::create(const TenantId& id, std::string display_n
   stored.tenant.mode = mode;
   stored.tenant.policy = std::move(policy);
   stored.tenant.created = impl_->clock.unix_seconds();
-  stored.wrapped_key = impl_->platform->wrap(crypto::random_secret(kTenantKeyBytes), key_context(id, 1));
+  if (provider != kPlatformProvider) stored.provider = std::string(provider);
+  BULKHEAD_TRY(wrapped,
+               impl_->wrap(crypto::random_secret(kTenantKeyBytes), stored.provider, key_context(id, 1)));
+  stored.wrapped_key = std::move(wrapped);
   return impl_->add(stored);
 }
 

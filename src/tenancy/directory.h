@@ -10,8 +10,9 @@
 // that long, the tenant's scopes are cut and its stores closed: revoking a key ends all access within
 // `key_lifetime` (invariant I9). Rotation: docs/keys.md.
 //
-// Thread safety: all members from every thread. `open`, `state_of` and `find` never block on I/O
-// except for the first unwrap; life-cycle members block (run them on the BlockingPool).
+// Thread safety: all members from every thread. `open_at_once`, `state_of` and `find` never block on
+// I/O. `open` does when it has to ask a provider, and life-cycle members do: run them on a
+// BlockingPool.
 #pragma once
 
 #include <chrono>
@@ -51,10 +52,12 @@ struct RotationOrder {
 
 struct KeyStatus {
   std::string provider;  // "platform" or the provider's name
+  std::string custody;   // where that provider has its key, in words; "" for the platform
   std::uint32_t key_number = 1;
   std::string key_id;    // hash of the wrapped key
   std::string rotation;  // purposes under way; "": none
   bool held = false;     // its keys are in memory now
+  bool lost = false;     // when its key was last asked for it could not be had
 };
 
 // Durable list of tenants. Implemented by storage over one SQLCipher file.
@@ -91,6 +94,7 @@ base::Result<void> verify_certificate(std::string_view json, const crypto::Verif
 // What was seen of a tenant's key, in words.
 struct KeyProof {
   std::string wrapped, sealed;
+  bool closed = false;  // its provider does not unwrap it: nobody can open anything; `wrapped` says why
 };
 
 class TenantDirectory final : public identity::TenantStatus {
@@ -102,13 +106,17 @@ class TenantDirectory final : public identity::TenantStatus {
 
   // The one way to a scope: the principal's own tenant, when it is active.
   base::Result<TenantScope> open(std::shared_ptr<const identity::Principal> principal);
+  // The same for a reactor: nothing when a key provider would have to be asked, which may take long.
+  base::Result<std::optional<TenantScope>> open_at_once(
+      std::shared_ptr<const identity::Principal> principal);
 
   State state_of(std::string_view tenant) const override;
   std::optional<Tenant> find(const base::TenantId& id) const;
   std::vector<Tenant> list() const;
 
+  // `provider`: who wraps its key; "" or "platform" for the platform.
   base::Result<Tenant> create(const base::TenantId& id, std::string display_name, IsolationMode mode,
-                              TenantPolicy policy);
+                              TenantPolicy policy, std::string_view provider = "");
   base::Result<Tenant> set_policy(const base::TenantId& id, TenantPolicy policy);
   // Cuts running scopes before it returns.
   base::Result<Tenant> suspend(const base::TenantId& id, std::string reason);
@@ -127,12 +135,19 @@ class TenantDirectory final : public identity::TenantStatus {
   // Providers beside the platform, by name; at start, before `load`.
   void add_provider(std::string name, std::shared_ptr<crypto::KeyProvider> provider);
   void set_key_lifetime(std::chrono::milliseconds lifetime);
-  // Asks the provider anew for every key of its that is held and past a quarter of its lifetime.
-  // Tenants whose key is gone are cut before this returns. To be called by a thread of its own for
-  // each provider: a token that hangs then holds up nobody else's.
+  // Asks the provider anew for every key of its that is held and past a quarter of its lifetime, and
+  // for every key that was lost. Tenants whose key is gone are cut before this returns. To be called
+  // by a thread of its own for each provider: a token that hangs then holds up nobody else's.
   void refresh_keys(const std::string& provider);
-  // Called (on the thread that found out) when a tenant's key can't be had any more.
-  void on_keys_lost(std::function<void(const base::TenantId&)> listener);
+  // Cuts the tenants whose keys' lifetime has passed; asks nobody, so no provider can hold it up.
+  // How long until the next key's lifetime ends, as it stands now; nothing: no provider's key is held.
+  std::optional<std::chrono::milliseconds> lose_expired_keys();
+  // Called (on the thread that found out) when a tenant's key can't be had any more, with the reason;
+  // and when it can be had again.
+  void on_keys_lost(std::function<void(const base::TenantId&, const base::Error&)> listener);
+  void on_keys_returned(std::function<void(const base::TenantId&)> listener);
+  // Tenants whose key could not be had when it was last asked for.
+  std::size_t keys_lost() const;
   base::Result<KeyStatus> key_status(const base::TenantId& id) const;
 
   // First half of a rotation: new keys are durable and in use when it returns; the older tenant key

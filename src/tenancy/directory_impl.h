@@ -13,6 +13,9 @@
 
 namespace bulkhead::tenancy {
 
+// How the platform is named where a provider's name stands.
+inline constexpr std::string_view kPlatformProvider = "platform";
+
 base::Error unknown_tenant();
 base::Error tenant_suspended();
 
@@ -28,6 +31,7 @@ struct TenantDirectory::Impl {
     // Every generation that scopes may still hold: a policy change or an LRU close starts a new one,
     // and a suspension must cut them all.
     std::vector<std::weak_ptr<TenantScope::Shared>> generations;
+    bool lost = false;  // its key could not be had when it was last asked for
   };
   struct NameHash {
     using is_transparent = void;
@@ -37,7 +41,8 @@ struct TenantDirectory::Impl {
   std::unordered_map<std::string, Entry, NameHash, std::equal_to<>> tenants;
   std::mutex change_mutex;  // one life-cycle change at a time
   std::vector<std::function<void(const base::TenantId&)>> listeners;
-  std::vector<std::function<void(const base::TenantId&)>> lost_listeners;
+  std::vector<std::function<void(const base::TenantId&, const base::Error&)>> lost_listeners;
+  std::vector<std::function<void(const base::TenantId&)>> returned_listeners;
   std::map<std::string, std::shared_ptr<crypto::KeyProvider>> providers;  // fixed after start
   std::atomic<std::chrono::milliseconds> key_lifetime{std::chrono::milliseconds(60'000)};
 
@@ -69,6 +74,8 @@ struct TenantDirectory::Impl {
   // The same whatever state it is in, a destroyed one aside; `entry_of` finds and judges.
   using EntryOf = base::Result<Entry*> (Impl::*)(const base::TenantId&);
   base::Result<std::shared_ptr<TenantScope::Shared>> open_shared(const base::TenantId& id, EntryOf entry_of);
+  // What is held already, or null when opening may block.
+  base::Result<std::shared_ptr<TenantScope::Shared>> held_shared(const base::TenantId& id);
   base::Result<Entry*> present(const base::TenantId& id);
 
   // Tenant key and purpose keys of a stored tenant, by its provider. Blocks; without the lock.
@@ -90,8 +97,11 @@ struct TenantDirectory::Impl {
   base::Result<void> check_new(const base::TenantId& id, std::string_view display_name);
   base::Result<Tenant> add(const StoredTenant& stored);
   bool holds_good_keys(const base::TenantId& id) const;
-  // Cuts a tenant whose key can't be had, and says so to the listeners.
-  void lose_keys(const base::TenantId& id, const base::Error& why);
+  // Cuts a tenant whose key can't be had, and says so to the listeners; once, until it is had again. Nothing
+  // when the key that was asked for (`asked`) is no longer the tenant's.
+  void lose_keys(const StoredTenant& asked, const base::Error& why);
+  void tell_lost(const base::TenantId& id, const base::Error& why) const;
+  void note_opened(const base::TenantId& id);
 
   // Makes room for one more open key: that of the tenant nobody has opened for longest is dropped.
   // Running scopes keep theirs alive. A scan, since it stands beside the cost of an unwrap.

@@ -1,5 +1,6 @@
 // TenantDirectory: opening keys, asking providers again, rotation.
 #include <chrono>
+#include <utility>
 
 #include "base/log.h"
 #include "crypto/aead.h"
@@ -17,7 +18,6 @@ using base::TenantId;
 namespace {
 
 constexpr std::size_t kTenantKeyBytes = 32;
-constexpr std::string_view kPlatformProvider = "platform";
 // A key that changes hands while it is being opened is opened again, but not for ever.
 constexpr int kOpenAttemptsMax = 8;
 
@@ -106,6 +106,17 @@ Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::open_shared(
   return open_shared(id, &Impl::active);
 }
 
+Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::held_shared(const TenantId& id) {
+  {
+    std::shared_lock lock(mutex);
+    BULKHEAD_TRY(entry, active(id));
+    if (entry->shared && entry->shared->key_is_good()) return used_now(*entry);
+    if (!entry->stored.provider.empty()) return std::shared_ptr<TenantScope::Shared>();
+  }
+  // The platform unwraps without asking anybody.
+  return open_shared(id);
+}
+
 Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::open_shared(const TenantId& id,
                                                                                 EntryOf entry_of) {
   for (int attempt = 0; attempt < kOpenAttemptsMax; ++attempt) {
@@ -120,9 +131,12 @@ Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::open_shared(
     const std::int64_t until = good_until();
     auto opened = unwrap(*stored);
     if (!opened) {
-      if (opened.error().is(TenancyError::KeyRevoked) || !holds_good_keys(id)) lose_keys(id, opened.error());
+      if (opened.error().is(TenancyError::KeyRevoked) || !holds_good_keys(id)) {
+        lose_keys(*stored, opened.error());
+      }
       return opened.take_error();
     }
+    note_opened(id);
     std::unique_lock lock(mutex);
     BULKHEAD_TRY(entry, (this->*entry_of)(id));
     if (entry->stored.wrapped_key.box != stored->wrapped_key.box || entry->stored.ring != stored->ring) {
@@ -150,19 +164,85 @@ bool TenantDirectory::Impl::holds_good_keys(const TenantId& id) const {
                      });
 }
 
-void TenantDirectory::Impl::lose_keys(const TenantId& id, const Error& why) {
+void TenantDirectory::Impl::lose_keys(const StoredTenant& asked, const Error& why) {
+  const TenantId& id = asked.tenant.id;
   std::vector<std::weak_ptr<TenantScope::Shared>> running;
   {
     std::unique_lock lock(mutex);
-    auto entry = tenants.find(id.str());
-    if (entry == tenants.end() || entry->second.generations.empty()) return;
-    entry->second.shared.reset();
-    running.swap(entry->second.generations);
+    auto found = tenants.find(id.str());
+    if (found == tenants.end()) return;
+    Entry& entry = found->second;
+    if (entry.stored.wrapped_key.box != asked.wrapped_key.box) return;
+    if (entry.lost && entry.generations.empty()) return;
+    entry.lost = true;
+    entry.shared.reset();
+    running.swap(entry.generations);
   }
   cut(running, "key_lost");
+  tell_lost(id, why);
+}
+
+void TenantDirectory::Impl::tell_lost(const TenantId& id, const Error& why) const {
   base::log::warning("tenant_key_lost",
                      {{"tenant", std::string_view(id.str())}, {"detail", std::string_view(why.detail())}});
-  for (const auto& listener : lost_listeners) listener(id);
+  for (const auto& listener : lost_listeners) listener(id, why);
+}
+
+void TenantDirectory::Impl::note_opened(const TenantId& id) {
+  {
+    std::unique_lock lock(mutex);
+    auto entry = tenants.find(id.str());
+    if (entry == tenants.end() || !std::exchange(entry->second.lost, false)) return;
+  }
+  base::log::info("tenant_key_returned", {{"tenant", std::string_view(id.str())}});
+  for (const auto& listener : returned_listeners) listener(id);
+}
+
+std::optional<std::chrono::milliseconds> TenantDirectory::lose_expired_keys() {
+  std::vector<std::weak_ptr<TenantScope::Shared>> running;
+  std::vector<TenantId> lost;
+  std::int64_t soonest = INT64_MAX;
+  const std::int64_t now = impl_->now();
+  {
+    std::unique_lock lock(impl_->mutex);
+    for (auto& [name, entry] : impl_->tenants) {
+      if (entry.stored.provider.empty()) continue;
+      bool expired = false, good = false;
+      std::erase_if(entry.generations, [&](const auto& each) {
+        auto shared = each.lock();
+        if (!shared) return true;
+        const std::int64_t until = shared->good_until.load();
+        if (shared->key_is_good()) {
+          good = true;
+          if (until != TenantScope::Shared::kForever) soonest = std::min(soonest, until);
+          return false;
+        }
+        expired = true;
+        running.push_back(shared);
+        return true;
+      });
+      if (!expired || good) continue;
+      entry.shared.reset();
+      if (std::exchange(entry.lost, true)) continue;
+      lost.push_back(entry.stored.tenant.id);
+    }
+  }
+  // All of them before anybody is told: what listeners do may take its time.
+  Impl::cut(running, "key_lost");
+  const Error why(TenancyError::KeyUnavailable, "This tenant's key is not available.",
+                  "its provider did not confirm the key within its lifetime");
+  for (const TenantId& id : lost) impl_->tell_lost(id, why);
+  if (soonest == INT64_MAX) return std::nullopt;
+  return std::chrono::duration_cast<std::chrono::milliseconds>(base::MonotonicTime::duration(soonest - now));
+}
+
+std::size_t TenantDirectory::keys_lost() const {
+  std::shared_lock lock(impl_->mutex);
+  std::size_t count = 0;
+  for (const auto& [name, entry] : impl_->tenants) {
+    if (entry.lost && entry.stored.tenant.state != TenantState::Destroyed) ++count;
+  }
+  return count;
 }
 
 void TenantDirectory::add_provider(std::string name, std::shared_ptr<crypto::KeyProvider> provider) {
@@ -173,8 +253,12 @@ void TenantDirectory::set_key_lifetime(std::chrono::milliseconds lifetime) {
   impl_->key_lifetime.store(lifetime);
 }
 
-void TenantDirectory::on_keys_lost(std::function<void(const TenantId&)> listener) {
+void TenantDirectory::on_keys_lost(std::function<void(const TenantId&, const Error&)> listener) {
   impl_->lost_listeners.push_back(std::move(listener));
+}
+
+void TenantDirectory::on_keys_returned(std::function<void(const TenantId&)> listener) {
+  impl_->returned_listeners.push_back(std::move(listener));
 }
 
 void TenantDirectory::refresh_keys(const std::string& provider) {
@@ -184,12 +268,12 @@ void TenantDirectory::refresh_keys(const std::string& provider) {
     const auto lifetime =
         std::chrono::duration_cast<base::MonotonicTime::duration>(impl_->key_lifetime.load()).count();
     for (const auto& [name, entry] : impl_->tenants) {
-      if (entry.stored.provider != provider) continue;
+      if (entry.stored.provider != provider || entry.stored.tenant.state == TenantState::Destroyed) continue;
       const bool old = std::any_of(entry.generations.begin(), entry.generations.end(), [&](const auto& each) {
         auto shared = each.lock();
         return shared && shared->good_until.load() - impl_->now() < lifetime * 3 / 4;
       });
-      if (old) due.push_back(entry.stored);
+      if (old || entry.lost) due.push_back(entry.stored);
     }
   }
   for (const StoredTenant& stored : due) {
@@ -200,9 +284,10 @@ void TenantDirectory::refresh_keys(const std::string& provider) {
       // A provider that says no is believed at once; one that can't be asked has until the keys'
       // lifetime ends.
       const bool refused = opened.error().is(TenancyError::KeyRevoked);
-      if (refused || !impl_->holds_good_keys(id)) impl_->lose_keys(id, opened.error());
+      if (refused || !impl_->holds_good_keys(id)) impl_->lose_keys(stored, opened.error());
       continue;
     }
+    impl_->note_opened(id);
     std::shared_lock lock(impl_->mutex);
     auto entry = impl_->tenants.find(id.str());
     if (entry == impl_->tenants.end() || entry->second.stored.wrapped_key.box != stored.wrapped_key.box)
@@ -239,11 +324,14 @@ Result<KeyStatus> TenantDirectory::key_status(const TenantId& id) const {
   std::shared_lock lock(impl_->mutex);
   BULKHEAD_TRY(entry, impl_->present(id));
   const StoredTenant& stored = entry->stored;
+  const auto provider = impl_->providers.find(stored.provider);
   return KeyStatus{.provider = stored.provider.empty() ? std::string(kPlatformProvider) : stored.provider,
+                   .custody = provider == impl_->providers.end() ? "" : provider->second->describe(),
                    .key_number = stored.key_number,
                    .key_id = key_id_of(stored.wrapped_key),
                    .rotation = stored.rotation,
-                   .held = entry->shared && entry->shared->key_is_good()};
+                   .held = entry->shared && entry->shared->key_is_good(),
+                   .lost = entry->lost};
 }
 
 std::vector<TenantId> TenantDirectory::rotating() const {
@@ -355,6 +443,7 @@ Result<KeyProof> TenantDirectory::prove_key(const TenantId& id, const TenantId& 
     return Error(TenancyError::KeyUnavailable, "This tenant's key is not what it must be.", std::move(what));
   };
   auto opened = impl_->unwrap(*stored);
+  if (!opened && !stored->provider.empty()) return KeyProof{opened.error().detail(), "", true};
   if (!opened) return broken("its wrapped key does not open: " + opened.error().describe());
   StoredTenant disguised = *stored;
   disguised.tenant.id = other;

@@ -10,7 +10,7 @@ namespace {
 
 base::Error tenant_gone() {
   return base::Error(storage::StorageError::TenantGone,
-                     "This tenant was suspended or destroyed. Ask your operator.");
+                     "This tenant was suspended or destroyed, or its key was withdrawn. Ask your operator.");
 }
 
 base::Result<std::shared_ptr<const ExactIndex>> build(const tenancy::TenantScope& scope,

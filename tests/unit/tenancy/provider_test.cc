@@ -12,6 +12,7 @@ class Vault final : public crypto::KeyProvider {
  public:
   std::string describe() const override { return "vault"; }
   base::Result<base::Bytes> wrap(const base::Secret& key, std::string_view associated) override {
+    if (!reachable) return base::Error(crypto::KeyProviderError::Unavailable, "The vault does not answer.");
     return crypto::seal(kek_, key.reveal(), base::as_bytes(associated));
   }
   base::Result<base::Secret> unwrap(base::ByteView box, std::string_view associated) override {
@@ -33,14 +34,18 @@ class ProviderTest : public DirectoryTest {
     DirectoryTest::SetUp();
     directory->add_provider("vault", vault);
     directory->set_key_lifetime(std::chrono::seconds(60));
-    directory->on_keys_lost([this](const base::TenantId& id) { lost.push_back(id.str()); });
+    directory->on_keys_lost([this](const base::TenantId& id, const base::Error& why) {
+      lost.push_back(id.str());
+      reasons.emplace_back(why.name().code);
+    });
+    directory->on_keys_returned([this](const base::TenantId& id) { returned.push_back(id.str()); });
     create("acme");
     create("bolt");
     ASSERT_TRUE(directory->begin_rotation(id("acme"), {.tenant_key = true, .provider = "vault"}).ok());
   }
   static base::TenantId id(const char* name) { return *base::TenantId::parse(name); }
   std::shared_ptr<Vault> vault = std::make_shared<Vault>();
-  std::vector<std::string> lost;
+  std::vector<std::string> lost, reasons, returned;
 };
 
 TEST_F(ProviderTest, ItsKeyOpensTheTenantAndThePlatformsDoesNot) {
@@ -85,6 +90,112 @@ TEST_F(ProviderTest, WhoeverCantBeAskedHasUntilTheLifetimeEnds) {
   EXPECT_TRUE(fails_with(TenancyError::KeyUnavailable, directory->open(test::principal("acme"))));
   vault->reachable = true;
   EXPECT_TRUE(directory->open(test::principal("acme")).ok()) << "back again";
+}
+
+TEST_F(ProviderTest, ALifetimeThatEndsCutsTheTenantThoughNobodyIsAsked) {
+  TenantScope acme = open("acme"), bolt = open("bolt");
+  EXPECT_EQ(directory->lose_expired_keys(), std::chrono::seconds(60)) << "that is when it ends";
+  vault->reachable = false;
+  clock.advance(std::chrono::seconds(59));
+  EXPECT_EQ(directory->lose_expired_keys(), std::chrono::seconds(1));
+  EXPECT_FALSE(acme.cancel_token().cancelled()) << "control: its lifetime goes on";
+  const int asked = vault->asked;
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_EQ(directory->lose_expired_keys(), std::nullopt) << "no provider's key is held";
+  EXPECT_EQ(vault->asked, asked);
+  EXPECT_TRUE(acme.cancel_token().cancelled());
+  EXPECT_EQ(acme.cancel_token().reason(), "key_lost");
+  EXPECT_FALSE(acme.alive());
+  EXPECT_FALSE(bolt.cancel_token().cancelled());
+  EXPECT_EQ(lost, std::vector<std::string>{"acme"});
+  EXPECT_EQ(reasons, std::vector<std::string>{"key_unavailable"});
+}
+
+TEST_F(ProviderTest, ALossAndAReturnAreToldOnceEach) {
+  open("acme");
+  vault->deleted = true;
+  clock.advance(std::chrono::seconds(20));
+  for (int i = 0; i < 3; ++i) {
+    directory->refresh_keys("vault");
+    EXPECT_FALSE(directory->open(test::principal("acme")).ok());
+  }
+  EXPECT_EQ(lost, std::vector<std::string>{"acme"});
+  EXPECT_EQ(reasons, std::vector<std::string>{"key_revoked"});
+  EXPECT_TRUE(directory->key_status(id("acme"))->lost);
+  EXPECT_EQ(directory->keys_lost(), 1u);
+  EXPECT_TRUE(returned.empty());
+  vault->deleted = false;
+  directory->refresh_keys("vault");
+  directory->refresh_keys("vault");
+  EXPECT_EQ(returned, std::vector<std::string>{"acme"}) << "the refresh sees it; no request is needed";
+  EXPECT_EQ(directory->keys_lost(), 0u);
+  EXPECT_TRUE(open("acme").alive());
+  vault->deleted = true;
+  clock.advance(std::chrono::seconds(20));
+  directory->refresh_keys("vault");
+  EXPECT_EQ(lost.size(), 2u);
+}
+
+TEST_F(ProviderTest, ALossOfAColdTenantIsToldToo) {
+  vault->deleted = true;
+  EXPECT_TRUE(fails_with(TenancyError::KeyRevoked, directory->open(test::principal("acme"))));
+  EXPECT_EQ(lost, std::vector<std::string>{"acme"});
+}
+
+TEST_F(ProviderTest, AReactorNeverWaitsForAProvider) {
+  const int asked = vault->asked;
+  auto cold = directory->open_at_once(test::principal("acme"));
+  ASSERT_TRUE(cold.ok());
+  EXPECT_FALSE(cold->has_value()) << "somebody else has to ask";
+  EXPECT_EQ(vault->asked, asked);
+  EXPECT_TRUE(directory->open_at_once(test::principal("bolt"))->has_value()) << "the platform asks nobody";
+  open("acme");
+  EXPECT_TRUE(directory->open_at_once(test::principal("acme"))->has_value()) << "held";
+  clock.advance(std::chrono::seconds(61));
+  EXPECT_FALSE(directory->open_at_once(test::principal("acme"))->has_value()) << "no longer";
+  EXPECT_TRUE(fails_with(TenancyError::UnknownTenant, directory->open_at_once(test::principal("nobody"))));
+}
+
+TEST_F(ProviderTest, ATenantIsMadeUnderAProviderOrNotAtAll) {
+  ASSERT_TRUE(directory->create(id("clinic"), "Clinic", IsolationMode::Hybrid, {}, "vault").ok());
+  EXPECT_EQ(registry.tenants.at("clinic").provider, "vault");
+  EXPECT_EQ(directory->key_status(id("clinic"))->custody, "vault");
+  TenantScope clinic = open("clinic");
+  vault->deleted = true;
+  clock.advance(std::chrono::seconds(20));
+  directory->refresh_keys("vault");
+  EXPECT_FALSE(clinic.alive());
+  ASSERT_TRUE(directory->create(id("plain"), "Plain", IsolationMode::Hybrid, {}, "platform").ok());
+  EXPECT_EQ(registry.tenants.at("plain").provider, "");
+  EXPECT_TRUE(directory->open(test::principal("plain")).ok()) << "control: the platform's has nothing to do with it";
+  vault->reachable = false;
+  EXPECT_FALSE(directory->create(id("late"), "Late", IsolationMode::Hybrid, {}, "vault").ok());
+  EXPECT_FALSE(directory->create(id("odd"), "Odd", IsolationMode::Hybrid, {}, "no-such").ok());
+  EXPECT_FALSE(registry.tenants.contains("late"));
+  EXPECT_FALSE(registry.tenants.contains("odd"));
+}
+
+TEST_F(ProviderTest, ATenantWhoseKeyIsLostCanBeDestroyed) {
+  open("acme");
+  vault->deleted = true;
+  clock.advance(std::chrono::seconds(20));
+  directory->refresh_keys("vault");
+  auto certificate = directory->destroy(id("acme"), eraser, signer);
+  ASSERT_TRUE(certificate.ok()) << certificate.error().describe();
+  EXPECT_TRUE(registry.tenants.at("acme").wrapped_key.box.empty());
+  directory->refresh_keys("vault");
+  EXPECT_EQ(lost.size(), 1u) << "a destroyed tenant has no key to lose";
+  EXPECT_EQ(directory->keys_lost(), 0u);
+}
+
+TEST_F(ProviderTest, AProofSaysThatTheTenantIsClosedWhenItsProviderRefuses) {
+  auto proof = directory->prove_key(id("acme"), id("bolt"));
+  ASSERT_TRUE(proof.ok());
+  EXPECT_FALSE(proof->closed) << "control";
+  vault->deleted = true;
+  proof = directory->prove_key(id("acme"), id("bolt"));
+  ASSERT_TRUE(proof.ok());
+  EXPECT_TRUE(proof->closed);
 }
 
 TEST_F(ProviderTest, AKeyThatIsThereIsRenewedInTime) {
