@@ -54,7 +54,7 @@ class Answer:
 
 class Stack:
     def __init__(self, folder, chat_model, embed_model=None, port=0, burn=True, extra="", tenant_defaults="",
-                 slots=4, context=4096, engine="", external=""):
+                 slots=4, context=4096, engine="", external="", data=""):
         self.folder = Path(folder)
         self.data_dir = self.folder / "data"
         self.audit_dir = self.data_dir / "audit"
@@ -67,7 +67,7 @@ class Stack:
         self.logs = {}
         self.options = dict(chat=chat_model, embed=embed_model or ROOT / "build/models/embed.gguf", burn=burn,
                             extra=extra, tenant_defaults=tenant_defaults, slots=slots, context=context,
-                            engine=engine, external=external)
+                            engine=engine, external=external, data=data)
 
     # --- life ---------------------------------------------------------------------------------------
 
@@ -88,6 +88,7 @@ listen = "127.0.0.1:{self.port}"
 [data]
 dir = "data"
 platform_key_file = "platform.key"
+{o["data"]}
 [[issuer]]
 issuer = "http://127.0.0.1:{self.idp_port}"
 audiences = ["bulkhead"]
@@ -254,8 +255,8 @@ clients_file = "clients.json"
 
     # --- tenants --------------------------------------------------------------------------------------
 
-    def create_tenant(self, name, display_name=None, policy=None):
-        arguments = ["tenant", "create", name, "--display-name", display_name or name]
+    def create_tenant(self, name, display_name=None, policy=None, options=()):
+        arguments = ["tenant", "create", name, "--display-name", display_name or name, *options]
         if policy is not None:
             file = self.folder / f"{name}.policy.json"
             file.write_text(json.dumps(policy))

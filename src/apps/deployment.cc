@@ -170,8 +170,8 @@ Result<void> Deployment::Parts::open_data() {
   identity::AuthenticatorOptions identity_options;
   identity_options.issuers = config.issuers;
   authenticator = std::make_unique<identity::Authenticator>(std::move(identity_options),
-                                                            identity::ApiKeyFormat(std::move(tag_key)), *stores,
-                                                            *tenants, *opening_pool, clock);
+                                                            identity::ApiKeyFormat(std::move(tag_key)),
+                                                            *stores, *tenants, *opening_pool, clock);
   limiter = std::make_unique<gateway::Limiter>(clock);
   receipts = std::make_unique<gateway::ReceiptBook>(*signer, clock);
   tenants->on_change([this](const base::TenantId& id) {
@@ -211,9 +211,8 @@ void Deployment::Parts::register_key_listeners() {
     if (!*pass) return;
     if (serving) base::spawn(reactors->at(0), burn_kept(engine(), id), [pass] { pass->reset(); });
   });
-  tenants->on_keys_returned([record_of](const base::TenantId& id) {
-    record_of(audit::Event::TenantKeyReturned, id, "");
-  });
+  tenants->on_keys_returned(
+      [record_of](const base::TenantId& id) { record_of(audit::Event::TenantKeyReturned, id, ""); });
 }
 
 Result<void> Deployment::Parts::start_engine() {

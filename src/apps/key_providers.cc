@@ -73,12 +73,13 @@ Result<std::unique_ptr<KeyProviders>> KeyProviders::open(const gateway::Config& 
   for (const gateway::KeyProviderConfig& each : config.key_providers) {
     BULKHEAD_CHECK_OK(made->add(each, in_use.contains(each.name), metrics));
   }
-  metrics.gauge("bulkhead_tenant_keys_lost", "Tenants whose key could not be had when it was last asked for", {},
-                [&tenants] { return static_cast<double>(tenants.keys_lost()); });
+  metrics.gauge("bulkhead_tenant_keys_lost", "Tenants whose key could not be had when it was last asked for",
+                {}, [&tenants] { return static_cast<double>(tenants.keys_lost()); });
   return made;
 }
 
-Result<void> KeyProviders::add(const gateway::KeyProviderConfig& config, bool in_use, watch::Metrics& metrics) {
+Result<void> KeyProviders::add(const gateway::KeyProviderConfig& config, bool in_use,
+                               watch::Metrics& metrics) {
   auto token = crypto::Pkcs11Provider::open(config.pkcs11);
   if (!token) return about(config, token.error());
   auto each = std::make_unique<Each>();

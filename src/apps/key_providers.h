@@ -1,8 +1,8 @@
 // KeyProviders: the configuration's [[key_provider]]s made, tried and given to the directory, and asked again
 // while the gateway runs, so that a key that was withdrawn closes its tenant in time (docs/keys.md).
 //
-// A provider that can't be used stops the start, saying what to change, unless tenants' keys are wrapped by it
-// already: then those tenants are closed and the others are served, because whoever withdraws their own
+// A provider that can't be used stops the start, saying what to change, unless tenants' keys are wrapped by
+// it already: then those tenants are closed and the others are served, because whoever withdraws their own
 // tenant's key must not be able to keep everybody else's gateway from starting. A module that can't be loaded
 // and a tenant whose provider is not in the configuration stop it always: those are the operator's.
 //

@@ -1,5 +1,5 @@
-// bulkhead keys: rotation of the platform's keys and of a tenant's, over the admin API; making a key provider's
-// key in its token.
+// bulkhead keys: rotation of the platform's keys and of a tenant's, over the admin API; making a key
+// provider's key in its token.
 #include <chrono>
 #include <cstdio>
 #include <thread>

@@ -100,8 +100,10 @@ BoundedProvider::~BoundedProvider() {
     const auto since = state_->running_since.value_or(Clock::now());
     ended = state_->changed.wait_until(lock, since + state_->call_time_max, [&] { return state_->ended; });
   }
-  if (ended) thread_.join();
-  else thread_.detach();
+  if (ended)
+    thread_.join();
+  else
+    thread_.detach();
 }
 
 std::string BoundedProvider::describe() const { return state_->name; }

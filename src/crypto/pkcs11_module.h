@@ -37,8 +37,8 @@ class Pkcs11Module {
 
   // What one token of it is doing. Lives as long as the module.
   struct Token {
-    std::mutex mutex;          // held for the whole of a login
-    std::string refused_pin;   // the state of the PIN file whose PIN the token refused
+    std::mutex mutex;         // held for the whole of a login
+    std::string refused_pin;  // the state of the PIN file whose PIN the token refused
   };
 
   // Keeps the library initialised while it is held; initialises it first where it is not.

@@ -20,7 +20,8 @@ constexpr std::size_t kKeyBytesMax = 1024;
 // Runs `work` on a fresh session; once more, after a look at the module's tokens, when it had known them as
 // they no longer are (a token that was taken out and put back).
 template <typename T, typename Work>
-Result<T> with_session(Pkcs11Module& module, const Pkcs11Options& options, Pkcs11Session::For purpose, Work work) {
+Result<T> with_session(Pkcs11Module& module, const Pkcs11Options& options, Pkcs11Session::For purpose,
+                       Work work) {
   auto once = [&](bool& stale) -> Result<T> {
     BULKHEAD_TRY(session, Pkcs11Session::open(module, options, purpose, stale));
     return work(*session, stale);
@@ -78,7 +79,8 @@ Result<base::Bytes> Pkcs11Provider::wrap(const base::Secret& key, std::string_vi
 
 Result<base::Secret> Pkcs11Provider::unwrap(base::ByteView box, std::string_view associated) {
   constexpr std::size_t kHead = 1 + kIvBytes;
-  if (box.size() < kHead + kTagBytes || box.size() > kHead + kKeyBytesMax + kTagBytes || box[0] != kBoxVersion) {
+  if (box.size() < kHead + kTagBytes || box.size() > kHead + kKeyBytesMax + kTagBytes ||
+      box[0] != kBoxVersion) {
     return Error(CryptoError::SealBroken, "A wrapped key does not open.",
                  describe() + ": it was not wrapped by a PKCS#11 token, or was altered");
   }

@@ -41,8 +41,9 @@ std::string state_of(const std::filesystem::path& file) {
 
 // What a look at the token's tokens anew may cure.
 bool may_be_stale(CK_RV result) {
-  return result == CKR_SESSION_HANDLE_INVALID || result == CKR_SESSION_CLOSED || result == CKR_DEVICE_REMOVED ||
-         result == CKR_TOKEN_NOT_PRESENT || result == CKR_TOKEN_NOT_RECOGNIZED || result == CKR_SLOT_ID_INVALID ||
+  return result == CKR_SESSION_HANDLE_INVALID || result == CKR_SESSION_CLOSED ||
+         result == CKR_DEVICE_REMOVED || result == CKR_TOKEN_NOT_PRESENT ||
+         result == CKR_TOKEN_NOT_RECOGNIZED || result == CKR_SLOT_ID_INVALID ||
          result == CKR_USER_NOT_LOGGED_IN || result == CKR_CRYPTOKI_NOT_INITIALIZED;
 }
 
@@ -51,8 +52,8 @@ CK_BYTE* bytes_of(base::ByteView view) { return const_cast<CK_BYTE*>(view.data()
 }  // namespace
 
 std::string pkcs11_name(const Pkcs11Options& options) {
-  return "PKCS#11 token " + (options.token.empty() ? "with serial " + options.serial : options.token) + ", key " +
-         options.key;
+  return "PKCS#11 token " + (options.token.empty() ? "with serial " + options.serial : options.token) +
+         ", key " + options.key;
 }
 
 Error Pkcs11Session::misconfigured(std::string what) const {
@@ -130,14 +131,16 @@ Result<CK_SLOT_ID> Pkcs11Session::find_token(bool& stale) {
   if (found.size() == 1) return found.front();
   if (found.size() > 1) return misconfigured("several tokens have this label; name one by `serial`");
   stale = true;
-  return Error(KeyProviderError::Unavailable, "The token can't be found. Try again later.",
-               pkcs11_name(options_) + ": the module shows no such token; connect it, or set `token` or `serial`");
+  return Error(
+      KeyProviderError::Unavailable, "The token can't be found. Try again later.",
+      pkcs11_name(options_) + ": the module shows no such token; connect it, or set `token` or `serial`");
 }
 
 Result<void> Pkcs11Session::log_in(Pkcs11Module::Token& token, bool& stale) {
   const std::string state = state_of(options_.pin_file);
   if (state == token.refused_pin) {
-    return revoked("the token refused the PIN, and it is not tried again until " + options_.pin_file.string() +
+    return revoked("the token refused the PIN, and it is not tried again until " +
+                   options_.pin_file.string() +
                    " changes, so that the token does not lock itself; write the right PIN there");
   }
   auto pin = base::read_secret_file(options_.pin_file, kPinBytesMax);
@@ -168,8 +171,9 @@ Result<void> Pkcs11Session::use_key(bool& stale) {
   BULKHEAD_TRY(count, find_key(stale));
   if (count > 1) return misconfigured("several keys have this label; give each another");
   if (count == 0) {
-    return revoked("there is no such key; make one (`bulkhead keys provider-init`), or set `key` to the label of "
-                   "one");
+    return revoked(
+        "there is no such key; make one (`bulkhead keys provider-init`), or set `key` to the label of "
+        "one");
   }
   return check_key(stale);
 }
@@ -233,7 +237,8 @@ Result<void> Pkcs11Session::check_key(bool& stale) {
                                        {CKA_DECRYPT, &decrypts, sizeof decrypts}}};
   const CK_RV result = call_.C_GetAttributeValue(session_, key_, seen.data(), seen.size());
   if (result != CKR_OK) return failed(result, "C_GetAttributeValue", stale);
-  if (type != CKK_AES || bytes != kKeyBytes) return misconfigured("it is no AES key of 32 bytes; make one that is");
+  if (type != CKK_AES || bytes != kKeyBytes)
+    return misconfigured("it is no AES key of 32 bytes; make one that is");
   if (sensitive != CK_TRUE || extractable != CK_FALSE) {
     return misconfigured(
         "it could be taken out of the token; make another with CKA_SENSITIVE true and CKA_EXTRACTABLE false "
@@ -245,14 +250,10 @@ Result<void> Pkcs11Session::check_key(bool& stale) {
   return {};
 }
 
-Result<std::size_t> Pkcs11Session::encrypt(base::ByteView iv, std::string_view associated, base::ByteView plain,
-                                           base::Bytes& out, bool& stale) {
-  CK_GCM_PARAMS gcm{bytes_of(iv),
-                    iv.size(),
-                    iv.size() * 8,
-                    bytes_of(base::as_bytes(associated)),
-                    associated.size(),
-                    kTagBits};
+Result<std::size_t> Pkcs11Session::encrypt(base::ByteView iv, std::string_view associated,
+                                           base::ByteView plain, base::Bytes& out, bool& stale) {
+  CK_GCM_PARAMS gcm{bytes_of(iv),      iv.size(), iv.size() * 8, bytes_of(base::as_bytes(associated)),
+                    associated.size(), kTagBits};
   CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
   CK_RV result = call_.C_EncryptInit(session_, &mechanism, key_);
   if (result != CKR_OK) return failed(result, "C_EncryptInit", stale);
@@ -262,14 +263,10 @@ Result<std::size_t> Pkcs11Session::encrypt(base::ByteView iv, std::string_view a
   return used;
 }
 
-Result<std::size_t> Pkcs11Session::decrypt(base::ByteView iv, std::string_view associated, base::ByteView cipher,
-                                           base::Secret& out, bool& stale) {
-  CK_GCM_PARAMS gcm{bytes_of(iv),
-                    iv.size(),
-                    iv.size() * 8,
-                    bytes_of(base::as_bytes(associated)),
-                    associated.size(),
-                    kTagBits};
+Result<std::size_t> Pkcs11Session::decrypt(base::ByteView iv, std::string_view associated,
+                                           base::ByteView cipher, base::Secret& out, bool& stale) {
+  CK_GCM_PARAMS gcm{bytes_of(iv),      iv.size(), iv.size() * 8, bytes_of(base::as_bytes(associated)),
+                    associated.size(), kTagBits};
   CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
   CK_RV result = call_.C_DecryptInit(session_, &mechanism, key_);
   if (result != CKR_OK) return failed(result, "C_DecryptInit", stale);

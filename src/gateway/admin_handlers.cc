@@ -100,7 +100,8 @@ HandlerResult admin_create_tenant(Call& call) {
   }
   call.record.target = id->str();
   auto made = co_await call.services.opening_pool.run([&] {
-    return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy, provider.value_or(""));
+    return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy,
+                                        provider.value_or(""));
   });
   if (!made) co_return made.take_error();
   co_return Reply::json(200, tenant_json(*made));

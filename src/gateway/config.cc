@@ -267,8 +267,10 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
     s.bytes("file_bytes_max", out.extract.file_bytes_max, 1u << 10, 1u << 30);
   });
   r.each("store", [&](ConfigReader& s) { read_store(s, base, out.stores.emplace_back()); });
-  r.each("key_provider",
-         [&](ConfigReader& s) { read_key_provider(s, base, out.key_providers.emplace_back()); });
+  r.each("key_provider", [&](ConfigReader& s) {
+    auto& provider = out.key_providers.emplace_back();
+    read_key_provider(s, base, provider);
+  });
   r.section("tenant_defaults", [&](ConfigReader& s) { read_tenant_defaults(s, out.tenant_defaults); });
   r.section("dev_idp", [&](ConfigReader& s) {
     s.number("port", out.dev_idp.port, 0, 65535);

@@ -15,7 +15,8 @@ void read_key_provider(ConfigReader& r, const std::filesystem::path& base, KeyPr
     r.fail(ConfigError::BadValue, "name",
            "is needed: 1 to 32 lower-case letters, digits and hyphens, and not \"platform\"");
   }
-  if (!kind) r.fail(ConfigError::Missing, "kind", "is needed: \"pkcs11\" (the platform's key needs no section)");
+  if (!kind)
+    r.fail(ConfigError::Missing, "kind", "is needed: \"pkcs11\" (the platform's key needs no section)");
   if (out.pkcs11.module.empty()) {
     r.fail(ConfigError::Missing, "module", "is needed: the path of the token's PKCS#11 library");
   }
@@ -32,8 +33,9 @@ void check_key_providers(ConfigReader& r, const Config& config) {
   for (auto one = config.key_providers.begin(); one != config.key_providers.end(); ++one) {
     if (one->call_time_max * 2 > config.data.key_lifetime) {
       r.fail(ConfigError::Contradiction, "key_provider",
-             "\"" + one->name + "\" may take longer to answer than half of data.key_lifetime: lower its "
-             "call_time_max, or raise key_lifetime");
+             "\"" + one->name +
+                 "\" may take longer to answer than half of data.key_lifetime: lower its "
+                 "call_time_max, or raise key_lifetime");
     }
     for (auto other = config.key_providers.begin(); other != one; ++other) {
       if (other->name == one->name) {

@@ -37,7 +37,8 @@ struct TomlAssertionBroken {};
 
 namespace bulkhead::gateway {
 
-// What stores and key providers may be called: 1 to 32 lower-case letters, digits and hyphens, no hyphen first.
+// What stores and key providers may be called: 1 to 32 lower-case letters, digits and hyphens, no hyphen
+// first.
 bool is_section_name(std::string_view text);
 
 class ConfigReader {

@@ -35,8 +35,7 @@ std::string_view activity_of(const tenancy::Tenant& tenant, Services& services) 
 void write_key_status(base::json::Writer& w, const tenancy::KeyStatus& keys) {
   w.member("provider", keys.provider);
   if (!keys.custody.empty()) w.member("custody", keys.custody);
-  w
-      .member("key_number", static_cast<std::int64_t>(keys.key_number))
+  w.member("key_number", static_cast<std::int64_t>(keys.key_number))
       .member("key_id", keys.key_id)
       .member("rotation", keys.rotation.empty() ? "none" : keys.rotation)
       .member("held", keys.held)

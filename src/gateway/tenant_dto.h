@@ -12,7 +12,8 @@ namespace bulkhead::gateway {
 std::string tenant_json(const tenancy::Tenant& tenant);
 // The operator's view: with what the tenant's store and keys are doing now.
 std::string tenant_json(const tenancy::Tenant& tenant, Services& services);
-// Members provider, custody (of a key provider), key_number, key_id, rotation, held and lost of an open object.
+// Members provider, custody (of a key provider), key_number, key_id, rotation, held and lost of an open
+// object.
 void write_key_status(base::json::Writer& w, const tenancy::KeyStatus& keys);
 // "active": its store is open; "cold": nobody has asked for a while; "suspended"; "destroyed".
 std::string_view activity_of(const tenancy::Tenant& tenant, Services& services);

@@ -323,9 +323,10 @@ base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::Ten
     // A scope is cut before its tenant's store is closed, and closing takes this mutex: so whoever
     // comes here after a close sees a dead scope and makes nothing anew.
     if (!scope.alive()) {
-      return base::Error(StorageError::TenantGone,
-                         "This tenant was suspended or destroyed, or its key was withdrawn. Ask your operator.",
-                         "scope of " + scope.tenant().str() + " was cut");
+      return base::Error(
+          StorageError::TenantGone,
+          "This tenant was suspended or destroyed, or its key was withdrawn. Ask your operator.",
+          "scope of " + scope.tenant().str() + " was cut");
     }
     if (!slot->store) {
       BULKHEAD_TRY(opened, impl_->open_store(scope));

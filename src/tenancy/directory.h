@@ -107,8 +107,7 @@ class TenantDirectory final : public identity::TenantStatus {
   // The one way to a scope: the principal's own tenant, when it is active.
   base::Result<TenantScope> open(std::shared_ptr<const identity::Principal> principal);
   // The same for a reactor: nothing when a key provider would have to be asked, which may take long.
-  base::Result<std::optional<TenantScope>> open_at_once(
-      std::shared_ptr<const identity::Principal> principal);
+  base::Result<std::optional<TenantScope>> open_at_once(std::shared_ptr<const identity::Principal> principal);
 
   State state_of(std::string_view tenant) const override;
   std::optional<Tenant> find(const base::TenantId& id) const;

@@ -83,11 +83,12 @@ class Tenant:
         return document["file"], allowed, denied
 
 
-def add_tenant(stack, name, users, policy=None):
+def add_tenant(stack, name, users, policy=None, options=()):
     """Registers a tenant and makes each user an API key. Call before the stack starts for `users`'
-    clients to be known to the issuer; (name, roles, groups) each, the first one an administrator."""
+    clients to be known to the issuer; (name, roles, groups) each, the first one an administrator.
+    `options` are further ones of `bulkhead tenant create`."""
     tenant = Tenant(name)
-    stack.create_tenant(name, name, {"limits": WIDE_LIMITS, **(policy or {})})
+    stack.create_tenant(name, name, {"limits": WIDE_LIMITS, **(policy or {})}, options)
     clients = {c["subject"]: c for c in stack.clients if c["tenant"] == name}
     boss = stack.token(clients[users[0][0]])
     for user, roles, groups in users:

@@ -80,7 +80,8 @@ TEST_F(Pkcs11Test, MakesAKeyThatCantLeaveTheToken) {
   EXPECT_TRUE(*made);
   EXPECT_TRUE(try_provider(*provider).ok());
   const std::string listed = SoftHsm::tool("hospital", "--list-objects --type secrkey");
-  EXPECT_NE(listed.find("sensitive, always sensitive, never extractable, local"), std::string::npos) << listed;
+  EXPECT_NE(listed.find("sensitive, always sensitive, never extractable, local"), std::string::npos)
+      << listed;
   const base::Bytes box = wrapped(*provider);
   auto again = provider->make_key();
   ASSERT_TRUE(again.ok());
@@ -104,7 +105,8 @@ TEST_F(Pkcs11Test, AWrongPinIsRefusedOnceAndNotSentAgainUntilItsFileChanges) {
   auto provider = open_good();
   const base::Bytes box = wrapped(*provider);
   hsm.pin_file("9999");
-  EXPECT_TRUE(fails_with(KeyProviderError::Revoked, provider->unwrap(box, "tenant/acme"), "CKR_PIN_INCORRECT"));
+  EXPECT_TRUE(
+      fails_with(KeyProviderError::Revoked, provider->unwrap(box, "tenant/acme"), "CKR_PIN_INCORRECT"));
   // The token would take it now: that nothing is sent shows that the second refusal is our own.
   SoftHsm::run(std::string("pkcs11-tool --module ") + SoftHsm::kModule +
                " --token-label hospital --login --pin 7788 --change-pin --new-pin 9999");
@@ -174,7 +176,8 @@ TEST_F(Pkcs11Test, AKeyThatIsExchangedForAWeakerOneIsNotUsed) {
   EXPECT_TRUE(try_provider(*provider).ok()) << "control";
   SoftHsm::delete_key("hospital", "kek");
   SoftHsm::make_key("hospital", "kek", "--key-type AES:32 --sensitive --extractable");
-  EXPECT_TRUE(fails_with(KeyProviderError::Misconfigured, provider->wrap(key, "x"), "taken out of the token"));
+  EXPECT_TRUE(
+      fails_with(KeyProviderError::Misconfigured, provider->wrap(key, "x"), "taken out of the token"));
 }
 
 TEST_F(Pkcs11Test, WhatTheOperatorSetWronglyIsNamed) {
@@ -199,9 +202,10 @@ TEST_F(Pkcs11Test, WhatTheOperatorSetWronglyIsNamed) {
   EXPECT_TRUE(fails_with(KeyProviderError::Misconfigured, open(changed)->wrap(key, "x"), "mode 0600"));
   changed.pin_file = hsm.folder / "no-pin";
   EXPECT_TRUE(fails_with(KeyProviderError::Misconfigured, open(changed)->wrap(key, "x"), "no-pin"));
-  EXPECT_TRUE(fails_with(KeyProviderError::Unavailable, open(options("clinic"))->wrap(key, "x"), "no such token"));
   EXPECT_TRUE(
-      fails_with(KeyProviderError::Revoked, open(options("hospital", "no-key"))->wrap(key, "x"), "no such key"));
+      fails_with(KeyProviderError::Unavailable, open(options("clinic"))->wrap(key, "x"), "no such token"));
+  EXPECT_TRUE(fails_with(KeyProviderError::Revoked, open(options("hospital", "no-key"))->wrap(key, "x"),
+                         "no such key"));
 }
 
 TEST_F(Pkcs11Test, ASerialNumberTellsTokensOfOneLabelApart) {
@@ -224,12 +228,14 @@ TEST_F(Pkcs11Test, TwoTokensOfOneModuleServeManyThreads) {
   hsm.make_token("lawyers");
   for (const char* token : {"hospital", "lawyers"}) SoftHsm::make_key(token, "kek");
   SoftHsm::make_key("hospital", "second");
-  auto hospital = open(options()), second = open(options("hospital", "second")), lawyers = open(options("lawyers"));
+  auto hospital = open(options()), second = open(options("hospital", "second")),
+       lawyers = open(options("lawyers"));
   EXPECT_TRUE(fails_with(CryptoError::SealBroken, lawyers->unwrap(wrapped(*hospital), "tenant/acme")));
   EXPECT_TRUE(fails_with(CryptoError::SealBroken, second->unwrap(wrapped(*hospital), "tenant/acme")));
   std::vector<std::thread> threads;
   std::atomic<int> right{0};
-  for (KeyProvider* provider : std::initializer_list<KeyProvider*>{hospital.get(), second.get(), lawyers.get()}) {
+  for (KeyProvider* provider :
+       std::initializer_list<KeyProvider*>{hospital.get(), second.get(), lawyers.get()}) {
     for (int thread = 0; thread < 3; ++thread) {
       threads.emplace_back([&right, provider] {
         for (int round = 0; round < 10; ++round) right += try_provider(*provider).ok() ? 1 : 0;
@@ -245,7 +251,8 @@ TEST_F(Pkcs11Test, OpenSslsRandomnessStaysItsOwn) {
   EXPECT_TRUE(try_provider(*provider).ok());
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wdeprecated-declarations"
-  EXPECT_EQ(RAND_get_rand_method(), RAND_OpenSSL()) << "the module named another generator for the whole process";
+  EXPECT_EQ(RAND_get_rand_method(), RAND_OpenSSL())
+      << "the module named another generator for the whole process";
 #pragma clang diagnostic pop
 }
 

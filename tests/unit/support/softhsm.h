@@ -48,9 +48,10 @@ class SoftHsm {
   void make_token(const std::string& label, const std::string& pin = "7788") const {
     run("softhsm2-util --init-token --free --label " + label + " --so-pin 112233 --pin " + pin);
   }
-  static std::string tool(const std::string& label, const std::string& arguments, const std::string& pin = "7788") {
-    return run(std::string("pkcs11-tool --module ") + kModule + " --token-label " + label + " --login --pin " + pin +
-               " " + arguments);
+  static std::string tool(const std::string& label, const std::string& arguments,
+                          const std::string& pin = "7788") {
+    return run(std::string("pkcs11-tool --module ") + kModule + " --token-label " + label +
+               " --login --pin " + pin + " " + arguments);
   }
   static void make_key(const std::string& token, const std::string& key,
                        const std::string& traits = "--key-type AES:32 --sensitive") {

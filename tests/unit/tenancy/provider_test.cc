@@ -167,7 +167,8 @@ TEST_F(ProviderTest, ATenantIsMadeUnderAProviderOrNotAtAll) {
   EXPECT_FALSE(clinic.alive());
   ASSERT_TRUE(directory->create(id("plain"), "Plain", IsolationMode::Hybrid, {}, "platform").ok());
   EXPECT_EQ(registry.tenants.at("plain").provider, "");
-  EXPECT_TRUE(directory->open(test::principal("plain")).ok()) << "control: the platform's has nothing to do with it";
+  EXPECT_TRUE(directory->open(test::principal("plain")).ok())
+      << "control: the platform's has nothing to do with it";
   vault->reachable = false;
   EXPECT_FALSE(directory->create(id("late"), "Late", IsolationMode::Hybrid, {}, "vault").ok());
   EXPECT_FALSE(directory->create(id("odd"), "Odd", IsolationMode::Hybrid, {}, "no-such").ok());
