@@ -143,6 +143,13 @@ Result<void> Pkcs11Session::log_in(Pkcs11Module::Token& token, bool& stale) {
                    options_.pin_file.string() +
                    " changes, so that the token does not lock itself; write the right PIN there");
   }
+  if (!token.refused_pin.empty()) {
+    // Another PIN, then perhaps because the token has another; some libraries (SoftHSM) know only the one that
+    // it had when they were initialised.
+    token.refused_pin.clear();
+    stale = true;
+    return revoked("the PIN file has changed");
+  }
   auto pin = base::read_secret_file(options_.pin_file, kPinBytesMax);
   if (!pin) {
     return misconfigured("the PIN can't be read: " + pin.error().describe() +
@@ -162,7 +169,6 @@ Result<void> Pkcs11Session::log_in(Pkcs11Module::Token& token, bool& stale) {
                    options_.pin_file.string());
   }
   if (result != CKR_OK) return failed(result, "C_Login", stale);
-  token.refused_pin.clear();
   logged_in_ = true;
   return {};
 }

@@ -56,9 +56,6 @@ class SoftHsm:
         fresh.replace(file)
         return file
 
-    def change_pin(self, token, old, new):
-        self.tool(token, "--change-pin", "--new-pin", new, pin=old)
-
     def take_away(self, token):
         self.places[token].rename(self.folder / f"{token}.away")
 

@@ -33,8 +33,8 @@ class Pkcs11Test : public ::testing::Test {
     EXPECT_TRUE(provider.ok()) << provider.error().describe();
     return std::move(*provider);
   }
-  Pkcs11Options options(const std::string& token = "hospital", const std::string& key = "kek") {
-    return {.module = SoftHsm::kModule, .token = token, .serial = "", .key = key, .pin_file = hsm.pin_file()};
+  Pkcs11Options options(const std::string& token = "hospital", const std::string& label = "kek") {
+    return {.module = SoftHsm::kModule, .token = token, .serial = "", .key = label, .pin_file = hsm.pin_file()};
   }
   // A token with a key as it must be.
   std::unique_ptr<Pkcs11Provider> open_good() {
@@ -115,15 +115,18 @@ TEST_F(Pkcs11Test, AWrongPinIsRefusedOnceAndNotSentAgainUntilItsFileChanges) {
   EXPECT_TRUE(provider->unwrap(box, "tenant/acme").ok());
 }
 
-TEST_F(Pkcs11Test, APinThatIsChangedInTheTokenEndsAccess) {
+TEST_F(Pkcs11Test, EachUseLogsInAnew) {
   auto provider = open_good();
   const base::Bytes box = wrapped(*provider);
   ASSERT_TRUE(provider->unwrap(box, "tenant/acme").ok()) << "control";
-  SoftHsm::run(std::string("pkcs11-tool --module ") + SoftHsm::kModule +
-               " --token-label hospital --login --pin 7788 --change-pin --new-pin 4455");
+  std::filesystem::remove(hsm.folder / "pin");
+  EXPECT_TRUE(fails_with(KeyProviderError::Misconfigured, provider->unwrap(box, "tenant/acme")));
+  hsm.pin_file("12345678");
   auto refused = provider->unwrap(box, "tenant/acme");
-  EXPECT_TRUE(fails_with(KeyProviderError::Revoked, refused));
-  EXPECT_EQ(refused.error().describe().find("7788"), std::string::npos) << "a PIN stands in no message";
+  ASSERT_TRUE(fails_with(KeyProviderError::Revoked, refused, "CKR_PIN_INCORRECT"));
+  EXPECT_EQ(refused.error().describe().find("12345678"), std::string::npos) << "a PIN stands in no message";
+  hsm.pin_file();
+  EXPECT_TRUE(provider->unwrap(box, "tenant/acme").ok());
 }
 
 TEST_F(Pkcs11Test, ATokenThatIsTakenAwayIsUnavailableAndMayComeBack) {
@@ -158,12 +161,12 @@ TEST_F(Pkcs11Test, KeysThatAreNotAsTheyMustBeAreRefused) {
   SoftHsm::make_key("hospital", "readable", "--key-type AES:32");
   SoftHsm::make_key("hospital", "short", "--key-type AES:16 --sensitive");
   SoftHsm::make_key("hospital", "generic", "--key-type GENERIC:32 --sensitive");
-  SoftHsm::make_key("hospital", "signs", "--key-type AES:32 --sensitive --usage-sign");
+  SoftHsm::make_key("hospital", "wraps", "--key-type AES:32 --sensitive --usage-wrap");
   for (auto [label, says] : {std::pair{"extractable", "taken out of the token"},
                              {"readable", "taken out of the token"},
                              {"short", "no AES key of 32 bytes"},
                              {"generic", "no AES key of 32 bytes"},
-                             {"signs", "may not encrypt and decrypt"}}) {
+                             {"wraps", "may not encrypt and decrypt"}}) {
     auto provider = open(options("hospital", label));
     EXPECT_TRUE(fails_with(KeyProviderError::Misconfigured, provider->wrap(key, "x"), says)) << label;
   }
