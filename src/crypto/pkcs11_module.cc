@@ -155,6 +155,19 @@ void Pkcs11Module::look_again() {
   if (!alone || !initialised_) return;
   if (ours_) functions_->C_Finalize(nullptr);
   initialised_ = false;
+  std::lock_guard lock(tokens_mutex_);
+  known_slots_.clear();
+}
+
+std::optional<CK_SLOT_ID> Pkcs11Module::known_slot(const std::string& name) {
+  std::lock_guard lock(tokens_mutex_);
+  auto found = known_slots_.find(name);
+  return found == known_slots_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Pkcs11Module::note_slot(const std::string& name, CK_SLOT_ID slot) {
+  std::lock_guard lock(tokens_mutex_);
+  known_slots_.insert_or_assign(name, slot);
 }
 
 Pkcs11Module::Token& Pkcs11Module::token(CK_SLOT_ID slot) {

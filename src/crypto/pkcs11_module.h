@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 
@@ -49,6 +50,10 @@ class Pkcs11Module {
   void look_again();
   const CK_FUNCTION_LIST& functions() const { return *functions_; }
   Token& token(CK_SLOT_ID slot);
+  // Where a token of this name was found last. Looking there first leaves the module's other tokens alone,
+  // one of which may hang.
+  std::optional<CK_SLOT_ID> known_slot(const std::string& name);
+  void note_slot(const std::string& name, CK_SLOT_ID slot);
 
  private:
   Pkcs11Module() = default;
@@ -60,6 +65,7 @@ class Pkcs11Module {
   bool ours_ = false;  // nobody else in the process had initialised it
   std::mutex tokens_mutex_;
   std::map<CK_SLOT_ID, std::unique_ptr<Token>> tokens_;
+  std::map<std::string, CK_SLOT_ID> known_slots_;
 };
 
 }  // namespace bulkhead::crypto

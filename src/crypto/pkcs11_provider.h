@@ -8,9 +8,9 @@
 //
 // Each use opens a session, reads the PIN from its file, logs in, and logs out again: nothing of it is kept,
 // and a PIN that was changed, a token that was taken away and a key that was deleted are noticed at the next
-// use (a changed PIN only where the module asks the token: SoftHSM remembers it until it is initialised anew).
-// A PIN that the token refused is not sent again until its file changes, because tokens count refusals and
-// lock themselves.
+// use (a changed PIN only where the module asks the token: SoftHSM remembers it until it is initialised
+// anew). A PIN that the token refused is not sent again until its file changes, because tokens count refusals
+// and lock themselves.
 //
 // Errors: KeyProviderError::Revoked when the key is gone or the PIN is refused, locked or expired;
 // Unavailable when the token can't be reached; Misconfigured when the module, the PIN file or the key is not

@@ -110,7 +110,17 @@ Pkcs11Session::~Pkcs11Session() {
   if (open_) call_.C_CloseSession(session_);
 }
 
+bool Pkcs11Session::is_token(CK_SLOT_ID slot) const {
+  CK_TOKEN_INFO info{};
+  if (call_.C_GetTokenInfo(slot, &info) != CKR_OK || (info.flags & CKF_TOKEN_INITIALIZED) == 0) return false;
+  const bool label_fits = options_.token.empty() || text_of(info.label) == options_.token;
+  const bool serial_fits = options_.serial.empty() || text_of(info.serialNumber) == options_.serial;
+  return label_fits && serial_fits;
+}
+
 Result<CK_SLOT_ID> Pkcs11Session::find_token(bool& stale) {
+  const std::string name = options_.token + "\n" + options_.serial;
+  if (const auto known = module_.known_slot(name); known && is_token(*known)) return *known;
   CK_ULONG count = 0;
   CK_RV result = call_.C_GetSlotList(CK_TRUE, nullptr, &count);
   if (result != CKR_OK) return failed(result, "C_GetSlotList", stale);
@@ -122,13 +132,12 @@ Result<CK_SLOT_ID> Pkcs11Session::find_token(bool& stale) {
   slots.resize(count);
   std::vector<CK_SLOT_ID> found;
   for (CK_SLOT_ID slot : slots) {
-    CK_TOKEN_INFO info{};
-    if (call_.C_GetTokenInfo(slot, &info) != CKR_OK || (info.flags & CKF_TOKEN_INITIALIZED) == 0) continue;
-    const bool label_fits = options_.token.empty() || text_of(info.label) == options_.token;
-    const bool serial_fits = options_.serial.empty() || text_of(info.serialNumber) == options_.serial;
-    if (label_fits && serial_fits) found.push_back(slot);
+    if (is_token(slot)) found.push_back(slot);
   }
-  if (found.size() == 1) return found.front();
+  if (found.size() == 1) {
+    module_.note_slot(name, found.front());
+    return found.front();
+  }
   if (found.size() > 1) return misconfigured("several tokens have this label; name one by `serial`");
   stale = true;
   return Error(
@@ -144,8 +153,8 @@ Result<void> Pkcs11Session::log_in(Pkcs11Module::Token& token, bool& stale) {
                    " changes, so that the token does not lock itself; write the right PIN there");
   }
   if (!token.refused_pin.empty()) {
-    // Another PIN, then perhaps because the token has another; some libraries (SoftHSM) know only the one that
-    // it had when they were initialised.
+    // Another PIN, then perhaps because the token has another; some libraries (SoftHSM) know only the one
+    // that it had when they were initialised.
     token.refused_pin.clear();
     stale = true;
     return revoked("the PIN file has changed");

@@ -31,7 +31,8 @@ class Pkcs11Session {
 
  private:
   Pkcs11Session(Pkcs11Module& module, const Pkcs11Options& options, Pkcs11Module::InUse use)
-      : call_(module.functions()), options_(options), use_(std::move(use)) {}
+      : module_(module), call_(module.functions()), options_(options), use_(std::move(use)) {}
+  bool is_token(CK_SLOT_ID slot) const;
   base::Result<CK_SLOT_ID> find_token(bool& stale);
   base::Result<void> log_in(Pkcs11Module::Token& token, bool& stale);
   base::Result<std::size_t> find_key(bool& stale);  // how many fit, two at most
@@ -40,6 +41,7 @@ class Pkcs11Session {
   base::Error misconfigured(std::string what) const;
   base::Error revoked(std::string what) const;
 
+  Pkcs11Module& module_;
   const CK_FUNCTION_LIST& call_;
   const Pkcs11Options& options_;
   const Pkcs11Module::InUse use_;
