@@ -1,4 +1,5 @@
-// The directory's own state; directory.cc (life) and directory_keys.cc (keys) share it.
+// The directory's own state; directory.cc (life), directory_keys.cc (keys) and directory_loss.cc (keys that
+// are lost) share it.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +32,10 @@ struct TenantDirectory::Impl {
     // Every generation that scopes may still hold: a policy change or an LRU close starts a new one,
     // and a suspension must cut them all.
     std::vector<std::weak_ptr<TenantScope::Shared>> generations;
-    bool lost = false;  // its key could not be had when it was last asked for
+    // Set while its key could not be had when it was last asked for: why, and from when on a request may ask
+    // again.
+    std::optional<base::Error> lost;
+    std::int64_t ask_again = 0;  // monotonic
   };
   struct NameHash {
     using is_transparent = void;
@@ -76,6 +80,9 @@ struct TenantDirectory::Impl {
   base::Result<std::shared_ptr<TenantScope::Shared>> open_shared(const base::TenantId& id, EntryOf entry_of);
   // What is held already, or null when opening may block.
   base::Result<std::shared_ptr<TenantScope::Shared>> held_shared(const base::TenantId& id);
+  // Why a key was refused that is not to be asked for again yet: a closed tenant's requests must not keep its
+  // provider, and the threads that ask, busy. Whoever gets nothing asks, and nobody else for a while.
+  std::optional<base::Error> refused_lately(const base::TenantId& id);
   base::Result<Entry*> present(const base::TenantId& id);
 
   // Tenant key and purpose keys of a stored tenant, by its provider. Blocks; without the lock.

@@ -56,6 +56,7 @@ TEST_F(ProviderTest, ItsKeyOpensTheTenantAndThePlatformsDoesNot) {
   EXPECT_TRUE(fails_with(TenancyError::KeyUnavailable, fresh->open(test::principal("acme"))))
       << "without the provider there is no key";
   fresh->add_provider("vault", vault);
+  clock.advance(std::chrono::seconds(1));
   auto scope = fresh->open(test::principal("acme"));
   ASSERT_TRUE(scope.ok());
   EXPECT_TRUE(scope->key(crypto::Purpose::RecordSeal) == before);
@@ -89,6 +90,7 @@ TEST_F(ProviderTest, WhoeverCantBeAskedHasUntilTheLifetimeEnds) {
   EXPECT_FALSE(acme.alive());
   EXPECT_TRUE(fails_with(TenancyError::KeyUnavailable, directory->open(test::principal("acme"))));
   vault->reachable = true;
+  clock.advance(std::chrono::seconds(1));
   EXPECT_TRUE(directory->open(test::principal("acme")).ok()) << "back again";
 }
 
@@ -140,6 +142,21 @@ TEST_F(ProviderTest, ALossOfAColdTenantIsToldToo) {
   vault->deleted = true;
   EXPECT_TRUE(fails_with(TenancyError::KeyRevoked, directory->open(test::principal("acme"))));
   EXPECT_EQ(lost, std::vector<std::string>{"acme"});
+}
+
+TEST_F(ProviderTest, AClosedTenantsRequestsDoNotKeepItsProviderBusy) {
+  vault->deleted = true;
+  EXPECT_TRUE(fails_with(TenancyError::KeyRevoked, directory->open(test::principal("acme"))));
+  const int asked = vault->asked;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(fails_with(TenancyError::KeyRevoked, directory->open(test::principal("acme"))));
+    EXPECT_TRUE(fails_with(TenancyError::KeyRevoked, directory->open_at_once(test::principal("acme"))))
+        << "refused on the reactor, so no thread is taken";
+  }
+  EXPECT_EQ(vault->asked, asked);
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(fails_with(TenancyError::KeyRevoked, directory->open(test::principal("acme"))));
+  EXPECT_EQ(vault->asked, asked + 1) << "control: now and then one does ask";
 }
 
 TEST_F(ProviderTest, AReactorNeverWaitsForAProvider) {
