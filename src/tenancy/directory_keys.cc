@@ -129,6 +129,12 @@ Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::open_shared(
     const std::int64_t until = good_until();
     auto opened = unwrap(*stored);
     if (!opened) {
+      {
+        // A rotation may have wrapped it anew meanwhile, and destroyed what this copy was wrapped with.
+        std::shared_lock lock(mutex);
+        BULKHEAD_TRY(entry, (this->*entry_of)(id));
+        if (entry->stored.wrapped_key.box != stored->wrapped_key.box) continue;
+      }
       if (opened.error().is(TenancyError::KeyRevoked) || !holds_good_keys(id)) {
         lose_keys(*stored, opened.error());
       }
