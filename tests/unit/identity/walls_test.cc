@@ -51,7 +51,8 @@ TEST(Walls, OnlyTenancyMakesScopes) {
   EXPECT_EQ(files_naming(kSource, "class TenantDirectory"),
             (std::set<std::string>{"identity/upkeep_principal.h", "tenancy/directory.h", "tenancy/scope.h"}));
   EXPECT_EQ(files_naming(kSource, "directory_impl.h\""),
-            (std::set<std::string>{"tenancy/directory.cc", "tenancy/directory_keys.cc"}));
+            (std::set<std::string>{"tenancy/directory.cc", "tenancy/directory_keys.cc",
+                                   "tenancy/directory_loss.cc"}));
 }
 
 TEST(Walls, OnlyStoragesKeyReaderHasDatabaseAccess) {
