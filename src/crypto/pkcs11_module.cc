@@ -1,7 +1,6 @@
 #include "crypto/pkcs11_module.h"
 
 #include <dlfcn.h>
-#include <openssl/rand.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -97,10 +96,6 @@ Result<std::shared_ptr<Pkcs11Module>> Pkcs11Module::load(const std::filesystem::
   static auto* loaded = new std::map<CK_FUNCTION_LIST*, std::weak_ptr<Pkcs11Module>>;
   std::lock_guard lock(mutex);
   BULKHEAD_CHECK_OK(check_file(file));
-  // Some libraries (SoftHSM) name the processor's generator as OpenSSL's for the whole process. Once
-  // OpenSSL's own has been used it stays in place.
-  unsigned char used = 0;
-  if (RAND_bytes(&used, 1) != 1) return misconfigured(file, "OpenSSL has no randomness");
   void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!handle) {
     const char* why = ::dlerror();

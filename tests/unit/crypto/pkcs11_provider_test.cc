@@ -2,7 +2,6 @@
 #include "crypto/pkcs11_provider.h"
 
 #include <gtest/gtest.h>
-#include <openssl/rand.h>
 
 #include <atomic>
 #include <thread>
@@ -246,16 +245,6 @@ TEST_F(Pkcs11Test, TwoTokensOfOneModuleServeManyThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(right, 90);
-}
-
-TEST_F(Pkcs11Test, OpenSslsRandomnessStaysItsOwn) {
-  auto provider = open_good();
-  EXPECT_TRUE(try_provider(*provider).ok());
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wdeprecated-declarations"
-  EXPECT_EQ(RAND_get_rand_method(), RAND_OpenSSL())
-      << "the module named another generator for the whole process";
-#pragma clang diagnostic pop
 }
 
 }  // namespace
