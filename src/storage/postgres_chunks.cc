@@ -47,12 +47,9 @@ base::Result<void> PostgresStore::drop_batch(PostgresTransaction& transaction, s
   BULKHEAD_TRY(chunks, transaction.run("DELETE FROM chunks WHERE key BETWEEN $1 AND $2", first, last));
   BULKHEAD_TRY(vectors,
                transaction.run("DELETE FROM chunk_vectors WHERE key BETWEEN $1 AND $2", first, last));
-  BULKHEAD_TRY(totals,
-               transaction.run("WITH gone AS (DELETE FROM batches WHERE batch = $1 RETURNING chunks, words) "
-                               "UPDATE meta SET value = value - CASE name WHEN 'chunks' THEN gone.chunks "
-                               "ELSE gone.words END FROM gone WHERE name IN ('chunks', 'words')",
-                               batch));
-  return {};
+  BULKHEAD_TRY(gone, transaction.run("DELETE FROM batches WHERE batch = $1 RETURNING chunks, words", batch));
+  if (gone.empty()) return {};
+  return count_batch(transaction, -gone.integer(0, 0), -gone.integer(0, 1));
 }
 
 base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base::FileId& file,
@@ -82,9 +79,8 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
         made, use->run("INSERT INTO batches (file_no, chunks, words) VALUES ($1, $2, $3) RETURNING batch", no,
                        static_cast<std::uint64_t>(chunks.size()), words_total));
     batch = made.integer(0, 0);
-    BULKHEAD_TRY(totals, use->run("UPDATE meta SET value = value + CASE name WHEN 'chunks' THEN $1::bigint "
-                                  "ELSE $2::bigint END WHERE name IN ('chunks', 'words')",
-                                  static_cast<std::uint64_t>(chunks.size()), words_total));
+    BULKHEAD_CHECK_OK(
+        count_batch(*use, static_cast<std::int64_t>(chunks.size()), static_cast<std::int64_t>(words_total)));
   }
   BULKHEAD_TRY(sealer, sealer_of(row, 0, 2, scope, subject_of(file)));
   const auto generation = static_cast<std::uint64_t>(batch);

@@ -137,16 +137,30 @@ base::Result<PostgresStore::Use> PostgresStore::use(const Scope& scope, Postgres
   return Use{std::move(lock), std::move(transaction)};
 }
 
+// The rows of meta are locked by all writers in one order, or two of them would wait for each other: chunks,
+// words, bytes_used, content_version, vectors_version. So one statement never takes two.
 base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
-  BULKHEAD_TRY(rows, use->run("UPDATE meta SET value = value + 1 "
-                              "WHERE name = 'content_version' OR (name = 'vectors_version' AND $1) "
-                              "RETURNING name = 'vectors_version', value",
-                              vectors_too));
-  if (rows.size() != (vectors_too ? 2 : 1)) return damaged_meta();
-  BULKHEAD_CHECK_OK(use->commit());
-  for (int i = 0; i < rows.size(); ++i) {
-    raise_version(rows.flag(i, 0) ? vectors_version_ : content_version_, rows.count(i, 1));
+  const auto moved = [&](std::string_view name) -> base::Result<std::uint64_t> {
+    BULKHEAD_TRY(rows, use->run("UPDATE meta SET value = value + 1 WHERE name = $1 RETURNING value", name));
+    if (rows.size() != 1) return damaged_meta();
+    return rows.count(0, 0);
+  };
+  BULKHEAD_TRY(content, moved("content_version"));
+  std::uint64_t vectors = 0;
+  if (vectors_too) {
+    BULKHEAD_TRY(version, moved("vectors_version"));
+    vectors = version;
   }
+  BULKHEAD_CHECK_OK(use->commit());
+  raise_version(content_version_, content);
+  raise_version(vectors_version_, vectors);
+  return {};
+}
+
+base::Result<void> PostgresStore::count_batch(PostgresTransaction& transaction, std::int64_t chunks,
+                                              std::int64_t words) {
+  BULKHEAD_TRY(first, transaction.run("UPDATE meta SET value = value + $1 WHERE name = 'chunks'", chunks));
+  BULKHEAD_TRY(second, transaction.run("UPDATE meta SET value = value + $1 WHERE name = 'words'", words));
   return {};
 }
 

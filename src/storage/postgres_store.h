@@ -135,6 +135,8 @@ class PostgresStore final : public OpenStore {
   Result<void> commit_moved(Use& use, bool vectors_too);
   // Inside a transaction: takes chunks, vectors and words of a batch out.
   static Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch);
+  // Inside a transaction: so many more (or fewer) in the totals that ranking needs.
+  static Result<void> count_batch(PostgresTransaction& transaction, std::int64_t chunks, std::int64_t words);
   // Inside a transaction: every API key under the newest Database key.
   static Result<void> reseal_api_keys(PostgresTransaction& transaction, const Scope& scope);
   using WordCounts = std::map<std::string, std::uint32_t>;
