@@ -49,6 +49,14 @@ std::string_view event_name(Event event) {
       return "tenant_key_returned";
     case Event::DataErased:
       return "data_erased";
+    case Event::TenantBackedUp:
+      return "tenant_backed_up";
+    case Event::TenantRestored:
+      return "tenant_restored";
+    case Event::TenantMoveStarted:
+      return "tenant_move_started";
+    case Event::TenantMoved:
+      return "tenant_moved";
     case Event::AuditRead: return "audit_read";
     case Event::ConfigReloaded: return "config_reloaded";
     case Event::ServiceStarted: return "service_started";

@@ -124,6 +124,12 @@ std::vector<std::uint32_t> TenantKeys::versions(Purpose purpose) const {
   return all;
 }
 
+TenantKeys TenantKeys::with_key(Purpose purpose, const Secret& key) const {
+  TenantKeys next = *this;
+  next.keys_[purpose].rbegin()->second = std::make_shared<const Secret>(key.clone());
+  return next;
+}
+
 TenantKeys TenantKeys::with_new_versions(const std::vector<Purpose>& purposes) const {
   TenantKeys next = *this;
   for (Purpose purpose : purposes) {

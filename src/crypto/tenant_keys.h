@@ -49,6 +49,8 @@ class TenantKeys {
   std::uint32_t newest(Purpose purpose) const;
   std::vector<std::uint32_t> versions(Purpose purpose) const;  // newest first
 
+  // This key in the place of the newest one.
+  TenantKeys with_key(Purpose purpose, const base::Secret& key) const;
   TenantKeys with_new_versions(const std::vector<Purpose>& purposes) const;
   TenantKeys with_newest_only(const std::vector<Purpose>& purposes) const;
 

@@ -1,6 +1,7 @@
 #include "identity/api_key.h"
 
 #include <array>
+#include <mutex>
 
 #include "crypto/random.h"
 
@@ -35,6 +36,18 @@ std::optional<std::array<std::string_view, kParts>> split(std::string_view text)
 
 }  // namespace
 
+void AdoptedApiKeys::set(const base::TenantId& tenant, const std::vector<base::ApiKeyId>& ids) {
+  std::unique_lock lock(mutex_);
+  by_tenant_.erase(tenant);
+  if (!ids.empty()) by_tenant_.emplace(tenant, std::set<base::ApiKeyId>(ids.begin(), ids.end()));
+}
+
+bool AdoptedApiKeys::holds(const base::TenantId& tenant, const base::ApiKeyId& id) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_tenant_.find(tenant);
+  return found != by_tenant_.end() && found->second.contains(id);
+}
+
 // Ids inside a key text have no underscore: "key_" is the prefix of the id outside of it.
 ApiKeyFormat::NewKey ApiKeyFormat::make(const std::optional<base::TenantId>& tenant) const {
   std::string id = crypto::random_id(kIdBits);
@@ -53,12 +66,16 @@ std::optional<ParsedApiKey> ApiKeyFormat::parse(std::string_view text) const {
   if (!parts) return std::nullopt;
   std::string_view head = text.substr(0, text.rfind('_'));
   std::string expected = tag_of(tag_key_, head);
-  if (!base::equal_constant_time(base::as_bytes(expected), base::as_bytes((*parts)[4]))) return std::nullopt;
+  const bool tagged = base::equal_constant_time(base::as_bytes(expected), base::as_bytes((*parts)[4]));
+  if (!tagged && !adopted_) return std::nullopt;
   auto id = base::ApiKeyId::parse("key_" + std::string((*parts)[2]));
   if (!id) return std::nullopt;
-  if ((*parts)[1] == kOperatorPart) return ParsedApiKey{std::nullopt, std::move(*id)};
+  if ((*parts)[1] == kOperatorPart) {
+    if (!tagged) return std::nullopt;
+    return ParsedApiKey{std::nullopt, std::move(*id)};
+  }
   auto tenant = base::TenantId::parse((*parts)[1]);
-  if (!tenant) return std::nullopt;
+  if (!tenant || (!tagged && !adopted_->holds(*tenant, *id))) return std::nullopt;
   return ParsedApiKey{std::move(*tenant), std::move(*id)};
 }
 

@@ -8,7 +8,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
+#include <set>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,9 +44,23 @@ struct ParsedApiKey {
   base::ApiKeyId id;
 };
 
+// API keys that came with a tenant restored from another deployment's backup: their tags were made under
+// that deployment's key. For these ids alone the tag is not asked for; what proves such a key is, as for
+// every key, the stored hash of its whole text. Thread safe.
+class AdoptedApiKeys {
+ public:
+  void set(const base::TenantId& tenant, const std::vector<base::ApiKeyId>& ids);  // none: forgets the tenant
+  bool holds(const base::TenantId& tenant, const base::ApiKeyId& id) const;
+
+ private:
+  mutable std::shared_mutex mutex_;
+  std::map<base::TenantId, std::set<base::ApiKeyId>> by_tenant_;
+};
+
 class ApiKeyFormat {
  public:
-  explicit ApiKeyFormat(base::Secret tag_key) : tag_key_(std::move(tag_key)) {}
+  explicit ApiKeyFormat(base::Secret tag_key, std::shared_ptr<const AdoptedApiKeys> adopted = nullptr)
+      : tag_key_(std::move(tag_key)), adopted_(std::move(adopted)) {}
   struct NewKey {
     base::ApiKeyId id;
     base::Secret text;
@@ -52,6 +70,7 @@ class ApiKeyFormat {
 
  private:
   base::Secret tag_key_;
+  std::shared_ptr<const AdoptedApiKeys> adopted_;
 };
 
 crypto::Digest api_key_hash(const base::Secret& hash_key, std::string_view key_text);

@@ -21,6 +21,8 @@ class Principal {
  public:
   const std::optional<base::TenantId>& tenant() const { return tenant_; }
   bool is_operator() const { return operator_; }
+  // The platform itself at work on a tenant's store (identity/upkeep_principal.h).
+  bool is_upkeep() const { return upkeep_; }
   const std::string& user() const { return user_; }                 // sub, or the API key's user
   const std::vector<std::string>& roles() const { return roles_; }
   const std::vector<std::string>& groups() const { return groups_; }
@@ -39,6 +41,7 @@ class Principal {
 
   std::optional<base::TenantId> tenant_;
   bool operator_ = false;
+  bool upkeep_ = false;
   std::string user_;
   std::vector<std::string> roles_;
   std::vector<std::string> groups_;

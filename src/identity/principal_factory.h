@@ -14,6 +14,7 @@ namespace bulkhead::identity {
 struct PrincipalFacts {
   std::optional<base::TenantId> tenant;
   bool is_operator = false;
+  bool is_upkeep = false;
   std::string user;
   std::vector<std::string> roles, groups;
   CredentialKind credential = CredentialKind::Jwt;
@@ -27,6 +28,7 @@ class PrincipalFactory {
     std::shared_ptr<Principal> principal(new Principal);
     principal->tenant_ = std::move(facts.tenant);
     principal->operator_ = facts.is_operator;
+    principal->upkeep_ = facts.is_upkeep;
     principal->user_ = std::move(facts.user);
     principal->roles_ = std::move(facts.roles);
     principal->groups_ = std::move(facts.groups);

@@ -8,6 +8,7 @@ std::shared_ptr<const Principal> UpkeepPrincipal::make(const base::TenantId& ten
   PrincipalFacts facts;
   facts.tenant = tenant;
   facts.user = "bulkhead/upkeep";
+  facts.is_upkeep = true;
   facts.credential = CredentialKind::ApiKey;
   return PrincipalFactory::make(std::move(facts));
 }

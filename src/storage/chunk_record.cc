@@ -52,6 +52,29 @@ base::ByteView vector_bytes(const std::vector<float>& vector) {
   return {reinterpret_cast<const std::uint8_t*>(vector.data()), vector.size() * sizeof(float)};
 }
 
+base::Result<std::vector<float>> vector_from(base::ByteView bytes) {
+  if (bytes.size() % sizeof(float) != 0) return damaged("a vector");
+  std::vector<float> vector(bytes.size() / sizeof(float));
+  if (!bytes.empty()) std::memcpy(vector.data(), bytes.data(), bytes.size());
+  return vector;
+}
+
+base::Result<void> open_chunk(const RecordSealer& sealer, const base::FileId& file, ChunkKey key,
+                              base::ByteView text_box, base::ByteView vector_box,
+                              TenantStore::FileChunks& out) {
+  const auto generation = static_cast<std::uint64_t>(batch_of(key));
+  const std::uint32_t ordinal = ordinal_of(key);
+  BULKHEAD_TRY(packed, sealer.open({RecordKind::ChunkText, file.str(), ordinal, generation}, text_box));
+  auto chunk = unpack_chunk(packed, file, ordinal);
+  base::wipe(packed);
+  if (!chunk) return chunk.take_error();
+  BULKHEAD_TRY(bytes, sealer.open({RecordKind::ChunkVector, file.str(), ordinal, generation}, vector_box));
+  BULKHEAD_TRY(vector, vector_from(bytes));
+  out.chunks.push_back(std::move(*chunk));
+  out.vectors.push_back(std::move(vector));
+  return {};
+}
+
 base::Result<void> check_chunk_batch(const base::FileId& file, const std::vector<Chunk>& chunks,
                                      const std::vector<std::vector<float>>& vectors) {
   if (chunks.size() != vectors.size()) return bad_batch("chunks and vectors differ in number");

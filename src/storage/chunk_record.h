@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "storage/seal.h"
 #include "storage/store.h"
 
 namespace bulkhead::storage {
@@ -27,6 +28,12 @@ inline constexpr std::uint32_t ordinal_of(ChunkKey key) {
 base::Bytes pack_chunk(const Chunk& chunk);
 base::Result<Chunk> unpack_chunk(base::ByteView packed, base::FileId file, std::uint32_t ordinal);
 base::ByteView vector_bytes(const std::vector<float>& vector);
+base::Result<std::vector<float>> vector_from(base::ByteView bytes);
+
+// Opens the two sealed records of the chunk with this key and appends them.
+base::Result<void> open_chunk(const RecordSealer& sealer, const base::FileId& file, ChunkKey key,
+                              base::ByteView text_box, base::ByteView vector_box,
+                              TenantStore::FileChunks& out);
 
 // A batch that can't be stored whole is refused whole.
 base::Result<void> check_chunk_batch(const base::FileId& file, const std::vector<Chunk>& chunks,

@@ -62,6 +62,15 @@ CREATE TABLE erasures (
 CREATE INDEX erasures_by_tenant ON erasures (tenant, no);
 PRAGMA user_version = 3;
 )sql",
+    R"sql(
+CREATE TABLE moves (
+  no INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant TEXT NOT NULL,
+  plan TEXT NOT NULL,
+  certificate TEXT NOT NULL);
+CREATE INDEX moves_by_tenant ON moves (tenant, no);
+PRAGMA user_version = 4;
+)sql",
 };
 
 base::Error file_error(const base::Error& cause) {
@@ -128,7 +137,7 @@ base::Result<tenancy::StoredTenant> tenant_from_row(const Statement& row) {
   if (!id) return damaged("a tenant");
   tenancy::StoredTenant stored{.tenant = {.id = std::move(*id)}};
   stored.tenant.display_name = row.text(1);
-  BULKHEAD_TRY(state, enum_from(row.integer(2), tenancy::TenantState::Destroyed));
+  BULKHEAD_TRY(state, enum_from(row.integer(2), tenancy::TenantState::Restoring));
   BULKHEAD_TRY(mode, enum_from(row.integer(3), tenancy::IsolationMode::Pooled));
   stored.tenant.state = state;
   stored.tenant.mode = mode;
@@ -270,6 +279,12 @@ base::Result<void> PlatformDatabase::update(const tenancy::StoredTenant& stored)
   return keys_change ? impl_->forget_old_pages() : base::Result<void>();
 }
 
+base::Result<void> PlatformDatabase::remove(const base::TenantId& tenant) {
+  std::scoped_lock lock(impl_->mutex);
+  BULKHEAD_CHECK_OK(impl_->database->prepare("DELETE FROM tenants WHERE id = ?1").bind(tenant.str()).run());
+  return impl_->forget_old_pages();
+}
+
 base::Result<void> PlatformDatabase::replace_keys(
     const std::vector<std::pair<base::TenantId, crypto::WrappedKey>>& keys) {
   std::scoped_lock lock(impl_->mutex);
@@ -347,6 +362,11 @@ base::Result<void> PlatformDatabase::set_setting(std::string_view name, std::str
       .run();
 }
 
+base::Result<void> PlatformDatabase::forget_setting(std::string_view name) {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->database->prepare("DELETE FROM settings WHERE name = ?1").bind(name).run();
+}
+
 base::Result<std::int64_t> PlatformDatabase::begin_erasure(const base::TenantId& tenant,
                                                            std::string_view plan) {
   std::scoped_lock lock(impl_->mutex);
@@ -389,6 +409,67 @@ base::Result<std::vector<std::string>> PlatformDatabase::erasure_certificates(co
   std::scoped_lock lock(impl_->mutex);
   Statement query = impl_->database->prepare(
       "SELECT certificate FROM erasures WHERE tenant = ?1 AND certificate <> '' ORDER BY no");
+  query.bind(tenant.str());
+  std::vector<std::string> certificates;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return certificates;
+    certificates.push_back(query.text(0));
+  }
+}
+
+base::Result<std::int64_t> PlatformDatabase::begin_move(const base::TenantId& tenant, std::string_view plan) {
+  std::scoped_lock lock(impl_->mutex);
+  // One at a time for a tenant.
+  Statement insert = impl_->database->prepare(
+      "INSERT INTO moves (tenant, plan, certificate) SELECT ?1, ?2, '' "
+      "WHERE NOT EXISTS (SELECT 1 FROM moves WHERE tenant = ?1 AND certificate = '') RETURNING no");
+  insert.bind(tenant.str(), plan);
+  BULKHEAD_TRY(row, insert.step());
+  if (!row) {
+    return base::Error(StorageError::Busy, "This tenant is being moved already. Wait until that has ended.",
+                       tenant.str());
+  }
+  const std::int64_t number = insert.integer(0);
+  BULKHEAD_CHECK_OK(insert.run());
+  return number;
+}
+
+base::Result<void> PlatformDatabase::change_move(std::int64_t number, std::string_view plan) {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->database->prepare("UPDATE moves SET plan = ?2 WHERE no = ?1").bind(number, plan).run();
+}
+
+base::Result<void> PlatformDatabase::end_move(std::int64_t number, std::string_view certificate) {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->database->prepare("UPDATE moves SET plan = '', certificate = ?2 WHERE no = ?1")
+      .bind(number, certificate)
+      .run();
+}
+
+base::Result<void> PlatformDatabase::forget_move(std::int64_t number) {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->database->prepare("DELETE FROM moves WHERE no = ?1").bind(number).run();
+}
+
+base::Result<std::vector<PlatformDatabase::PendingMove>> PlatformDatabase::pending_moves() {
+  std::scoped_lock lock(impl_->mutex);
+  Statement query =
+      impl_->database->prepare("SELECT no, tenant, plan FROM moves WHERE certificate = '' ORDER BY no");
+  std::vector<PendingMove> pending;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return pending;
+    auto tenant = base::TenantId::parse(query.text(1));
+    if (!tenant) return damaged("a move");
+    pending.push_back({query.integer(0), std::move(*tenant), query.text(2)});
+  }
+}
+
+base::Result<std::vector<std::string>> PlatformDatabase::move_certificates(const base::TenantId& tenant) {
+  std::scoped_lock lock(impl_->mutex);
+  Statement query = impl_->database->prepare(
+      "SELECT certificate FROM moves WHERE tenant = ?1 AND certificate <> '' ORDER BY no");
   query.bind(tenant.str());
   std::vector<std::string> certificates;
   while (true) {

@@ -124,6 +124,28 @@ base::Result<bool> PostgresStore::has_chunks(const Scope& scope, const base::Fil
   return rows.integer(0, 0) != 0;
 }
 
+base::Result<TenantStore::FileChunks> PostgresStore::file_chunks(const Scope& scope,
+                                                                 const base::FileId& file) {
+  BULKHEAD_TRY(use, reading(scope));
+  BULKHEAD_TRY(row, use->run("SELECT batch, key_version, key_box FROM files WHERE id = $1", file.str()));
+  if (row.empty()) return not_found("file");
+  const std::int64_t batch = row.integer(0, 0);
+  FileChunks found;
+  if (batch == 0) return found;
+  BULKHEAD_TRY(sealer, sealer_of(row, 0, 1, scope, subject_of(file)));
+  std::int64_t after = chunk_key(batch, 0) - 1;
+  while (true) {
+    BULKHEAD_TRY(rows, use->run("SELECT c.key, c.box, v.box FROM chunks c JOIN chunk_vectors v "
+                                "ON v.key = c.key WHERE c.key > $1 AND c.key <= $2 ORDER BY c.key LIMIT $3",
+                                after, chunk_key(batch, kChunksPerFileMax - 1), kVectorsAtOnce));
+    for (int i = 0; i < rows.size(); ++i) {
+      after = rows.integer(i, 0);
+      BULKHEAD_CHECK_OK(open_chunk(sealer, file, after, rows.blob(i, 1), rows.blob(i, 2), found));
+    }
+    if (rows.size() < kVectorsAtOnce) return found;
+  }
+}
+
 base::Result<std::vector<Chunk>> PostgresStore::get_chunks(const Scope& scope,
                                                            const std::vector<ChunkKey>& keys) {
   BULKHEAD_TRY(use, reading(scope));

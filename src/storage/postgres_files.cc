@@ -69,7 +69,7 @@ base::Result<void> PostgresStore::put_file(const Scope& scope, const FileRecord&
   const std::uint64_t pieces = file_pieces(content.size());
 
   BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_CHECK_OK(take_quota(*use, content.size(), scope.record().policy.limits.storage_bytes_max));
+  BULKHEAD_CHECK_OK(take_quota(*use, content.size(), storage_bytes_max(scope)));
   BULKHEAD_TRY(
       inserted,
       use->run("INSERT INTO files (id, name_box, details_box, status_detail_box, access_box, bytes, created, "

@@ -85,6 +85,7 @@ class PostgresStore final : public OpenStore {
   Result<void> replace_chunks(const Scope&, const base::FileId& file, const std::vector<Chunk>& chunks,
                               const std::vector<std::vector<float>>& vectors) override;
   Result<bool> has_chunks(const Scope&, const base::FileId& file) override;
+  Result<FileChunks> file_chunks(const Scope&, const base::FileId& file) override;
   Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) override;
   Result<void> for_each_vector(
       const Scope&,

@@ -58,6 +58,7 @@ base::Error broken(std::string detail) {
 std::string subject_of(const base::FileId& id) { return "file/" + id.str(); }
 std::string subject_of(const base::VectorStoreId& id) { return "vector_store/" + id.str(); }
 std::string subject_of(const base::ChatId& id) { return "chat/" + id.str(); }
+std::string subject_of(const base::ApiKeyId& id) { return "api_key/" + id.str(); }
 
 base::Secret make_data_key() { return crypto::random_secret(kDataKeyBytes); }
 

@@ -73,6 +73,7 @@ struct WrappedDataKey {
 std::string subject_of(const base::FileId& id);
 std::string subject_of(const base::VectorStoreId& id);
 std::string subject_of(const base::ChatId& id);
+std::string subject_of(const base::ApiKeyId& id);  // "api_key/<id>"; has no data key
 
 base::Secret make_data_key();
 // Under the newest RecordSeal key.

@@ -113,6 +113,30 @@ base::Result<bool> SqliteStore::has_chunks(const Scope& scope, const base::FileI
   return query.integer(0) != 0;
 }
 
+base::Result<TenantStore::FileChunks> SqliteStore::file_chunks(const Scope& scope, const base::FileId& file) {
+  BULKHEAD_TRY(use, reading(scope));
+  std::int64_t batch = 0;
+  {
+    Statement query = use->prepare("SELECT batch FROM files WHERE id = ?1");
+    query.bind(file.str());
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return not_found("file");
+    batch = query.integer(0);
+  }
+  FileChunks found;
+  if (batch == 0) return found;
+  BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(file)));
+  Statement rows = use->prepare(
+      "SELECT c.key, c.box, v.box FROM chunks c JOIN chunk_vectors v ON v.key = c.key "
+      "WHERE c.key BETWEEN ?1 AND ?2 ORDER BY c.key");
+  rows.bind(chunk_key(batch, 0), chunk_key(batch, kChunksPerFileMax - 1));
+  while (true) {
+    BULKHEAD_TRY(row, rows.step());
+    if (!row) return found;
+    BULKHEAD_CHECK_OK(open_chunk(sealer, file, rows.integer(0), rows.blob(1), rows.blob(2), found));
+  }
+}
+
 base::Result<std::vector<Chunk>> SqliteStore::get_chunks(const Scope& scope,
                                                          const std::vector<ChunkKey>& keys) {
   BULKHEAD_TRY(use, reading(scope));

@@ -67,8 +67,7 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
 
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
-  BULKHEAD_CHECK_OK(
-      check_quota(*use, content.size(), scope.record().policy.limits.storage_bytes_max));
+  BULKHEAD_CHECK_OK(check_quota(*use, content.size(), storage_bytes_max(scope)));
   BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(file.id)));
   const base::Bytes name = sealer.seal({RecordKind::FileName, id}, file.name);
   const base::Bytes detail = sealer.seal({RecordKind::FileStatusDetail, id}, file.status_detail);

@@ -60,6 +60,7 @@ class SqliteStore final : public OpenStore {
                               const std::vector<Chunk>& chunks,
                               const std::vector<std::vector<float>>& vectors) override;
   Result<bool> has_chunks(const Scope&, const base::FileId& file) override;
+  Result<FileChunks> file_chunks(const Scope&, const base::FileId& file) override;
   Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) override;
   Result<void> for_each_vector(const Scope&,
                                const std::function<void(ChunkKey, const base::FileId&,

@@ -40,6 +40,7 @@ enum class StorageError {
   SealBroken,
   TooLarge,
   QuotaExceeded,
+  BackupRefused,  // an archive that is not whole, not authentic, or not what was asked for
   Unavailable,    // the database server can't be reached just now
   Misconfigured,  // the database is not what the configuration asks for; the detail says what to change
 };
@@ -168,6 +169,12 @@ class TenantStore {
                                       const std::vector<Chunk>& chunks,
                                       const std::vector<std::vector<float>>& vectors) = 0;
   virtual Result<bool> has_chunks(const Scope&, const base::FileId& file) = 0;
+  // All of a file's chunks in their order, for copies of the store (storage/transfer.h).
+  struct FileChunks {
+    std::vector<Chunk> chunks;
+    std::vector<std::vector<float>> vectors;
+  };
+  virtual Result<FileChunks> file_chunks(const Scope&, const base::FileId& file) = 0;
   // Unseals: a chunk whose seal does not fit this tenant, file and ordinal is SealBroken.
   virtual Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) = 0;
   // Streams every vector of the tenant, for the in-memory index.

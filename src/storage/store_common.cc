@@ -19,6 +19,11 @@ std::int64_t page_edge(const Page& page) {
   return page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
 }
 
+std::uint64_t storage_bytes_max(const tenancy::TenantScope& scope) {
+  if (scope.principal().is_upkeep()) return std::numeric_limits<std::int64_t>::max();
+  return scope.record().policy.limits.storage_bytes_max;
+}
+
 base::Error tenant_gone(const base::TenantId& tenant) {
   return base::Error(
       StorageError::TenantGone,

@@ -15,6 +15,10 @@ std::int64_t page_rows(const Page& page);
 // Where a list begins that continues after nothing, as (created, no).
 std::int64_t page_edge(const Page& page);
 
+// How many bytes of originals a store may hold for this scope. A copy of what is there already is made
+// whatever has become of the quota since.
+std::uint64_t storage_bytes_max(const tenancy::TenantScope& scope);
+
 base::Error tenant_gone(const base::TenantId& tenant);
 base::Error scope_mismatch(const base::TenantId& scope, const base::TenantId& store);
 base::Error not_found(std::string_view kind);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "crypto/random.h"
 #include "identity/error.h"
+#include "storage/passage.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
 #include "storage/tenant_schema.h"
@@ -31,6 +32,13 @@ class DatabaseAccessForApiKeys {
 
 namespace bulkhead::storage {
 namespace {
+
+// How long a request waits while a copy of the store has its instant.
+constexpr std::chrono::seconds kHeldUpMax{20};
+
+base::Error too_long(std::string detail) {
+  return base::Error(StorageError::Busy, "The store is busy. Retry in a moment.", std::move(detail));
+}
 
 base::Error api_key_unknown() {
   return base::Error(identity::IdentityError::ApiKeyUnknown,
@@ -85,9 +93,12 @@ struct StoreManager::Impl {
     std::mutex mutex;
     std::shared_ptr<OpenStore> store;
     std::optional<tenancy::TenantScope> scope;  // of the newest opening, while the store is open
+    std::shared_ptr<Journal> journal;           // while a copy is being made
+    Passage passage;                            // of the handles
     std::uint64_t last_use = 0;  // under Impl::mutex
     bool open = false;           // under Impl::mutex
   };
+  class SlotWatch;
 
   std::filesystem::path data_dir;
   PlatformDatabase& platform;
@@ -151,33 +162,44 @@ struct StoreManager::Impl {
 
   // Null for the embedded backend.
   base::Result<StoreBackend*> backend_of(const tenancy::Tenant& tenant) const {
-    const std::string& name = tenant.policy.store;
+    return backend_at(tenant.id, tenant.policy.store);
+  }
+  base::Result<StoreBackend*> backend_at(const base::TenantId& tenant, const std::string& name) const {
     if (name.empty()) return static_cast<StoreBackend*>(nullptr);
     const auto found = backends.find(name);
     if (found != backends.end()) return found->second.get();
     return base::Error(StorageError::Misconfigured,
                        "This tenant's store is not configured. Tell your operator.",
-                       "tenant " + tenant.id.str() + " has its data in store \"" + name +
+                       "tenant " + tenant.str() + " has its data in store \"" + name +
                            "\", but the configuration has no [[store]] of that name");
   }
 
   base::Result<std::shared_ptr<OpenStore>> open_store(const tenancy::TenantScope& scope) {
-    BULKHEAD_TRY(backend, backend_of(scope.record()));
-    if (backend) {
-      // A store that was configured anew with another layout must not hold the tenant with a weaker wall.
-      if (!backend->offers(scope.record().mode)) {
-        return base::Error(StorageError::Misconfigured,
-                           "This tenant's store is not set up as it must be. Tell your "
-                           "operator.",
-                           "store \"" + scope.record().policy.store + "\" can't give mode " +
-                               std::string(tenancy::mode_name(scope.record().mode)));
-      }
-      return backend->open(scope);
+    // As it is now: the scope may be of before its tenant was moved.
+    const auto record = tenants.find(scope.tenant());
+    if (!record) return tenant_gone(scope.tenant());
+    BULKHEAD_TRY(backend, backend_of(*record));
+    // A store that was configured anew with another layout must not hold the tenant with a weaker wall.
+    if (backend && !backend->offers(record->mode)) {
+      return base::Error(StorageError::Misconfigured,
+                         "This tenant's store is not set up as it must be. Tell your operator.",
+                         "store \"" + record->policy.store + "\" can't give mode " +
+                             std::string(tenancy::mode_name(record->mode)));
     }
+    return open_place(scope, backend);
+  }
+
+  base::Result<std::shared_ptr<OpenStore>> open_place(const tenancy::TenantScope& scope,
+                                                      StoreBackend* backend) {
+    if (backend) return backend->open(scope);
     BULKHEAD_TRY(folder, make_folder(scope.tenant()));
     BULKHEAD_TRY(opened, SqliteStore::open(scope, folder / "store.db", clock));
     return std::shared_ptr<OpenStore>(std::move(opened));
   }
+
+  // The slot's store, opened when needed. Not counted by its passage.
+  base::Result<std::shared_ptr<OpenStore>> enter(Slot& slot, const tenancy::TenantScope& scope);
+  base::Result<void> erase_folder(const base::TenantId& tenant, Report& report);
 
   // Closes the stores that were idle longest, until no more than the maximum are open. A store that
   // somebody holds stays, so the maximum may be passed while that many are in use at once.
@@ -314,12 +336,12 @@ base::Result<void> StoreManager::check_offers(const std::string& store, tenancy:
                          "\"database\" silo or hybrid, \"row_level_security\" pooled.");
 }
 
-base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::TenantScope& scope) {
-  const auto slot = impl_->slot_of(scope.tenant(), true);
+base::Result<std::shared_ptr<OpenStore>> StoreManager::Impl::enter(Slot& slot,
+                                                                   const tenancy::TenantScope& scope) {
   std::shared_ptr<OpenStore> store;
   bool fresh = false;
   {
-    std::scoped_lock lock(slot->mutex);
+    std::scoped_lock lock(slot.mutex);
     // A scope is cut before its tenant's store is closed, and closing takes this mutex: so whoever
     // comes here after a close sees a dead scope and makes nothing anew.
     if (!scope.alive()) {
@@ -328,21 +350,110 @@ base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::Ten
           "This tenant was suspended or destroyed, or its key was withdrawn. Ask your operator.",
           "scope of " + scope.tenant().str() + " was cut");
     }
-    if (!slot->store) {
-      BULKHEAD_TRY(opened, impl_->open_store(scope));
-      slot->store = std::move(opened);
-      impl_->note_open(*slot, true);
+    if (!slot.store) {
+      BULKHEAD_TRY(opened, open_store(scope));
+      slot.store =
+          slot.journal ? std::make_shared<WatchedStore>(std::move(opened), slot.journal) : std::move(opened);
+      note_open(slot, true);
       fresh = true;
-      if (slot->store->needs_upkeep()) impl_->note_upkeep(scope.tenant());
+      if (slot.store->needs_upkeep()) note_upkeep(scope.tenant());
     }
-    slot->scope = scope;
-    impl_->note_use(*slot);
-    store = slot->store;
+    slot.scope = scope;
+    note_use(slot);
+    store = slot.store;
   }
   // What expired while the store was closed goes before anybody uses it.
-  if (fresh) static_cast<void>(remove_expired(*store, scope, impl_->clock.unix_seconds()));
-  impl_->evict();
-  return std::shared_ptr<TenantStore>(std::move(store));
+  if (fresh) static_cast<void>(remove_expired(*store, scope, clock.unix_seconds()));
+  evict();
+  return store;
+}
+
+base::Result<std::shared_ptr<TenantStore>> StoreManager::open(const tenancy::TenantScope& scope) {
+  const auto slot = impl_->slot_of(scope.tenant(), true);
+  if (!slot->passage.enter(kHeldUpMax)) return too_long("a copy of the store took too long");
+  auto store = impl_->enter(*slot, scope);
+  if (!store) {
+    slot->passage.leave();
+    return store.take_error();
+  }
+  TenantStore* raw = store->get();
+  return std::shared_ptr<TenantStore>(raw, [slot, store = std::move(*store)](TenantStore*) mutable {
+    store.reset();
+    slot->passage.leave();
+  });
+}
+
+std::shared_ptr<base::Event> StoreManager::held_up(const base::TenantId& tenant) const {
+  const auto slot = impl_->slot_of(tenant, false);
+  return slot ? slot->passage.reopening() : nullptr;
+}
+
+// Its store is wrapped in a WatchedStore from its beginning to its end, whoever opens it anew in between.
+class StoreManager::Impl::SlotWatch final : public Watch {
+ public:
+  SlotWatch(Impl& manager, std::shared_ptr<Slot> slot) : manager_(manager), slot_(std::move(slot)) {}
+  ~SlotWatch() override {
+    if (frozen_) thaw();
+    std::scoped_lock lock(slot_->mutex);
+    slot_->journal.reset();
+    if (const auto* watched = dynamic_cast<const WatchedStore*>(slot_->store.get())) {
+      slot_->store = std::shared_ptr<OpenStore>(watched->watched());
+    }
+  }
+  // With the passage closed: no handle on the bare store is left.
+  bool begin() {
+    std::scoped_lock lock(slot_->mutex);
+    if (slot_->journal) return false;
+    slot_->journal = std::make_shared<Journal>();
+    if (slot_->store) slot_->store = std::make_shared<WatchedStore>(std::move(slot_->store), slot_->journal);
+    return true;
+  }
+  Journal& journal() override { return *slot_->journal; }
+  base::Result<std::shared_ptr<TenantStore>> store(const tenancy::TenantScope& scope) override {
+    BULKHEAD_TRY(opened, manager_.enter(*slot_, scope));
+    return std::shared_ptr<TenantStore>(std::move(opened));
+  }
+  bool freeze(std::chrono::milliseconds time) override { return frozen_ = slot_->passage.close(time); }
+  void thaw() override {
+    slot_->passage.open();
+    frozen_ = false;
+  }
+
+ private:
+  Impl& manager_;
+  const std::shared_ptr<Slot> slot_;
+  bool frozen_ = false;
+};
+
+base::Result<std::unique_ptr<StoreManager::Watch>> StoreManager::watch(const base::TenantId& tenant,
+                                                                       std::chrono::milliseconds time) {
+  const auto slot = impl_->slot_of(tenant, true);
+  {
+    std::scoped_lock lock(slot->mutex);
+    if (slot->journal) return too_long("another copy of the store of " + tenant.str() + " is being made");
+  }
+  if (!slot->passage.close(time))
+    return too_long("the store of " + tenant.str() + " is in use without a pause");
+  auto watch = std::make_unique<Impl::SlotWatch>(*impl_, slot);
+  const bool begun = watch->begin();
+  slot->passage.open();
+  if (!begun) return too_long("another copy of the store of " + tenant.str() + " is being made");
+  return std::unique_ptr<Watch>(std::move(watch));
+}
+
+base::Result<std::shared_ptr<OpenStore>> StoreManager::open_at(const tenancy::TenantScope& scope,
+                                                               const std::string& place) {
+  BULKHEAD_TRY(backend, impl_->backend_at(scope.tenant(), place));
+  return impl_->open_place(scope, backend);
+}
+
+base::Result<tenancy::TenantEraser::Report> StoreManager::erase_at(const base::TenantId& tenant,
+                                                                   const std::string& place) {
+  Report report;
+  BULKHEAD_TRY(backend, impl_->backend_at(tenant, place));
+  if (backend) return backend->erase(tenant);
+  BULKHEAD_CHECK_OK(impl_->erase_folder(tenant, report));
+  return report;
 }
 
 void StoreManager::close(const base::TenantId& tenant) {
@@ -398,20 +509,25 @@ base::Result<tenancy::TenantEraser::Report> StoreManager::erase(const base::Tena
       report = std::move(erased);
     }
   }
-  const auto folder = tenant_folder(impl_->data_dir, tenant);
+  BULKHEAD_CHECK_OK(impl_->erase_folder(tenant, report));
+  return report;
+}
+
+base::Result<void> StoreManager::Impl::erase_folder(const base::TenantId& tenant, Report& report) {
+  const auto folder = tenant_folder(data_dir, tenant);
   std::error_code failed;
-  if (!std::filesystem::exists(std::filesystem::symlink_status(folder, failed))) return report;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(folder, failed))) return {};
   for (std::filesystem::recursive_directory_iterator each(folder, failed), end;
        !failed && each != end; each.increment(failed)) {
     if (!each->is_symlink(failed) && each->is_directory(failed)) continue;
-    report.removed.push_back(each->path().lexically_relative(impl_->data_dir).string());
+    report.removed.push_back(each->path().lexically_relative(data_dir).string());
     if (each->is_regular_file(failed)) report.bytes += each->file_size(failed);
   }
   if (!failed) std::filesystem::remove_all(folder, failed);
   if (failed) return system_error("can't erase " + folder.string(), failed.value());
   BULKHEAD_CHECK_OK(sync_folder(folder.parent_path()));
   std::sort(report.removed.begin(), report.removed.end());
-  return report;
+  return {};
 }
 
 base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(

@@ -7,6 +7,7 @@
 // Thread safety: all members from every thread; all block except where stated.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "identity/api_key.h"
 #include "storage/backend.h"
 #include "storage/store.h"
+#include "storage/watched_store.h"
 #include "tenancy/directory.h"
 
 namespace bulkhead::storage {
@@ -32,6 +34,7 @@ class PlatformDatabase final : public tenancy::Registry {
   base::Result<std::vector<tenancy::StoredTenant>> load_all() override;
   base::Result<void> insert(const tenancy::StoredTenant& tenant) override;
   base::Result<void> update(const tenancy::StoredTenant& tenant) override;
+  base::Result<void> remove(const base::TenantId& tenant) override;
   base::Result<void> replace_keys(
       const std::vector<std::pair<base::TenantId, crypto::WrappedKey>>& keys) override;
 
@@ -46,6 +49,7 @@ class PlatformDatabase final : public tenancy::Registry {
   // Small settings: "audit-head" and the like.
   base::Result<std::optional<std::string>> setting(std::string_view name);
   base::Result<void> set_setting(std::string_view name, std::string_view value);
+  base::Result<void> forget_setting(std::string_view name);
   // Erasures (storage/eraser.h): what is to be done, and once it is done its certificate alone.
   struct PendingErasure {
     std::int64_t number;
@@ -57,6 +61,18 @@ class PlatformDatabase final : public tenancy::Registry {
   base::Result<void> forget_erasure(std::int64_t number);
   base::Result<std::vector<PendingErasure>> pending_erasures();
   base::Result<std::vector<std::string>> erasure_certificates(const base::TenantId& tenant);
+  // Moves of tenants (storage/mover.h), in the same way. Busy: the tenant has one pending.
+  struct PendingMove {
+    std::int64_t number;
+    base::TenantId tenant;
+    std::string plan;
+  };
+  base::Result<std::int64_t> begin_move(const base::TenantId& tenant, std::string_view plan);
+  base::Result<void> change_move(std::int64_t number, std::string_view plan);
+  base::Result<void> end_move(std::int64_t number, std::string_view certificate);
+  base::Result<void> forget_move(std::int64_t number);
+  base::Result<std::vector<PendingMove>> pending_moves();
+  base::Result<std::vector<std::string>> move_certificates(const base::TenantId& tenant);
   // Wraps the registry key with the newest platform key version.
   base::Result<void> rewrap(const crypto::PlatformKeys& keys);
 
@@ -78,8 +94,37 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   // error says what to change.
   base::Result<void> check_offers(const std::string& store, tenancy::IsolationMode mode) const;
 
-  // The scope's own store; opened (and made) when needed. The handle keeps it open.
+  // The scope's own store; opened (and made) when needed. The handle keeps it open. Handles are for one
+  // piece of work: while a copy is being made, new ones wait for its instant (Busy when that lasts too long).
   base::Result<std::shared_ptr<TenantStore>> open(const tenancy::TenantScope& scope);
+
+  // While a copy has its instant: set when it is over. Whoever takes a thread of a shared pool to call `open`
+  // waits for it first, so that one tenant's requests don't hold the threads of all. Nothing otherwise.
+  std::shared_ptr<base::Event> held_up(const base::TenantId& tenant) const;
+
+  // Watches a tenant's store while a copy of it is made. Busy: another copy is being made, or somebody holds
+  // a handle for longer than `time`. One watch a tenant; ends with the object, which must go before the
+  // manager.
+  class Watch {
+   public:
+    virtual ~Watch() = default;
+    // What was written since the watch began.
+    virtual Journal& journal() = 0;
+    // The store for whoever copies it: is not held up by `freeze`.
+    virtual base::Result<std::shared_ptr<TenantStore>> store(const tenancy::TenantScope& scope) = 0;
+    // True: nobody holds a handle and nobody gets one until `thaw`. False: somebody stayed inside for all of
+    // `time`.
+    virtual bool freeze(std::chrono::milliseconds time) = 0;
+    virtual void thaw() = 0;
+  };
+  base::Result<std::unique_ptr<Watch>> watch(const base::TenantId& tenant, std::chrono::milliseconds time);
+
+  // The tenant's store at another place than its policy names ("" the embedded one), while it is moved
+  // there: made when needed, and known to nobody else.
+  base::Result<std::shared_ptr<OpenStore>> open_at(const tenancy::TenantScope& scope,
+                                                   const std::string& place);
+  // Removes what is at that place; no open store may be there.
+  base::Result<Report> erase_at(const base::TenantId& tenant, const std::string& place);
 
   void close(const base::TenantId& tenant) override;
   base::Result<Report> erase(const base::TenantId& tenant) override;

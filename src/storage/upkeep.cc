@@ -17,7 +17,29 @@ struct Upkeep::Impl {
   std::mutex mutex;
   std::condition_variable released;
   std::set<base::TenantId> moving;
+  std::set<base::TenantId> beginning;  // rotations that are just being made durable
+  std::set<base::TenantId> held, pinned;
   std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> rotated;
+
+  Result<void> claim(const base::TenantId& tenant, std::set<base::TenantId>& claimed) {
+    const auto busy = [&](const char* message) {
+      return base::Error(tenancy::TenancyError::Busy, message, tenant.str());
+    };
+    {
+      std::scoped_lock lock(mutex);
+      if (beginning.contains(tenant) || !claimed.insert(tenant).second) {
+        return busy(
+            "Another backup, restore or move of this tenant, or a rotation of its keys, is under way.");
+      }
+    }
+    auto keys = tenants.key_status(tenant);
+    if (keys && keys->rotation.empty()) return {};
+    std::scoped_lock lock(mutex);
+    claimed.erase(tenant);
+    if (!keys) return keys.take_error();
+    return busy(
+        "A rotation of this tenant's keys is under way and goes on by itself. Wait until it has ended.");
+  }
 
   void release(const base::TenantId& tenant) {
     {
@@ -50,12 +72,47 @@ Result<Upkeep::Opened> Upkeep::open(const base::TenantId& tenant) {
   return Opened{std::move(scope), std::move(store)};
 }
 
+Result<tenancy::TenantScope> Upkeep::scope(const base::TenantId& tenant) {
+  return tenancy::UpkeepAccessForStorage::open(impl_->tenants, tenant);
+}
+
 Result<tenancy::KeyStatus> Upkeep::rotate(const base::TenantId& tenant, const tenancy::RotationOrder& order) {
   if (!order.purposes.empty()) {
     // A store that can't be opened must not be given keys that need its data moved.
     BULKHEAD_TRY(opened, open(tenant));
   }
-  return impl_->tenants.begin_rotation(tenant, order);
+  {
+    std::scoped_lock lock(impl_->mutex);
+    if (impl_->held.contains(tenant) || impl_->pinned.contains(tenant) ||
+        !impl_->beginning.insert(tenant).second) {
+      return base::Error(tenancy::TenancyError::Busy,
+                         "The tenant's data is being copied (backup, restore or move), or another rotation "
+                         "begins. Wait until that has ended.",
+                         tenant.str());
+    }
+  }
+  auto begun = impl_->tenants.begin_rotation(tenant, order);
+  std::scoped_lock lock(impl_->mutex);
+  impl_->beginning.erase(tenant);
+  return begun;
+}
+
+Result<Upkeep::Hold> Upkeep::hold(const base::TenantId& tenant) {
+  BULKHEAD_CHECK_OK(impl_->claim(tenant, impl_->held));
+  return Hold(this, tenant);
+}
+
+Result<void> Upkeep::pin(const base::TenantId& tenant) { return impl_->claim(tenant, impl_->pinned); }
+
+void Upkeep::unpin(const base::TenantId& tenant) {
+  std::scoped_lock lock(impl_->mutex);
+  impl_->pinned.erase(tenant);
+}
+
+Upkeep::Hold::~Hold() {
+  if (!upkeep_) return;
+  std::scoped_lock lock(upkeep_->impl_->mutex);
+  upkeep_->impl_->held.erase(tenant_);
 }
 
 std::vector<tenancy::KeyStatus> Upkeep::run_once(const std::function<bool()>& stopping) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/result.h"
 #include "storage/store_manager.h"
@@ -40,6 +41,28 @@ class Upkeep {
     std::shared_ptr<TenantStore> store;
   };
   base::Result<Opened> open(const base::TenantId& tenant);
+  // Only the scope.
+  base::Result<tenancy::TenantScope> scope(const base::TenantId& tenant);
+
+  // Keeps a tenant's keys as they are while its store is copied: a rotation is refused (TenancyError::Busy)
+  // as long as the hold lives. Busy itself while a rotation is under way, or another hold lives.
+  class Hold {
+   public:
+    Hold(Hold&& other) noexcept : upkeep_(std::exchange(other.upkeep_, nullptr)), tenant_(other.tenant_) {}
+    Hold& operator=(Hold&&) = delete;
+    ~Hold();
+
+   private:
+    friend class Upkeep;
+    Hold(Upkeep* upkeep, base::TenantId tenant) : upkeep_(upkeep), tenant_(std::move(tenant)) {}
+    Upkeep* upkeep_;
+    base::TenantId tenant_;
+  };
+  base::Result<Hold> hold(const base::TenantId& tenant);
+  // The same for longer than one piece of work: from the beginning of a move to its switch, whatever comes in
+  // between. Holds may be had meanwhile.
+  base::Result<void> pin(const base::TenantId& tenant);
+  void unpin(const base::TenantId& tenant);
 
  private:
   base::Result<std::optional<tenancy::KeyStatus>> settle(const base::TenantId& tenant,

@@ -1,6 +1,8 @@
 // Certificates of destruction, after NIST SP 800-88r2 (appendix: what a certificate states).
 #include "tenancy/certificate.h"
 
+#include <tuple>
+
 #include "base/bytes.h"
 #include "base/json.h"
 
@@ -58,6 +60,39 @@ DestructionCertificate make_erasure_certificate(const ErasureFacts& facts, const
           "verification",
           "the store was read back: none of the records and data keys is there; the destroyed record-seal "
           "key is not in the key ring");
+  return sign(w, signer);
+}
+
+DestructionCertificate make_move_certificate(const MoveFacts& facts, const crypto::SigningKey& signer) {
+  const bool stayed = facts.record_seal_version == 0;
+  base::json::Writer w;
+  w.begin_object()
+      .member("type", "bulkhead.certificate_of_move/1")
+      .member("standard", "NIST SP 800-88r2")
+      .member("tenant", facts.tenant);
+  for (const auto& [name, mode, store] : {std::tuple("from", &facts.from_mode, &facts.from_store),
+                                          std::tuple("to", &facts.to_mode, &facts.to_store)}) {
+    w.key(name).begin_object().member("mode", *mode);
+    w.member("store", store->empty() ? std::string("embedded") : *store).end_object();
+  }
+  w.member("moved_at", base::rfc3339(facts.time))
+      .member("records", facts.records)
+      .member("manifest_sha256", facts.manifest)
+      .member("method",
+              stayed ? "the mode was changed; the data stayed in its place, and nothing was erased"
+                     : "cryptographic erase of the old place: the tenant key, the record-seal key and the "
+                       "database key that opened it were replaced and destroyed; what lay there was removed");
+  w.key("removed").begin_array();
+  for (const std::string& name : facts.erased.removed) w.value(name);
+  w.end_array()
+      .member("removed_bytes", facts.erased.bytes)
+      .member("record_seal_key_destroyed", static_cast<std::int64_t>(facts.record_seal_version))
+      .member("database_key_destroyed", static_cast<std::int64_t>(facts.database_version))
+      .member("verification",
+              stayed
+                  ? "the registry was read back"
+                  : "every record was read back in the new place and its digest compared before the switch; "
+                    "the destroyed keys are not in the key ring");
   return sign(w, signer);
 }
 

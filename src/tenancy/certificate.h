@@ -37,6 +37,18 @@ struct ErasureFacts {
 };
 DestructionCertificate make_erasure_certificate(const ErasureFacts& facts, const crypto::SigningKey& signer);
 
+// A tenant whose data was moved to another place; made by storage's mover.
+struct MoveFacts {
+  std::string tenant;
+  std::string from_mode, from_store, to_mode, to_store;  // store "": the embedded one
+  base::WallTime time;
+  std::uint64_t records = 0;
+  std::string manifest;  // hex of SHA-256 over the digests of all of them, the same on both sides
+  std::uint32_t record_seal_version = 0, database_version = 0;  // destroyed; 0: nothing was moved
+  TenantEraser::Report erased;
+};
+DestructionCertificate make_move_certificate(const MoveFacts& facts, const crypto::SigningKey& signer);
+
 DestructionCertificate make_certificate(const CertificateFacts& facts, const crypto::SigningKey& signer);
 
 }  // namespace bulkhead::tenancy

@@ -21,6 +21,12 @@ constexpr std::size_t kDisplayNameBytesMax = 256;
 // The engine's own calls bear this name (engine/adapters.cc).
 constexpr std::string_view kReservedName = "platform";
 
+Result<void> check_changeable(const Tenant& tenant) {
+  if (tenant.state == TenantState::Destroyed) return unknown_tenant();
+  if (tenant.state != TenantState::Restoring) return Result<void>();
+  return Error(TenancyError::Busy, "This tenant is being restored from a backup. Wait until that has ended.");
+}
+
 }  // namespace
 
 TenantDirectory::TenantDirectory(std::shared_ptr<crypto::PlatformKeys> platform, Registry& registry,
@@ -66,7 +72,9 @@ identity::TenantStatus::State TenantDirectory::state_of(std::string_view tenant)
   switch (entry->second.stored.tenant.state) {
     case TenantState::Active: return State::Active;
     case TenantState::Suspended: return State::Suspended;
-    case TenantState::Destroyed: return State::Unknown;
+    case TenantState::Destroyed:
+    case TenantState::Restoring:
+      return State::Unknown;
   }
   return State::Unknown;
 }
@@ -136,7 +144,7 @@ Result<Tenant> TenantDirectory::set_policy(const TenantId& id, TenantPolicy poli
   return impl_->change(
       id,
       [&](StoredTenant& stored) -> Result<void> {
-        if (stored.tenant.state == TenantState::Destroyed) return unknown_tenant();
+        BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
         // A policy that names no store leaves the tenant where it is; one that names another would make it
         // look empty.
         if (policy.store.empty()) policy.store = stored.tenant.policy.store;
@@ -157,7 +165,7 @@ Result<Tenant> TenantDirectory::suspend(const TenantId& id, std::string reason) 
   auto changed = impl_->change(
       id,
       [](StoredTenant& stored) -> Result<void> {
-        if (stored.tenant.state == TenantState::Destroyed) return unknown_tenant();
+        BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
         stored.tenant.state = TenantState::Suspended;
         return Result<void>();
       },
@@ -173,7 +181,7 @@ Result<Tenant> TenantDirectory::resume(const TenantId& id) {
   return impl_->change(
       id,
       [](StoredTenant& stored) -> Result<void> {
-        if (stored.tenant.state == TenantState::Destroyed) return unknown_tenant();
+        BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
         stored.tenant.state = TenantState::Active;
         return Result<void>();
       },
@@ -185,14 +193,17 @@ Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, Tena
   CertificateFacts facts{.tenant = id.str(), .time = impl_->clock.wall()};
   // First the key, durably: from here on nothing can be read, whatever happens to the files. A crash
   // after this leaves a destroyed tenant whose files a second `destroy` removes.
-  BULKHEAD_CHECK_OK(impl_->change(id, [&](StoredTenant& stored) -> Result<void> {
-    if (!stored.wrapped_key.box.empty()) facts.key_id = key_id_of(stored.wrapped_key);
-    stored.tenant.state = TenantState::Destroyed;
-    base::wipe(stored.wrapped_key.box);
-    base::wipe(stored.ring);
-    stored.rotation.clear();
-    return Result<void>();
-  }, "tenant_cut"));
+  BULKHEAD_CHECK_OK(impl_->change(
+      id,
+      [&](StoredTenant& stored) -> Result<void> {
+        if (!stored.wrapped_key.box.empty()) facts.key_id = key_id_of(stored.wrapped_key);
+        stored.tenant.state = TenantState::Destroyed;
+        base::wipe(stored.wrapped_key.box);
+        base::wipe(stored.ring);
+        stored.rotation.clear();
+        return Result<void>();
+      },
+      "tenant_cut"));
   eraser.close(id);
   BULKHEAD_TRY(report, eraser.erase(id));
   facts.erased = std::move(report);
@@ -204,6 +215,75 @@ Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, Tena
                  id.str() + ": the registry still holds a wrapped key, or lost the tenant's mark");
   }
   return make_certificate(facts, signer);
+}
+
+Result<Tenant> TenantDirectory::begin_restore(const Tenant& tenant,
+                                              const std::map<crypto::Purpose, base::Secret>& keys) {
+  BULKHEAD_CHECK_OK(check_mode_policy(tenant.mode, tenant.policy));
+  StoredTenant stored{.tenant = tenant};
+  stored.tenant.state = TenantState::Restoring;
+  const base::Secret tenant_key = crypto::random_secret(kTenantKeyBytes);
+  crypto::TenantKeys ring(tenant_key, tenant.id.str());
+  for (const auto& [purpose, key] : keys) ring = ring.with_key(purpose, key);
+  stored.wrapped_key = impl_->platform->wrap(tenant_key, key_context(tenant.id, 1));
+  stored.ring = ring.seal_ring(tenant_key, tenant.id.str());
+  return impl_->add(stored);
+}
+
+Result<Tenant> TenantDirectory::begin_replace(const TenantId& id) {
+  return impl_->change(
+      id,
+      [](StoredTenant& stored) -> Result<void> {
+        if (stored.tenant.state == TenantState::Destroyed) return unknown_tenant();
+        stored.tenant.state = TenantState::Restoring;
+        return Result<void>();
+      },
+      "tenant_cut");
+}
+
+Result<Tenant> TenantDirectory::finish_restore(const TenantId& id, TenantState state) {
+  return impl_->change(
+      id,
+      [&](StoredTenant& stored) -> Result<void> {
+        if (stored.tenant.state != TenantState::Restoring) return unknown_tenant();
+        stored.tenant.state = state;
+        return Result<void>();
+      },
+      "");
+}
+
+Result<void> TenantDirectory::abandon_restore(const TenantId& id, TenantEraser& eraser) {
+  const auto tenant = find(id);
+  if (!tenant || tenant->state != TenantState::Restoring) return unknown_tenant();
+  eraser.close(id);
+  BULKHEAD_TRY(report, eraser.erase(id));
+  static_cast<void>(report);
+  std::vector<std::weak_ptr<TenantScope::Shared>> running;
+  {
+    std::lock_guard one(impl_->change_mutex);
+    BULKHEAD_CHECK_OK(impl_->registry.remove(id));
+    std::unique_lock lock(impl_->mutex);
+    auto entry = impl_->tenants.find(id.str());
+    if (entry != impl_->tenants.end()) running.swap(entry->second.generations);
+    impl_->tenants.erase(id.str());
+  }
+  Impl::cut(running, "tenant_cut");
+  impl_->tell(id);
+  return Result<void>();
+}
+
+Result<Tenant> TenantDirectory::relocate(const TenantId& id, IsolationMode mode, const std::string& store,
+                                         EngineMode engine) {
+  return impl_->change(
+      id,
+      [&](StoredTenant& stored) -> Result<void> {
+        BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
+        stored.tenant.mode = mode;
+        stored.tenant.policy.store = store;
+        stored.tenant.policy.engine.engine = engine;
+        return check_mode_policy(mode, stored.tenant.policy);
+      },
+      "");
 }
 
 void TenantDirectory::on_change(std::function<void(const TenantId&)> listener) {

@@ -18,6 +18,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +68,7 @@ class Registry {
   virtual base::Result<std::vector<StoredTenant>> load_all() = 0;
   virtual base::Result<void> insert(const StoredTenant& tenant) = 0;
   virtual base::Result<void> update(const StoredTenant& tenant) = 0;  // whole record, by id
+  virtual base::Result<void> remove(const base::TenantId& tenant) = 0;
   // Replaces all wrapped keys in one transaction (rotation).
   virtual base::Result<void> replace_keys(
       const std::vector<std::pair<base::TenantId, crypto::WrappedKey>>& keys) = 0;
@@ -123,6 +125,18 @@ class TenantDirectory final : public identity::TenantStatus {
   // Cuts scopes, destroys the wrapped key durably, erases files, signs the certificate.
   base::Result<DestructionCertificate> destroy(const base::TenantId& id, TenantEraser& eraser,
                                                const crypto::SigningKey& signer);
+  // A tenant whose data will be read back from a backup: durable from here on, with these purpose keys and
+  // fresh ones for the rest, but it answers nobody before `finish_restore` puts it into `state`.
+  base::Result<Tenant> begin_restore(const Tenant& tenant,
+                                     const std::map<crypto::Purpose, base::Secret>& keys);
+  // The same for a tenant that is there, with the keys it has: cuts its scopes.
+  base::Result<Tenant> begin_replace(const base::TenantId& id);
+  base::Result<Tenant> finish_restore(const base::TenantId& id, TenantState state);
+  // Takes back all that `begin_restore` and the restore made; the name is free again.
+  base::Result<void> abandon_restore(const base::TenantId& id, TenantEraser& eraser);
+  // The tenant's data is at another place from here on (storage/mover.h, which alone sees to it that it is).
+  base::Result<Tenant> relocate(const base::TenantId& id, IsolationMode mode, const std::string& store,
+                                EngineMode engine);
   // Re-wraps all tenant keys with the newest platform key version. Running requests go on.
   base::Result<std::size_t> rewrap_keys();
 

@@ -63,6 +63,7 @@ struct TenantDirectory::Impl {
       case TenantState::Suspended:
         return tenant_suspended();
       case TenantState::Destroyed:
+      case TenantState::Restoring:
         break;
     }
     return unknown_tenant();

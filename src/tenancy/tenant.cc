@@ -162,6 +162,8 @@ std::string_view state_name(TenantState state) {
     case TenantState::Active: return "active";
     case TenantState::Suspended: return "suspended";
     case TenantState::Destroyed: return "destroyed";
+    case TenantState::Restoring:
+      return "restoring";
   }
   return "unknown";
 }

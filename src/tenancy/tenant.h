@@ -26,7 +26,8 @@ enum class TenancyError {
 };
 base::ErrorName error_name(TenancyError code);
 
-enum class TenantState { Active, Suspended, Destroyed };
+// Restoring: its data is being read back from a backup; it answers nobody yet.
+enum class TenantState { Active, Suspended, Destroyed, Restoring };
 enum class IsolationMode { Hybrid, Silo, Pooled };
 enum class RetrievalMode { Off, WhenRelevant, Required };
 // What a request's K and V rows may be kept for after its answer (invariant I5): nothing, later requests

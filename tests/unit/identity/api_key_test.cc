@@ -51,6 +51,26 @@ TEST(ApiKeyFormat, ATenantsKeyIsNoOperatorsKey) {
   EXPECT_FALSE(format.parse("bhk_-operator-" + text.substr(text.find('_', 4))));
 }
 
+// A restored tenant's keys end in another deployment's tag: accepted for its very ids, of that very tenant.
+TEST(ApiKeyFormat, AnAdoptedKeyNeedsNoTagOfOursAndNoOtherKeyGetsBy) {
+  auto adopted = std::make_shared<AdoptedApiKeys>();
+  ApiKeyFormat here(crypto::random_secret(32), adopted), there(crypto::random_secret(32));
+  const auto theirs = there.make(kAcme), another = there.make(kAcme), operators = there.make(std::nullopt);
+  const std::string text(theirs.text.reveal_text());
+  EXPECT_FALSE(here.parse(text)) << "control";
+  adopted->set(kAcme, {theirs.id, operators.id});
+  auto parsed = here.parse(text);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->id, theirs.id);
+  EXPECT_EQ(parsed->tenant, kAcme);
+  EXPECT_FALSE(here.parse(another.text.reveal_text()));
+  EXPECT_FALSE(here.parse(operators.text.reveal_text())) << "never an operator's";
+  EXPECT_FALSE(here.parse("bhk_acme2" + text.substr(text.find('_', 4)))) << "never another tenant's";
+  EXPECT_TRUE(here.parse(here.make(kAcme).text.reveal_text())) << "its own as ever";
+  adopted->set(kAcme, {});
+  EXPECT_FALSE(here.parse(text));
+}
+
 using ApiKeyTest = IdentityTest;
 
 // LiteLLM CVE-2026-42208: what a stranger sends as a key never reaches the lookup.

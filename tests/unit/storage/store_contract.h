@@ -80,6 +80,7 @@ class StoreContract : public ::testing::Test {
     note(store->list_attachments(scope, vs, {}));
     note(store->replace_chunks(scope, file, sample_chunks("f1", 2), sample_vectors(2)));
     note(store->has_chunks(scope, file));
+    note(store->file_chunks(scope, file));
     note(store->get_chunks(scope, keys));
     note(store->for_each_vector(scope, [](ChunkKey, const base::FileId&, const float*,
                                           std::size_t) {}));

@@ -30,6 +30,12 @@ class MemoryRegistry final : public Registry {
     if (forgets_updates) return base::Result<void>();
     return put(tenant);
   }
+  base::Result<void> remove(const base::TenantId& tenant) override {
+    std::lock_guard lock(mutex_);
+    if (fails) return broken();
+    tenants.erase(tenant.str());
+    return base::Result<void>();
+  }
   base::Result<void> replace_keys(
       const std::vector<std::pair<base::TenantId, crypto::WrappedKey>>& keys) override {
     std::lock_guard lock(mutex_);

@@ -1,0 +1,385 @@
+#include "storage/backup.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "storage/record_json.h"
+#include "storage/record_parts.h"
+#include "storage/seal.h"
+
+namespace bulkhead::storage {
+namespace {
+
+namespace json = base::json;
+using base::Error;
+using base::Result;
+using base::TenantId;
+
+constexpr std::string_view kTenantFormat = "bulkhead/tenant/1";
+constexpr std::size_t kTenantParts = 9;
+constexpr std::string_view kAdoptedSetting = "adopted-api-keys/";
+constexpr std::string_view kReplacingSetting = "restore-replaces/";
+
+Error refused(std::string message, std::string detail = {}) {
+  return Error(StorageError::BackupRefused, std::move(message), std::move(detail));
+}
+
+Error in_use() {
+  return Error(StorageError::Busy, "Another backup or restore is under way. Wait until it has ended.");
+}
+
+base::Bytes tenant_facts(const tenancy::TenantScope& scope, const tenancy::Tenant& tenant) {
+  return pack_parts({kTenantFormat, tenant.id.str(), tenant.display_name, tenancy::mode_name(tenant.mode),
+                     tenancy::state_name(tenant.state), std::to_string(tenant.created),
+                     tenant.policy.to_json(), scope.key(crypto::Purpose::ApiKeyHash).reveal_text(),
+                     scope.key(crypto::Purpose::AuditHash).reveal_text()});
+}
+
+template <typename Enum>
+std::optional<Enum> named(std::string_view name, std::initializer_list<Enum> all,
+                          std::string_view (*name_of)(Enum)) {
+  for (const Enum each : all) {
+    if (name_of(each) == name) return each;
+  }
+  return std::nullopt;
+}
+
+std::string ids_json(const std::vector<base::ApiKeyId>& ids) {
+  json::Writer w;
+  w.begin_array();
+  for (const base::ApiKeyId& id : ids) w.value(id.str());
+  w.end_array();
+  return w.take();
+}
+
+bool has_expired(const Subject& subject, std::int64_t now) {
+  const auto* chat = std::get_if<ChatRecord>(&subject);
+  return chat && chat->expires > 0 && chat->expires <= now;
+}
+
+void leave_out(Subject& subject, const std::set<std::string>& names) {
+  auto* store = std::get_if<VectorStoreSubject>(&subject);
+  if (!store) return;
+  std::erase_if(store->attachments,
+                [&](const AttachmentRecord& each) { return names.contains(subject_of(each.file)); });
+}
+
+}  // namespace
+
+Result<TenantFacts> read_tenant_facts(const base::Secret& record) {
+  auto parts = unpack_parts(record.reveal(), kTenantParts, "the tenant's record in a backup");
+  if (!parts || (*parts)[0] != kTenantFormat) {
+    return refused("This backup is of a format that this version does not know. Use a newer Bulkhead.",
+                   "the tenant's record");
+  }
+  const auto bad = [] {
+    return refused("The backup's record of its tenant is not usable.", "the tenant's record");
+  };
+  auto id = TenantId::parse((*parts)[1]);
+  const auto mode =
+      named((*parts)[3],
+            {tenancy::IsolationMode::Hybrid, tenancy::IsolationMode::Silo, tenancy::IsolationMode::Pooled},
+            &tenancy::mode_name);
+  const auto state = named((*parts)[4], {tenancy::TenantState::Active, tenancy::TenantState::Suspended},
+                           &tenancy::state_name);
+  auto document = json::Document::parse((*parts)[6]);
+  if (!id || !mode || !state || !document) return bad();
+  BULKHEAD_TRY(policy, tenancy::TenantPolicy::from_json(document->root()));
+  TenantFacts facts{.tenant = {.id = std::move(*id)},
+                    .api_key_hash = base::Secret::copy_of((*parts)[7]),
+                    .audit_hash = base::Secret::copy_of((*parts)[8])};
+  base::wipe((*parts)[7]);
+  base::wipe((*parts)[8]);
+  facts.tenant.display_name = (*parts)[2];
+  facts.tenant.mode = *mode;
+  facts.tenant.state = *state;
+  facts.tenant.policy = std::move(policy);
+  const std::string& created = (*parts)[5];
+  const auto read = std::from_chars(created.data(), created.data() + created.size(), facts.tenant.created);
+  if (read.ec != std::errc() || facts.api_key_hash.size() != 32 || facts.audit_hash.size() != 32)
+    return bad();
+  return facts;
+}
+
+Backups::Backups(BackupOptions options, PlatformDatabase& platform, tenancy::TenantDirectory& tenants,
+                 StoreManager& stores, Upkeep& upkeep, const base::Clock& clock)
+    : options_(std::move(options)),
+      platform_(platform),
+      tenants_(tenants),
+      stores_(stores),
+      upkeep_(upkeep),
+      clock_(clock) {}
+
+Result<std::filesystem::path> Backups::path_of(const std::string& name) const {
+  if (options_.dir.empty()) {
+    return refused(
+        "This deployment makes no backups. Name a folder and a key file in [backup] of its "
+        "configuration.");
+  }
+  if (!base::is_identifier(name)) {
+    return refused(
+        "A backup is named by its file's name in the configuration's backup.dir: letters, digits, "
+        "'.', '_' and '-'.");
+  }
+  return options_.dir / name;
+}
+
+Result<base::Secret> Backups::key() const { return read_backup_key(options_.key_file); }
+
+Result<BackupReport> Backups::make(const TenantId& tenant, const std::string& file,
+                                   const std::optional<std::string>& since,
+                                   const std::function<bool()>& stopping) {
+  std::unique_lock one(one_, std::try_to_lock);
+  if (!one) return in_use();
+  BULKHEAD_TRY(path, path_of(file));
+  BULKHEAD_TRY(backup_key, key());
+  const auto record = tenants_.find(tenant);
+  if (!record) return Error(StorageError::NotFound, "No such tenant.");
+  if (record->state == tenancy::TenantState::Restoring) return in_use();
+  BackupReport report{.file = file};
+  std::unordered_map<std::string, crypto::Digest> held;  // by the base, and by what was written since
+  if (since) {
+    BULKHEAD_TRY(base_path, path_of(*since));
+    BULKHEAD_TRY(base_archive, ArchiveReader::open(base_path, backup_key));
+    BULKHEAD_CHECK_OK(base_archive->verify());
+    if (base_archive->manifest().tenant != tenant.str()) {
+      return refused("The backup " + *since + " is of another tenant.", base_archive->header().id);
+    }
+    report.base = base_archive->header().id;
+    for (const SubjectEntry& entry : base_archive->manifest().entries) held.emplace(entry.name, entry.digest);
+  }
+  BULKHEAD_TRY(copier, Copier::begin(upkeep_, stores_, tenant));
+  BULKHEAD_TRY(writer, ArchiveWriter::create(path, backup_key, report.base, clock_.wall()));
+  base::Bytes facts = tenant_facts(copier.scope(), *record);
+  auto told = writer->tenant(facts);
+  base::wipe(facts);
+  if (!told) return told.take_error();
+  Manifest manifest{.tenant = tenant.str(), .taken = {}, .entries = {}};
+  const auto take = [&](const std::string& name,
+                        const std::optional<Subject>& subject) -> Result<crypto::Digest> {
+    if (!subject) return crypto::Digest{};
+    const crypto::Digest digest = digest_of(*subject);
+    const auto known = held.find(name);
+    if (known != held.end() && known->second == digest) return digest;
+    BULKHEAD_CHECK_OK(writer->subject(name, *subject));
+    held.insert_or_assign(name, digest);
+    ++report.written;
+    return digest;
+  };
+  BULKHEAD_CHECK_OK(copier.run(take, stopping, [&](std::vector<SubjectEntry> all) -> Result<void> {
+    manifest.entries = std::move(all);
+    manifest.taken = base::rfc3339(clock_.wall());
+    return {};
+  }));
+  BULKHEAD_TRY(bytes, writer->finish(manifest));
+  report.archive = writer->id();
+  report.taken = manifest.taken;
+  report.subjects = manifest.entries.size();
+  report.bytes = bytes;
+  report.manifest = manifest.digest();
+  report.frozen_for = copier.frozen_for();
+  return report;
+}
+
+Result<std::set<std::string>> Backups::erased_since(const TenantId& tenant, const std::string& taken) {
+  BULKHEAD_TRY(certificates, platform_.erasure_certificates(tenant));
+  std::set<std::string> names;
+  for (const std::string& certificate : certificates) {
+    auto document = json::Document::parse(certificate);
+    if (!document) return damaged("a certificate of erasure");
+    const json::Value root = document->root();
+    // Both are RFC 3339 in UTC with microseconds, so they compare as texts.
+    if (root["erased_at"].as_string().value_or("") < taken) continue;
+    for (std::size_t i = 0; i < root["records"].size(); ++i) {
+      names.insert(std::string(root["records"].at(i)["id"].as_string().value_or("")));
+    }
+    for (std::size_t i = 0; i < root["api_keys"].size(); ++i) {
+      names.insert("api_key/" + std::string(root["api_keys"].at(i).as_string().value_or("")));
+    }
+  }
+  return names;
+}
+
+// Every subject is read back after it was written.
+Result<void> Backups::fill(const RestoreOrder& order, ArchiveChain& chain, RestoreReport& report) {
+  std::set<std::string> erased;
+  if (!order.also_erased) {
+    BULKHEAD_TRY(found, erased_since(*TenantId::parse(report.source), report.taken));
+    erased = std::move(found);
+  }
+  const bool renamed = report.source != report.tenant.id.str();
+  std::vector<base::ApiKeyId> adopted;
+  BULKHEAD_TRY(opened, upkeep_.open(report.tenant.id));
+  if (order.replace) BULKHEAD_CHECK_OK(remove_others(opened, chain.newest().manifest()));
+  for (const SubjectEntry& entry : chain.newest().manifest().entries) {
+    const bool api_key = subject_kind(entry.name) == SubjectKind::ApiKey;
+    if (erased.contains(entry.name)) {
+      ++report.erased_since;
+      continue;
+    }
+    if (api_key && renamed) {
+      ++report.api_keys_left_out;
+      continue;
+    }
+    BULKHEAD_TRY(subject, chain.read(entry));
+    if (has_expired(subject, clock_.unix_seconds())) continue;
+    leave_out(subject, erased);
+    BULKHEAD_CHECK_OK(write_subject(*opened.store, opened.scope, subject));
+    BULKHEAD_TRY(back, read_subject(*opened.store, opened.scope, entry.name));
+    const bool expired_meanwhile = !back && has_expired(subject, clock_.unix_seconds());
+    if (!expired_meanwhile && (!back || digest_of(*back) != digest_of(subject))) {
+      return Error(StorageError::Corrupt,
+                   "What was restored could not be read back as it was. Nothing is kept.",
+                   entry.name + " differs in the store");
+    }
+    if (api_key) adopted.push_back(*base::ApiKeyId::parse(subject_id(entry.name)));
+    ++report.subjects;
+  }
+  if (adopted.empty()) return {};
+  BULKHEAD_CHECK_OK(
+      platform_.set_setting(std::string(kAdoptedSetting) + report.tenant.id.str(), ids_json(adopted)));
+  if (adopted_) adopted_(report.tenant.id, std::move(adopted));
+  return {};
+}
+
+Result<void> Backups::remove_others(const Upkeep::Opened& opened, const Manifest& manifest) {
+  std::set<std::string_view> wanted;
+  for (const SubjectEntry& entry : manifest.entries) wanted.insert(entry.name);
+  BULKHEAD_TRY(names, list_subjects(*opened.store, opened.scope));
+  for (const std::string& name : names) {
+    if (!wanted.contains(name)) BULKHEAD_CHECK_OK(remove_subject(*opened.store, opened.scope, name));
+  }
+  return {};
+}
+
+// What stands in the settings tells a replacement that was cut short from a new tenant that was: that one is
+// taken back, this one waits for the restore to be repeated.
+Result<void> Backups::replace(const RestoreOrder& order, ArchiveChain& chain, const TenantFacts& facts,
+                              RestoreReport& report) {
+  const std::string setting = std::string(kReplacingSetting) + report.source;
+  const auto there = tenants_.find(facts.tenant.id);
+  if (!there || there->state == tenancy::TenantState::Destroyed) {
+    return refused("There is no tenant " + report.source + " here to replace. Restore it as a new one.");
+  }
+  BULKHEAD_TRY(cut_short, platform_.setting(setting));
+  const bool repeated = cut_short && there->state == tenancy::TenantState::Restoring;
+  if (there->state != tenancy::TenantState::Suspended && !repeated) {
+    return refused("Suspend the tenant first: while its data is replaced nobody may use it.");
+  }
+  report.tenant = *there;
+  BULKHEAD_TRY(hold, upkeep_.hold(there->id));
+  {
+    BULKHEAD_TRY(scope, upkeep_.scope(there->id));
+    if (!(scope.key(crypto::Purpose::ApiKeyHash) == facts.api_key_hash)) {
+      return refused(
+          "This tenant is not the one that the backup was made of, though it has its name: its API "
+          "keys would not work. Restore the backup --as another name.");
+    }
+  }
+  BULKHEAD_CHECK_OK(platform_.set_setting(setting, "1"));
+  BULKHEAD_TRY(begun, tenants_.begin_replace(there->id));
+  static_cast<void>(begun);
+  BULKHEAD_CHECK_OK(fill(order, chain, report));
+  BULKHEAD_TRY(finished, tenants_.finish_restore(there->id, tenancy::TenantState::Suspended));
+  report.tenant = std::move(finished);
+  return platform_.forget_setting(setting);
+}
+
+Result<RestoreReport> Backups::restore(const RestoreOrder& order) {
+  std::unique_lock one(one_, std::try_to_lock);
+  if (!one) return in_use();
+  std::vector<std::filesystem::path> files;
+  for (const std::string& name : order.files) {
+    BULKHEAD_TRY(path, path_of(name));
+    files.push_back(std::move(path));
+  }
+  base::Secret backup_key;
+  if (order.key) {
+    backup_key = order.key->clone();
+  } else {
+    BULKHEAD_TRY(configured, key());
+    backup_key = std::move(configured);
+  }
+  BULKHEAD_TRY(chain, ArchiveChain::open(files, backup_key));
+  BULKHEAD_TRY(facts, read_tenant_facts(chain.newest().tenant()));
+  const Manifest& manifest = chain.newest().manifest();
+  if (manifest.tenant != facts.tenant.id.str())
+    return refused("The backup names two tenants.", manifest.tenant);
+  RestoreReport report{.tenant = facts.tenant,
+                       .archive = chain.newest().header().id,
+                       .taken = manifest.taken,
+                       .source = manifest.tenant};
+  if (order.replace) {
+    BULKHEAD_CHECK_OK(replace(order, chain, facts, report));
+    return report;
+  }
+  if (order.as) report.tenant.id = *order.as;
+  BULKHEAD_TRY(fitted, order.fit(report.tenant));
+  report.tenant = std::move(fitted);
+  std::map<crypto::Purpose, base::Secret> keys;
+  keys.emplace(crypto::Purpose::ApiKeyHash, std::move(facts.api_key_hash));
+  keys.emplace(crypto::Purpose::AuditHash, std::move(facts.audit_hash));
+  BULKHEAD_TRY(begun, tenants_.begin_restore(report.tenant, keys));
+  auto filled = fill(order, chain, report);
+  if (filled) {
+    auto finished = tenants_.finish_restore(begun.id, facts.tenant.state);
+    if (finished) {
+      report.tenant = std::move(*finished);
+      return report;
+    }
+    filled = finished.take_error();
+  }
+  forget(begun.id);
+  if (auto undone = tenants_.abandon_restore(begun.id, stores_); !undone) {
+    base::log::warning("restore_not_taken_back", {{"tenant", std::string_view(begun.id.str())},
+                                                  {"detail", std::string_view(undone.error().detail())}});
+  }
+  return filled.take_error();
+}
+
+Result<void> Backups::clean_up() {
+  if (!options_.dir.empty()) remove_unfinished_archives(options_.dir);
+  for (const tenancy::Tenant& tenant : tenants_.list()) {
+    if (tenant.state != tenancy::TenantState::Restoring) continue;
+    BULKHEAD_TRY(replacing, platform_.setting(std::string(kReplacingSetting) + tenant.id.str()));
+    if (replacing) {
+      base::log::warning("restore_to_be_repeated", {{"tenant", std::string_view(tenant.id.str())}});
+      continue;
+    }
+    forget(tenant.id);
+    BULKHEAD_CHECK_OK(tenants_.abandon_restore(tenant.id, stores_));
+    base::log::warning("restore_taken_back", {{"tenant", std::string_view(tenant.id.str())}});
+  }
+  return {};
+}
+
+Result<void> Backups::on_adopted(AdoptedKeys listener) {
+  adopted_ = std::move(listener);
+  for (const tenancy::Tenant& tenant : tenants_.list()) {
+    BULKHEAD_TRY(kept, platform_.setting(std::string(kAdoptedSetting) + tenant.id.str()));
+    if (!kept) continue;
+    auto document = json::Document::parse(*kept);
+    if (!document) return damaged("the list of a restored tenant's API keys");
+    std::vector<base::ApiKeyId> ids;
+    for (std::size_t i = 0; i < document->root().size(); ++i) {
+      auto id = base::ApiKeyId::parse(document->root().at(i).as_string().value_or(""));
+      if (id) ids.push_back(std::move(*id));
+    }
+    adopted_(tenant.id, std::move(ids));
+  }
+  return {};
+}
+
+void Backups::forget(const TenantId& tenant) {
+  if (adopted_) adopted_(tenant, {});
+  for (const std::string_view kind : {kAdoptedSetting, kReplacingSetting}) {
+    auto gone = platform_.forget_setting(std::string(kind) + tenant.str());
+    if (gone) continue;
+    base::log::warning("setting_not_forgotten", {{"tenant", std::string_view(tenant.str())},
+                                                 {"detail", std::string_view(gone.error().detail())}});
+  }
+}
+
+}  // namespace bulkhead::storage

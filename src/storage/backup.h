@@ -1,0 +1,118 @@
+// Backups: one tenant's data in encrypted archives (storage/archive.h), and back again, into this deployment
+// or another (docs/backup.md).
+//
+// Making one reads the tenant's store while it is in use and ends at one instant (storage/copier.h). A backup
+// that builds upon an earlier one holds only what changed since. Restoring verifies every archive from its
+// first byte to its last before it writes anything, then makes a new tenant and fills it; that tenant
+// answers nobody before all is there and was read back. A restore that a crash cut short is taken back at
+// the next start. A tenant that is there can be taken back to a backup's state in place, once it is
+// suspended; cut short, it stays `restoring`, and the restore must be repeated.
+//
+// What travels beside the store's subjects: name for people, mode, policy, state, and the two purpose keys
+// under which something is kept that can't be made anew: api-key-hash (stored hashes of API keys) and
+// audit-hash (hashes of originals). All other keys are fresh after a restore.
+//
+// Who may read: whoever has an archive and its backup key has the tenant's content. The key is read from a
+// file of the configuration's when a backup is made, never from a request: so the operator's credential
+// alone gives nobody any content (invariant I10).
+//
+// Errors: StorageError::BackupRefused (the archive, its key, or what was asked for), Misconfigured, those of
+// stores and tenancy. Thread safety: all members from every thread, one piece of work at a time (Busy); all
+// block.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "storage/archive.h"
+#include "storage/copier.h"
+
+namespace bulkhead::storage {
+
+struct BackupOptions {
+  std::filesystem::path dir;       // archives lie in it and nowhere else; empty: no backups here
+  std::filesystem::path key_file;  // 64 hex digits, mode 0600
+};
+
+struct BackupReport {
+  std::string archive, base, file;
+  std::string taken;         // the instant
+  std::size_t subjects = 0;  // in the store
+  std::size_t written = 0;   // of them in this archive
+  std::uint64_t bytes = 0;   // of the file
+  crypto::Digest manifest{};
+  std::chrono::milliseconds frozen_for{0};
+};
+
+struct RestoreOrder {
+  std::vector<std::string> files;    // names in `dir`: a whole backup, then its increments, in any order
+  std::optional<base::Secret> key;   // nothing: the configuration's
+  std::optional<base::TenantId> as;  // under another name
+  bool replace = false;              // a suspended tenant that is there goes back to the backup's state
+  bool also_erased = false;          // what this deployment has erased since the backup, too
+  // Fits mode and policy to this deployment, or refuses them. Called with what the archive says.
+  std::function<base::Result<tenancy::Tenant>(tenancy::Tenant)> fit;
+};
+
+struct RestoreReport {
+  tenancy::Tenant tenant;
+  std::string archive, taken;
+  std::string source;  // the tenant's name in the archive
+  std::size_t subjects = 0;
+  std::size_t erased_since = 0;       // left out: erased in this deployment after the backup
+  std::size_t api_keys_left_out = 0;  // a key's text holds the tenant's name: of no use under another one
+};
+
+// Ids of API keys that came with a restored tenant, by tenant: their texts end in another deployment's tag
+// (identity/api_key.h).
+using AdoptedKeys = std::function<void(const base::TenantId&, std::vector<base::ApiKeyId>)>;
+
+// What an archive says of its tenant.
+struct TenantFacts {
+  tenancy::Tenant tenant;
+  base::Secret api_key_hash, audit_hash;
+};
+base::Result<TenantFacts> read_tenant_facts(const base::Secret& record);
+
+class Backups {
+ public:
+  Backups(BackupOptions options, PlatformDatabase& platform, tenancy::TenantDirectory& tenants,
+          StoreManager& stores, Upkeep& upkeep, const base::Clock& clock);
+
+  // `file` and `since` are names in `dir`.
+  base::Result<BackupReport> make(const base::TenantId& tenant, const std::string& file,
+                                  const std::optional<std::string>& since,
+                                  const std::function<bool()>& stopping);
+  base::Result<RestoreReport> restore(const RestoreOrder& order);
+
+  // At start: takes back restores that a crash cut short, and removes archives that were never finished.
+  base::Result<void> clean_up();
+  // Called with the API keys of each restored tenant that has some: now for those of before, and from now on.
+  base::Result<void> on_adopted(AdoptedKeys listener);
+  void forget(const base::TenantId& tenant);  // it was destroyed
+
+ private:
+  base::Result<std::filesystem::path> path_of(const std::string& name) const;
+  base::Result<base::Secret> key() const;
+  base::Result<void> fill(const RestoreOrder& order, ArchiveChain& chain, RestoreReport& report);
+  base::Result<void> replace(const RestoreOrder& order, ArchiveChain& chain, const TenantFacts& facts,
+                             RestoreReport& report);
+  base::Result<void> remove_others(const Upkeep::Opened& opened, const Manifest& manifest);
+  base::Result<std::set<std::string>> erased_since(const base::TenantId& tenant, const std::string& taken);
+
+  const BackupOptions options_;
+  PlatformDatabase& platform_;
+  tenancy::TenantDirectory& tenants_;
+  StoreManager& stores_;
+  Upkeep& upkeep_;
+  const base::Clock& clock_;
+  std::mutex one_;
+  AdoptedKeys adopted_;
+};
+
+}  // namespace bulkhead::storage
