@@ -13,7 +13,8 @@ help:
 	@echo "make test-tsan  every test under ThreadSanitizer"
 	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
 	@echo "make proofs     the engine's timing, order, residue and soak experiments at full length"
-	@echo "make faults     a thousand seeded disk faults in the middle of a tenant's life"
+	@echo "make faults     a thousand seeded disk faults in the middle of a tenant's life, and as many kills in the"
+	@echo "                middle of backups, restores and moves (FAULT_RUNS, FAULT_SEED)"
 	@echo "make bench      every figure of the README beside its peer's"
 	@echo "make setup      packages, llama.cpp, test models, Python environment; nothing when all is there"
 	@echo "make build      build/bulkhead, build/bulkhead-engine, build/bulkhead-extract"
@@ -68,6 +69,7 @@ proofs: build
 	@PROOF_N=5000 SOAK_ROUNDS=200 build/release/src/inference/test_inference --gtest_filter='*Proof*'
 faults: build
 	@FAULT_RUNS=350 build/release/test_storage --gtest_filter='*Faults*'
+	@FAULT_RUNS=$${FAULT_RUNS:-1000} FAULT_SEED=$${FAULT_SEED:-1} $(PY) -m pytest -q -k kill tests/acceptance/test_backup.py tests/acceptance/test_migrate.py
 bench:
 	@bash scripts/setup.sh bench
 	@bash scripts/build.sh release

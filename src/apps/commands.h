@@ -18,6 +18,8 @@ void add_tenant(CLI::App& app, Action& action);
 void add_posture(CLI::App& app, Action& action);
 void add_model(CLI::App& app, Action& action);
 void add_erase(CLI::App& app, Action& action);
+void add_backup(CLI::App& app, Action& action);
+void add_migrate(CLI::App& app, Action& action);
 void add_keys(CLI::App& app, Action& action);
 void add_operator_key(CLI::App& app, Action& action);
 void add_audit(CLI::App& app, Action& action);

@@ -7,6 +7,7 @@
 
 #include "apps/engine_parts.h"
 #include "apps/key_providers.h"
+#include "apps/rounds.h"
 #include "apps/stores.h"
 #include "apps/support.h"
 #include "base/file.h"
@@ -60,6 +61,8 @@ struct Deployment::Parts {
   std::unique_ptr<storage::StoreSweeper> sweeper;
   std::unique_ptr<storage::Upkeep> upkeep;
   std::unique_ptr<storage::Eraser> eraser;
+  std::unique_ptr<storage::Backups> backups;
+  std::unique_ptr<storage::Mover> mover;
   vector::IndexCache indexes;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
@@ -80,9 +83,12 @@ struct Deployment::Parts {
   std::mutex mutex, announcing;
   std::atomic<bool> serving{false};
   bool stopping = false;
-  std::condition_variable upkeep_due;
-  bool upkeep_wanted = false;
-  std::thread upkeeper;
+  // Rotations, erasures and moves that a crash cut short go on here after a start.
+  Rounds upkeeping{kUpkeepInterval, [this](const std::function<bool()>& ending) {
+                     static_cast<void>(upkeep->run_once(ending));
+                     eraser->resume(ending);
+                   }};
+  Rounds moving{kUpkeepInterval, [this](const std::function<bool()>& ending) { mover->run_once(ending); }};
 
   ~Parts() { stop(); }
 
@@ -94,8 +100,6 @@ struct Deployment::Parts {
   void leave_nothing(const base::TenantId& tenant);
   void register_key_listeners();
   void register_gauges();
-  void keep_up();
-  void wake_upkeep();
   void stop();
   void record(audit::Event event, std::string note);
   engine::Engine& engine() { return engine_parts->engine(); }
@@ -160,6 +164,27 @@ Result<void> Deployment::Parts::open_data() {
     static_cast<void>(audit->append(entry).wait());
   });
   eraser = std::make_unique<storage::Eraser>(*platform, *tenants, *upkeep, *signer, clock);
+  backups =
+      std::make_unique<storage::Backups>(storage::BackupOptions{config.backup.dir, config.backup.key_file},
+                                         *platform, *tenants, *stores, *upkeep, clock);
+  auto adopted = std::make_shared<identity::AdoptedApiKeys>();
+  BULKHEAD_CHECK_OK(
+      backups->on_adopted([adopted](const base::TenantId& id, const std::vector<base::ApiKeyId>& keys) {
+        adopted->set(id, keys);
+      }));
+  BULKHEAD_CHECK_OK(backups->clean_up());
+  mover = std::make_unique<storage::Mover>(*platform, *tenants, *stores, *upkeep, *signer, clock);
+  BULKHEAD_CHECK_OK(mover->load());
+  // Keys of chunks are the new place's own. A worker of the tenant's own goes when it is idle.
+  mover->on_switched([this](const base::TenantId& id) { indexes.drop(id); });
+  mover->on_moved([this](const base::TenantId& id, const storage::MoveStatus& status) {
+    audit::Record entry;
+    entry.time = clock.wall();
+    entry.event = audit::Event::TenantMoved;
+    entry.target = id.str();
+    entry.note = gateway::place_text(status.from) + " to " + gateway::place_text(status.to);
+    static_cast<void>(audit->append(entry).wait());
+  });
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());
@@ -169,15 +194,16 @@ Result<void> Deployment::Parts::open_data() {
   reactors = std::make_unique<http::ReactorPool>(config.server.threads);
   identity::AuthenticatorOptions identity_options;
   identity_options.issuers = config.issuers;
-  authenticator = std::make_unique<identity::Authenticator>(std::move(identity_options),
-                                                            identity::ApiKeyFormat(std::move(tag_key)),
-                                                            *stores, *tenants, *opening_pool, clock);
+  authenticator = std::make_unique<identity::Authenticator>(
+      std::move(identity_options), identity::ApiKeyFormat(std::move(tag_key), adopted), *stores, *tenants,
+      *opening_pool, clock);
   limiter = std::make_unique<gateway::Limiter>(clock);
   receipts = std::make_unique<gateway::ReceiptBook>(*signer, clock);
   tenants->on_change([this](const base::TenantId& id) {
     authenticator->forget_tenant(id);
     auto tenant = tenants->find(id);
     if (tenant && tenant->state == tenancy::TenantState::Active) return;
+    if (tenant && tenant->state == tenancy::TenantState::Destroyed) backups->forget(id);
     leave_nothing(id);
   });
   register_key_listeners();
@@ -272,7 +298,10 @@ Result<void> Deployment::Parts::start_server() {
                                                                       *receipts,
                                                                       *upkeep,
                                                                       *eraser,
-                                                                      [this] { wake_upkeep(); },
+                                                                      *backups,
+                                                                      *mover,
+                                                                      [this] { upkeeping.wake(); },
+                                                                      [this] { moving.wake(); },
                                                                       *signer,
                                                                       operator_hash_key,
                                                                       config.engine.chat_model,
@@ -359,35 +388,14 @@ void Deployment::Parts::register_gauges() {
   }
   gauge("bulkhead_key_rotations_running", "Tenants whose data is being moved to new keys",
         [this] { return static_cast<double>(tenants->rotating().size()); });
+  gauge("bulkhead_moves_running", "Tenants that are being moved to another mode or store",
+        [this] { return static_cast<double>(mover->running()); });
   gauge("bulkhead_credentials_cached", "Verified credentials in the cache",
         [this] { return static_cast<double>(authenticator->stats().cache_entries); });
   gauge("bulkhead_connections_open", "Open client connections",
         [this] { return static_cast<double>(server->stats().connections_open); });
   gauge("bulkhead_malformed_requests_total", "Requests refused by the parser",
         [this] { return static_cast<double>(server->stats().malformed_total); });
-}
-
-void Deployment::Parts::wake_upkeep() {
-  {
-    std::lock_guard lock(mutex);
-    upkeep_wanted = true;
-  }
-  upkeep_due.notify_all();
-}
-
-// Rotations that a crash cut short go on here after a start.
-void Deployment::Parts::keep_up() {
-  auto ending = [this] {
-    std::lock_guard lock(mutex);
-    return stopping;
-  };
-  while (!ending()) {
-    static_cast<void>(upkeep->run_once(ending));
-    eraser->resume(ending);
-    std::unique_lock lock(mutex);
-    upkeep_due.wait_for(lock, kUpkeepInterval, [this] { return stopping || upkeep_wanted; });
-    upkeep_wanted = false;
-  }
 }
 
 void Deployment::Parts::record(audit::Event event, std::string note) {
@@ -405,8 +413,8 @@ void Deployment::Parts::stop() {
     stopping = true;
   }
   serving = false;
-  upkeep_due.notify_all();
-  if (upkeeper.joinable()) upkeeper.join();
+  moving.stop();
+  upkeeping.stop();
   if (key_providers) key_providers->stop();
   if (dispatcher) dispatcher->cancel_all();
   if (ingestor) ingestor->stop();
@@ -446,8 +454,8 @@ Result<std::unique_ptr<Deployment>> Deployment::start(gateway::Config config, st
   BULKHEAD_CHECK_OK(parts->start_engine());
   BULKHEAD_CHECK_OK(parts->start_server());
   parts->key_providers->start();
-  Parts* raw = parts.get();
-  raw->upkeeper = std::thread([raw] { raw->keep_up(); });
+  parts->upkeeping.start();
+  parts->moving.start();
   return std::unique_ptr<Deployment>(new Deployment(std::move(parts)));
 }
 

@@ -14,6 +14,8 @@ int main(int argc, char** argv) {
   bulkhead::apps::add_serve(app, action);
   bulkhead::apps::add_config(app, action);
   bulkhead::apps::add_tenant(app, action);
+  bulkhead::apps::add_backup(app, action);
+  bulkhead::apps::add_migrate(app, action);
   bulkhead::apps::add_posture(app, action);
   bulkhead::apps::add_model(app, action);
   bulkhead::apps::add_keys(app, action);

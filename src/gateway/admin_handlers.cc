@@ -26,36 +26,11 @@ Result<base::TenantId> named_tenant(Call& call) {
   return *id;
 }
 
-Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
-  if (text == "hybrid") return tenancy::IsolationMode::Hybrid;
-  if (text == "pooled") return tenancy::IsolationMode::Pooled;
-  if (text == "silo") return tenancy::IsolationMode::Silo;
-  return api_error(ApiError::BadParameter, "'mode' must be silo, hybrid or pooled.", "mode");
-}
-
-// An external engine gives less than our own worker.
-Result<void> check_engine(const Call& call, const tenancy::TenantPolicy& policy) {
-  const EngineConfig& engine = call.services.config.engine;
-  return engine.is_external() ? engine::check_policy(engine.external.kind, policy.engine) : Result<void>();
-}
-
-// A policy that this deployment can keep.
-Result<tenancy::TenantPolicy> checked_policy(const Call& call, tenancy::TenantPolicy policy) {
-  if (policy.retrieval == tenancy::RetrievalMode::Required && call.services.embedding_model.empty()) {
-    return api_error(
-        ApiError::BadParameter,
-        "'retrieval' can't be \"required\" here: there is no embedding model to search documents with. "
-        "Configure [engine.embedding] first.",
-        "retrieval");
-  }
-  BULKHEAD_CHECK_OK(check_engine(call, policy));
-  return policy;
-}
-
 Result<tenancy::TenantPolicy> policy_or_default(Call& call, const json::Value& value) {
   if (!value.exists()) return call.services.config.tenant_defaults;
   BULKHEAD_TRY(policy, tenancy::TenantPolicy::from_json(value));
-  return checked_policy(call, std::move(policy));
+  BULKHEAD_CHECK_OK(check_policy(call.services.config, policy));
+  return policy;
 }
 
 // A change of a tenant's state, blocking work on the pool.
@@ -128,8 +103,8 @@ HandlerResult admin_get_tenant(Call& call) {
 HandlerResult admin_set_policy(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
-  BULKHEAD_CO_TRY(parsed, tenancy::TenantPolicy::from_json(document.root()));
-  BULKHEAD_CO_TRY(policy, checked_policy(call, std::move(parsed)));
+  BULKHEAD_CO_TRY(policy, tenancy::TenantPolicy::from_json(document.root()));
+  BULKHEAD_CO_CHECK_OK(check_policy(call.services.config, policy));
   BULKHEAD_CO_TRY(id, named_tenant(call));
   if (auto tenant = call.services.tenants.find(id)) fill_in_mode(tenant->mode, document.root(), policy);
   co_return co_await change_tenant(call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) {
@@ -154,7 +129,8 @@ HandlerResult admin_resume_tenant(Call& call) {
   co_return co_await change_tenant(
       call, [&](tenancy::TenantDirectory& tenants, const base::TenantId& id) -> Result<tenancy::Tenant> {
         // It may have been suspended since before this engine was configured.
-        if (auto tenant = tenants.find(id)) BULKHEAD_CHECK_OK(check_engine(call, tenant->policy));
+        if (auto tenant = tenants.find(id))
+          BULKHEAD_CHECK_OK(check_engine_policy(call.services.config, tenant->policy));
         return tenants.resume(id);
       });
 }

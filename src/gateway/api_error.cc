@@ -114,6 +114,8 @@ HttpMapping map(storage::StorageError code) {
     case StorageError::SealBroken: return kServerError;
     case StorageError::TooLarge: return kTooLarge;
     case StorageError::QuotaExceeded: return kForbidden;
+    case StorageError::BackupRefused:
+      return kBadRequest;
     case StorageError::Unavailable:
       return kUnavailable;
     case StorageError::Misconfigured:

@@ -246,6 +246,15 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
     s.path("witness_dir", out.audit.witness_dir, base);
     s.seconds("checkpoint_interval", out.audit.checkpoint_interval, 1, 3'600);
   });
+  r.section("backup", [&](ConfigReader& s) {
+    s.path("dir", out.backup.dir, base);
+    s.path("key_file", out.backup.key_file, base);
+    if (out.backup.dir.empty()) s.fail(ConfigError::Missing, "dir", "is needed: the folder for backups");
+    if (out.backup.key_file.empty()) {
+      s.fail(ConfigError::Missing, "key_file",
+             "is needed: the backup key (make one with `bulkhead backup key FILE`)");
+    }
+  });
   r.each("issuer", [&](ConfigReader& s) { read_issuer(s, base, out.issuers.emplace_back()); });
   r.each("role", [&](ConfigReader& s) {
     auto& role = out.roles.emplace_back();

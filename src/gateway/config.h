@@ -47,6 +47,11 @@ struct KeyProviderConfig {
   std::chrono::seconds call_time_max{5};
 };
 
+struct BackupConfig {
+  std::filesystem::path dir;       // empty: no backups
+  std::filesystem::path key_file;  // 0600
+};
+
 struct AuditConfig {
   std::filesystem::path dir;                // default: data.dir/audit
   std::filesystem::path witness_dir;
@@ -135,6 +140,7 @@ struct Config {
   ServerConfig server;
   DataConfig data;
   AuditConfig audit;
+  BackupConfig backup;
   std::vector<identity::IssuerConfig> issuers;
   std::vector<access::RoleTable::Custom> roles;
   EngineConfig engine;

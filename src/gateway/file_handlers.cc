@@ -134,6 +134,8 @@ HandlerResult list_files(Call& call) {
         cursor.limit = 100;
         while (true) {
           BULKHEAD_TRY(batch, store.list_files(scope, cursor));
+          // Before the records are moved out.
+          if (!batch.empty()) cursor.after = batch.back().id.str();
           for (storage::FileRecord& file : batch) {
             if (!may_read(call, file) || (purpose && file.purpose != *purpose)) continue;
             if (out.files.size() == page.limit) {
@@ -143,7 +145,6 @@ HandlerResult list_files(Call& call) {
             out.files.push_back(std::move(file));
           }
           if (batch.size() < cursor.limit) return out;
-          cursor.after = batch.back().id.str();
         }
       });
   if (!found) co_return found.take_error();

@@ -97,6 +97,7 @@ Task<Result<void>> keep_chat(Call& call, const Plan& plan, const std::string& co
   messages.end_array();
   chat.messages_json = messages.take();
   chat.completion_json = completion;
+  if (auto over = call.services.stores.held_up(call.scope().tenant())) co_await *over;
   co_return co_await call.services.pool.run([&]() -> Result<void> {
     BULKHEAD_TRY(store, call.services.stores.open(call.scope()));
     return store->put_chat(call.scope(), chat);

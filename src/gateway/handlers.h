@@ -87,6 +87,15 @@ HandlerResult list_erasures(Call& call);
 HandlerResult admin_erase_data(Call& call);
 HandlerResult admin_list_erasures(Call& call);
 
+// backup_handlers.cc
+HandlerResult admin_backup_tenant(Call& call);
+HandlerResult admin_restore_tenant(Call& call);
+
+// move_handlers.cc
+HandlerResult admin_move_tenant(Call& call);
+HandlerResult admin_cancel_move(Call& call);
+HandlerResult admin_list_moves(Call& call);
+
 // key_handlers.cc
 HandlerResult admin_rotate_keys(Call& call);
 HandlerResult admin_rotate_tenant_keys(Call& call);

@@ -29,6 +29,38 @@ Result<void> check_own_engine(const EngineConfig& engine) {
 
 }  // namespace
 
+Result<tenancy::IsolationMode> parse_mode(const std::string& text) {
+  if (text == "hybrid") return tenancy::IsolationMode::Hybrid;
+  if (text == "pooled") return tenancy::IsolationMode::Pooled;
+  if (text == "silo") return tenancy::IsolationMode::Silo;
+  return api_error(ApiError::BadParameter, "'mode' must be silo, hybrid or pooled.", "mode");
+}
+
+void change_mode(tenancy::Tenant& tenant, tenancy::IsolationMode mode) {
+  if (mode == tenancy::IsolationMode::Silo) {
+    tenant.policy.engine.engine = tenancy::EngineMode::Dedicated;
+  } else if (tenant.mode == tenancy::IsolationMode::Silo) {
+    tenant.policy.engine.engine = tenancy::EngineMode::Shared;
+  }
+  tenant.mode = mode;
+}
+
+Result<void> check_engine_policy(const Config& config, const tenancy::TenantPolicy& policy) {
+  const EngineConfig& engine = config.engine;
+  return engine.is_external() ? engine::check_policy(engine.external.kind, policy.engine) : Result<void>();
+}
+
+Result<void> check_policy(const Config& config, const tenancy::TenantPolicy& policy) {
+  if (policy.retrieval == tenancy::RetrievalMode::Required && config.engine.embedding.id.empty()) {
+    return api_error(
+        ApiError::BadParameter,
+        "'retrieval' can't be \"required\" here: there is no embedding model to search documents with. "
+        "Configure [engine.embedding] first.",
+        "retrieval");
+  }
+  return check_engine_policy(config, policy);
+}
+
 void fill_in_mode(tenancy::IsolationMode mode, const base::json::Value& policy_text,
                   tenancy::TenantPolicy& policy) {
   if (mode != tenancy::IsolationMode::Silo || policy_text["engine"]["engine"].exists()) return;

@@ -17,6 +17,15 @@
 
 namespace bulkhead::gateway {
 
+// "silo", "hybrid" or "pooled"; an error (status 400) names the parameter `mode`.
+base::Result<tenancy::IsolationMode> parse_mode(const std::string& text);
+// Another mode, with the engine that goes with it: a worker of its own comes and goes with a silo.
+void change_mode(tenancy::Tenant& tenant, tenancy::IsolationMode mode);
+// A policy that this deployment can keep.
+base::Result<void> check_policy(const Config& config, const tenancy::TenantPolicy& policy);
+// An external engine gives less than our own worker.
+base::Result<void> check_engine_policy(const Config& config, const tenancy::TenantPolicy& policy);
+
 // A policy text that leaves the engine open gets the one that the mode demands; one that names another
 // stays as it is, for `check_isolation` to refuse.
 void fill_in_mode(tenancy::IsolationMode mode, const base::json::Value& policy_text,

@@ -20,7 +20,9 @@
 #include "identity/authenticator.h"
 #include "rag/ingest.h"
 #include "rag/retriever.h"
+#include "storage/backup.h"
 #include "storage/eraser.h"
+#include "storage/mover.h"
 #include "storage/store_manager.h"
 #include "storage/upkeep.h"
 #include "tenancy/directory.h"
@@ -54,7 +56,10 @@ struct Services {
   ReceiptBook& receipts;
   storage::Upkeep& upkeep;
   storage::Eraser& eraser;
+  storage::Backups& backups;
+  storage::Mover& mover;
   std::function<void()> wake_upkeep;  // it looks for work now rather than at its next round
+  std::function<void()> wake_mover;   // the same
   const crypto::SigningKey& signer;
   const base::Secret& operator_hash_key;   // stored hash of operator API keys
   std::string chat_model;                  // the deployment's default

@@ -15,6 +15,7 @@ auto with_store(Call& call, Work work)
   using R = std::invoke_result_t<Work, storage::TenantStore&, const tenancy::TenantScope&>;
   Services& services = call.services;
   const tenancy::TenantScope& scope = call.scope();
+  if (auto over = services.stores.held_up(scope.tenant())) co_await *over;
   auto result = co_await services.pool.run([&services, &scope, &work]() -> R {
     auto store = services.stores.open(scope);
     if (!store) return store.take_error();

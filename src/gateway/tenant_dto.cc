@@ -42,9 +42,30 @@ void write_key_status(base::json::Writer& w, const tenancy::KeyStatus& keys) {
       .member("lost", keys.lost);
 }
 
+std::string place_text(const storage::MovePlace& place) {
+  return std::string(tenancy::mode_name(place.mode)) + " in " +
+         (place.store.empty() ? "embedded" : place.store);
+}
+
+void write_move_status(base::json::Writer& w, const storage::MoveStatus& move) {
+  w.member("phase", move.phase).member("from", place_text(move.from)).member("to", place_text(move.to));
+  w.member("records", move.records).member("copied", move.copied);
+  w.key("delayed");
+  if (move.delayed.empty()) {
+    w.null();
+  } else {
+    w.value(move.delayed);
+  }
+}
+
 std::string tenant_json(const tenancy::Tenant& tenant, Services& services) {
   base::json::Writer w = begin_tenant(tenant);
   w.member("activity", activity_of(tenant, services));
+  if (const auto move = services.mover.status(tenant.id)) {
+    w.key("move").begin_object();
+    write_move_status(w, *move);
+    w.end_object();
+  }
   if (auto keys = services.tenants.key_status(tenant.id)) {
     w.key("keys").begin_object();
     write_key_status(w, *keys);

@@ -15,6 +15,10 @@ std::string tenant_json(const tenancy::Tenant& tenant, Services& services);
 // Members provider, custody (of a key provider), key_number, key_id, rotation, held and lost of an open
 // object.
 void write_key_status(base::json::Writer& w, const tenancy::KeyStatus& keys);
+// "hybrid in embedded"
+std::string place_text(const storage::MovePlace& place);
+// Members phase, from, to, records, copied and delayed of an open object.
+void write_move_status(base::json::Writer& w, const storage::MoveStatus& move);
 // "active": its store is open; "cold": nobody has asked for a while; "suspended"; "destroyed".
 std::string_view activity_of(const tenancy::Tenant& tenant, Services& services);
 

@@ -62,6 +62,7 @@ struct Ingestor::Impl {
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
     using R = std::invoke_result_t<Work, storage::TenantStore&>;
+    if (auto over = stores.held_up(scope.tenant())) co_await *over;
     auto result = co_await pool.run([this, &scope, &work]() -> R {
       auto store = stores.open(scope);
       if (!store) return store.take_error();

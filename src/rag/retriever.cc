@@ -138,6 +138,7 @@ Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::st
   }
   if (!vectors) co_return vectors.take_error();
   std::vector<float> query = std::move(vectors->at(0));
+  if (auto over = stores_.held_up(context.scope.tenant())) co_await *over;
   auto found = co_await pool_.run([&]() {
     return search(context.scope, question, query, std::move(vector_stores), options);
   });

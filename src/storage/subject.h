@@ -33,7 +33,7 @@ struct FileSubject {
 
 struct VectorStoreSubject {
   VectorStoreRecord record;
-  std::vector<AttachmentRecord> attachments;  // in the order in which they were attached
+  std::vector<AttachmentRecord> attachments;  // by time and file
 };
 
 using Subject = std::variant<FileSubject, VectorStoreSubject, ChatRecord, identity::ApiKeyRecord>;

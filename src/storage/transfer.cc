@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "storage/record_json.h"
 #include "storage/seal.h"
@@ -76,6 +77,11 @@ Result<std::optional<Subject>> read_vector_store(TenantStore& store, const Scope
   if (!record) return absent_or(std::move(record));
   auto attachments = all_attachments(store, scope, id);
   if (!attachments) return absent_or(std::move(attachments));
+  // Within a second a store has them in the order in which they came to it, and in a copy they may come in
+  // another one.
+  std::sort(attachments->begin(), attachments->end(), [](const auto& a, const auto& b) {
+    return std::tie(a.created, a.file) < std::tie(b.created, b.file);
+  });
   return std::optional<Subject>(VectorStoreSubject{std::move(*record), std::move(*attachments)});
 }
 

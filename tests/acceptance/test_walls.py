@@ -25,6 +25,8 @@ BODIES = {"/v1/chat/completions": {"model": "default", "messages": [{"role": "us
           "/v1/bulkhead/api_keys": {"user": "x", "roles": ["no-such-role"]}, "/admin/tenants": {"id": "Not A Name"},
           "/admin/models": {}, "/admin/models/{id}/replace": {}, "/admin/models/{id}/share": {},
           "/admin/tenants/{id}/policy": {}, "/admin/tenants/{id}/suspend": {},
+          "/admin/tenants/{id}/backup": {"file": "x"}, "/admin/restore": {"files": ["no-such.bhk"]},
+          "/admin/tenants/{id}/move": {"mode": "hybrid"},
           "/v1/bulkhead/erasures": {"file": "file-" + "a" * 26}, "/admin/tenants/{id}/erasures": {"file": "file-x"}}
 MISSING = {"files": "file-" + "a" * 26, "vector_stores": "vs_" + "a" * 26, "completions": "chatcmpl-" + "a" * 26,
            "api_keys": "a" * 26, "receipts": "a" * 26, "models": "no-such-model", "tenants": "no-such-tenant"}

@@ -165,7 +165,7 @@ TYPED_TEST(Moves, WritesAndReadsGoOnAndNoneFailsOrIsLost) {
   std::vector<std::thread> writers;
   for (int w = 0; w < 3; ++w) {
     writers.emplace_back([&, w] {
-      for (int n = 0; !done || n < 5; ++n) {
+      for (int n = 0; (!done && n < 100) || n < 5; ++n) {
         const auto scope = this->platform.scope("a");
         const std::string id = "w" + std::to_string(w) + "-" + std::to_string(n);
         const auto store = this->platform.manager->open(scope);
@@ -286,7 +286,7 @@ TEST_F(MoveRefusals, AModeThatTheStoreGivesTooNeedsNoCopy) {
 // Control of the digests: a new place that loses something is not switched to.
 TEST_F(MoveRefusals, APlaceThatDoesNotHoldTheSameIsNotSwitchedTo) {
   ASSERT_OK(mover->begin(tenant_id("a"), there()));
-  mover->run_once(after(9));
+  mover->run_once(after(2));
   const std::string schema = pg.place("a")->login->search_path;
   auto raw = PostgresServer::shared().superuser(pg.database());
   raw->must_run("CREATE FUNCTION \"" + schema +
