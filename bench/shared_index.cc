@@ -121,7 +121,6 @@ void fill(PGconn* connection, const std::vector<Tenant>& tenants) {
     if (PQresultStatus(answer.get()) != PGRES_COMMAND_OK) die(connection);
   }
   run(connection, "CREATE INDEX ON chunks USING hnsw (embedding vector_cosine_ops)");
-  run(connection, "CREATE INDEX ON chunks (tenant)");
   run(connection, "ANALYZE chunks");
 }
 
