@@ -222,7 +222,7 @@ TEST_F(Rotation, TheRegistryOfTheSchemaBeforeIsReadOn) {
     for (const char* column : {"key_number", "key_provider", "key_ring", "rotation"}) {
       raw.run("ALTER TABLE tenants DROP COLUMN " + std::string(column));
     }
-    raw.run("DROP TABLE erasures");
+    for (const char* table : {"erasures", "moves"}) raw.run("DROP TABLE " + std::string(table));
     raw.run("PRAGMA user_version = 1");
   }
   restart();
