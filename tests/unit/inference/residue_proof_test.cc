@@ -137,7 +137,8 @@ std::vector<std::string> left_after(bool burn, PrefixScope prefix, bool burn_kep
   auto generation = ask(who("acme", "s", prefix), words(60, seed++), 1);
   std::vector<Needle> needles = residues_of(generation->request.prompt);
   base::set_heap_scrubbing(burn);
-  auto engine = scheduler({.slots = 2, .context = 512, .burn = burn});
+  // Guesses would let the neighbour write over what a control is to find.
+  auto engine = scheduler({.slots = 2, .context = 512, .burn = burn, .lookahead = burn});
   auto channel = generation->channel;
   // The neighbour goes on, so that the context is in use while it is searched.
   auto neighbour = ask(who("other"), "Tell a long story.", 400);
