@@ -256,7 +256,7 @@ void Eraser::resume(const std::function<bool()>& stopping) {
   std::scoped_lock one(impl_->mutex);
   auto pending = impl_->platform.pending_erasures();
   if (!pending) return;
-  for (const PlatformDatabase::PendingErasure& each : *pending) {
+  for (const PlatformDatabase::PendingWork& each : *pending) {
     if (stopping()) return;
     auto done = [&]() -> Result<void> {
       const auto tenant = impl_->tenants.find(each.tenant);

@@ -295,7 +295,7 @@ struct Mover::Impl {
     return {};
   }
 
-  Result<void> carry_on(const PlatformDatabase::PendingMove& pending, const std::function<bool()>& stopping) {
+  Result<void> carry_on(const PlatformDatabase::PendingWork& pending, const std::function<bool()>& stopping) {
     BULKHEAD_TRY(plan, parse_plan(pending.plan));
     const TenantId& tenant = pending.tenant;
     note(tenant, [&](MoveStatus& status) {

@@ -86,6 +86,27 @@ base::Error file_error(const base::Error& cause) {
                      cause.describe());
 }
 
+base::Result<std::vector<PlatformDatabase::PendingWork>> read_pending(Statement query, const char* what) {
+  std::vector<PlatformDatabase::PendingWork> pending;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return pending;
+    auto tenant = base::TenantId::parse(query.text(1));
+    if (!tenant) return damaged(what);
+    pending.push_back({query.integer(0), std::move(*tenant), query.text(2)});
+  }
+}
+
+base::Result<std::vector<std::string>> read_certificates(Statement query, const base::TenantId& tenant) {
+  query.bind(tenant.str());
+  std::vector<std::string> certificates;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return certificates;
+    certificates.push_back(query.text(0));
+  }
+}
+
 // {"format":1,"platform_version":N,"box":"<base64url>"}
 base::Result<void> write_key_box(const std::filesystem::path& path,
                                  const crypto::WrappedKey& wrapped) {
@@ -391,31 +412,18 @@ base::Result<void> PlatformDatabase::forget_erasure(std::int64_t number) {
   return impl_->database->prepare("DELETE FROM erasures WHERE no = ?1").bind(number).run();
 }
 
-base::Result<std::vector<PlatformDatabase::PendingErasure>> PlatformDatabase::pending_erasures() {
+base::Result<std::vector<PlatformDatabase::PendingWork>> PlatformDatabase::pending_erasures() {
   std::scoped_lock lock(impl_->mutex);
-  Statement query =
-      impl_->database->prepare("SELECT no, tenant, plan FROM erasures WHERE certificate = '' ORDER BY no");
-  std::vector<PendingErasure> pending;
-  while (true) {
-    BULKHEAD_TRY(row, query.step());
-    if (!row) return pending;
-    auto tenant = base::TenantId::parse(query.text(1));
-    if (!tenant) return damaged("an erasure");
-    pending.push_back({query.integer(0), std::move(*tenant), query.text(2)});
-  }
+  return read_pending(
+      impl_->database->prepare("SELECT no, tenant, plan FROM erasures WHERE certificate = '' ORDER BY no"),
+      "an erasure");
 }
 
 base::Result<std::vector<std::string>> PlatformDatabase::erasure_certificates(const base::TenantId& tenant) {
   std::scoped_lock lock(impl_->mutex);
-  Statement query = impl_->database->prepare(
-      "SELECT certificate FROM erasures WHERE tenant = ?1 AND certificate <> '' ORDER BY no");
-  query.bind(tenant.str());
-  std::vector<std::string> certificates;
-  while (true) {
-    BULKHEAD_TRY(row, query.step());
-    if (!row) return certificates;
-    certificates.push_back(query.text(0));
-  }
+  return read_certificates(impl_->database->prepare("SELECT certificate FROM erasures WHERE tenant = ?1 AND "
+                                                    "certificate <> '' ORDER BY no"),
+                           tenant);
 }
 
 base::Result<std::int64_t> PlatformDatabase::begin_move(const base::TenantId& tenant, std::string_view plan) {
@@ -452,31 +460,18 @@ base::Result<void> PlatformDatabase::forget_move(std::int64_t number) {
   return impl_->database->prepare("DELETE FROM moves WHERE no = ?1").bind(number).run();
 }
 
-base::Result<std::vector<PlatformDatabase::PendingMove>> PlatformDatabase::pending_moves() {
+base::Result<std::vector<PlatformDatabase::PendingWork>> PlatformDatabase::pending_moves() {
   std::scoped_lock lock(impl_->mutex);
-  Statement query =
-      impl_->database->prepare("SELECT no, tenant, plan FROM moves WHERE certificate = '' ORDER BY no");
-  std::vector<PendingMove> pending;
-  while (true) {
-    BULKHEAD_TRY(row, query.step());
-    if (!row) return pending;
-    auto tenant = base::TenantId::parse(query.text(1));
-    if (!tenant) return damaged("a move");
-    pending.push_back({query.integer(0), std::move(*tenant), query.text(2)});
-  }
+  return read_pending(
+      impl_->database->prepare("SELECT no, tenant, plan FROM moves WHERE certificate = '' ORDER BY no"),
+      "a move");
 }
 
 base::Result<std::vector<std::string>> PlatformDatabase::move_certificates(const base::TenantId& tenant) {
   std::scoped_lock lock(impl_->mutex);
-  Statement query = impl_->database->prepare(
-      "SELECT certificate FROM moves WHERE tenant = ?1 AND certificate <> '' ORDER BY no");
-  query.bind(tenant.str());
-  std::vector<std::string> certificates;
-  while (true) {
-    BULKHEAD_TRY(row, query.step());
-    if (!row) return certificates;
-    certificates.push_back(query.text(0));
-  }
+  return read_certificates(impl_->database->prepare("SELECT certificate FROM moves WHERE tenant = ?1 AND "
+                                                    "certificate <> '' ORDER BY no"),
+                           tenant);
 }
 
 base::Result<void> PlatformDatabase::rewrap(const crypto::PlatformKeys& keys) {

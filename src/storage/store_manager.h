@@ -51,7 +51,7 @@ class PlatformDatabase final : public tenancy::Registry {
   base::Result<void> set_setting(std::string_view name, std::string_view value);
   base::Result<void> forget_setting(std::string_view name);
   // Erasures (storage/eraser.h): what is to be done, and once it is done its certificate alone.
-  struct PendingErasure {
+  struct PendingWork {
     std::int64_t number;
     base::TenantId tenant;
     std::string plan;
@@ -59,19 +59,14 @@ class PlatformDatabase final : public tenancy::Registry {
   base::Result<std::int64_t> begin_erasure(const base::TenantId& tenant, std::string_view plan);
   base::Result<void> end_erasure(std::int64_t number, std::string_view certificate);
   base::Result<void> forget_erasure(std::int64_t number);
-  base::Result<std::vector<PendingErasure>> pending_erasures();
+  base::Result<std::vector<PendingWork>> pending_erasures();
   base::Result<std::vector<std::string>> erasure_certificates(const base::TenantId& tenant);
   // Moves of tenants (storage/mover.h), in the same way. Busy: the tenant has one pending.
-  struct PendingMove {
-    std::int64_t number;
-    base::TenantId tenant;
-    std::string plan;
-  };
   base::Result<std::int64_t> begin_move(const base::TenantId& tenant, std::string_view plan);
   base::Result<void> change_move(std::int64_t number, std::string_view plan);
   base::Result<void> end_move(std::int64_t number, std::string_view certificate);
   base::Result<void> forget_move(std::int64_t number);
-  base::Result<std::vector<PendingMove>> pending_moves();
+  base::Result<std::vector<PendingWork>> pending_moves();
   base::Result<std::vector<std::string>> move_certificates(const base::TenantId& tenant);
   // Wraps the registry key with the newest platform key version.
   base::Result<void> rewrap(const crypto::PlatformKeys& keys);
