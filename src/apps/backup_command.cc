@@ -126,12 +126,6 @@ void set_action(CLI::App* command, const Shared& options, Action& action,
   });
 }
 
-void add_common(CLI::App* command, const Shared& options) {
-  command->add_option("--config", options->config, "Configuration file")->required();
-  command->add_option("--key-file", options->key_file,
-                      "File with the operator's API key (mode 0600); or set BULKHEAD_API_KEY");
-}
-
 }  // namespace
 
 void add_backup(CLI::App& app, Action& action) {
@@ -139,14 +133,14 @@ void add_backup(CLI::App& app, Action& action) {
   CLI::App* tenant = app.get_subcommand("tenant");
   CLI::App* made =
       tenant->add_subcommand("backup", "Write an encrypted backup of a tenant, while it is in use");
-  add_common(made, options);
+  add_admin_options(made, options->config, options->key_file);
   made->add_option("name", options->name, "The tenant")->required();
   made->add_option("--to", options->to, "The new file, in backup.dir")->required();
   made->add_option("--since", options->since,
                    "An earlier backup in backup.dir: write only what changed since");
   set_action(made, options, action, backup);
   CLI::App* back = tenant->add_subcommand("restore", "Make a tenant from a backup and its increments");
-  add_common(back, options);
+  add_admin_options(back, options->config, options->key_file);
   back->add_option("files", options->files, "The whole backup and its increments, in backup.dir")->required();
   back->add_option("--backup-key", options->backup_key,
                    "File with the key they were made under (mode 0600); the configuration's if not given");

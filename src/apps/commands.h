@@ -4,11 +4,15 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
 
 namespace bulkhead::apps {
 
 // What the chosen command will do; run after parsing.
 using Action = std::function<int()>;
+
+// --config and --key-file of a command that talks to the running gateway as its operator.
+void add_admin_options(CLI::App* command, std::string& config, std::string& key_file);
 
 void add_serve(CLI::App& app, Action& action);
 void add_init(CLI::App& app, Action& action);

@@ -69,9 +69,7 @@ void add_erase(CLI::App& app, Action& action) {
   auto options = std::make_shared<EraseOptions>();
   CLI::App* command = app.add_subcommand(
       "erase", "Crypto-erase a document, a kept chat or a user's data, with a signed certificate");
-  command->add_option("--config", options->config, "Configuration file")->required();
-  command->add_option("--key-file", options->key_file,
-                      "File with the operator's API key (mode 0600); or set BULKHEAD_API_KEY");
+  add_admin_options(command, options->config, options->key_file);
   command->add_option("--tenant", options->tenant, "The tenant")->required();
   command->add_option("--file", options->file, "A document, by its file id");
   command->add_option("--chat", options->chat, "A kept chat, by its id");

@@ -109,9 +109,7 @@ void add_keys(CLI::App& app, Action& action) {
   add_provider_init(*group, action);
   CLI::App* verb = group->add_subcommand(
       "rotate", "Make new keys and move everything to them, online; without --tenant the platform's");
-  verb->add_option("--config", options->config, "Configuration file")->required();
-  verb->add_option("--key-file", options->key_file,
-                   "File with the operator's API key (mode 0600); or set BULKHEAD_API_KEY");
+  add_admin_options(verb, options->config, options->key_file);
   verb->add_flag("--platform", options->platform, "The platform key: re-wraps every tenant key");
   verb->add_option("--tenant", options->tenant, "A tenant's key and the keys of its data");
   verb->add_option("--purpose", options->purpose,

@@ -104,9 +104,7 @@ void add_migrate(CLI::App& app, Action& action) {
   auto options = std::make_shared<MigrateOptions>();
   CLI::App* command = app.get_subcommand("tenant")->add_subcommand(
       "migrate", "Take a tenant to another isolation mode and its data to another store, while it works");
-  command->add_option("--config", options->config, "Configuration file")->required();
-  command->add_option("--key-file", options->key_file,
-                      "File with the operator's API key (mode 0600); or set BULKHEAD_API_KEY");
+  add_admin_options(command, options->config, options->key_file);
   command->add_option("name", options->name, "The tenant")->required();
   command->add_option("--to", options->mode, "Isolation mode: silo, hybrid or pooled");
   command->add_option("--store", options->store,

@@ -116,9 +116,7 @@ int list(const ModelOptions& o, bool as_json) {
 CLI::App* add_verb(CLI::App* group, const char* name, const char* help, const Shared& options, Action& action,
                    std::function<int(const ModelOptions&)> run) {
   CLI::App* verb = group->add_subcommand(name, help);
-  verb->add_option("--config", options->config, "Configuration file")->required();
-  verb->add_option("--key-file", options->key_file,
-                   "File with the operator's API key (mode 0600); or set BULKHEAD_API_KEY");
+  add_admin_options(verb, options->config, options->key_file);
   verb->callback([options, &action, run] { action = [options, run] { return run(*options); }; });
   return verb;
 }

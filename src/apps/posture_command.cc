@@ -60,9 +60,7 @@ void add_posture(CLI::App& app, Action& action) {
   auto options = std::make_shared<PostureOptions>();
   CLI::App* command = app.add_subcommand(
       "posture", "Try each wall around each tenant now: which stand, how it was checked, what they cost");
-  command->add_option("--config", options->config, "Configuration file")->required();
-  command->add_option("--key-file", options->key_file,
-                      "File with the operator's API key (mode 0600); or set BULKHEAD_API_KEY");
+  add_admin_options(command, options->config, options->key_file);
   command->add_option("tenant", options->tenant, "This tenant alone");
   auto* as_json = command->add_flag("--json", options->as_json, "As JSON");
   command->add_flag("--html", options->as_html, "As one HTML page")->excludes(as_json);

@@ -24,12 +24,6 @@ struct TenantOptions {
 };
 using Shared = std::shared_ptr<TenantOptions>;
 
-void add_common(CLI::App* command, const Shared& options) {
-  command->add_option("--config", options->config, "Configuration file")->required();
-  command->add_option("--key-file", options->key_file,
-                      "File with the operator's API key (mode 0600); or set BULKHEAD_API_KEY");
-}
-
 // Loads the configuration, calls, prints by `print`.
 int perform(const TenantOptions& options, Method method, const std::string& path, const std::string& body,
             const std::function<Result<void>(const std::string&)>& print) {
@@ -108,7 +102,7 @@ int destroy(const TenantOptions& options) {
 CLI::App* add_verb(CLI::App* group, const char* name, const char* help, const Shared& options, Action& action,
                    std::function<int(const TenantOptions&)> run, bool named = true) {
   CLI::App* verb = group->add_subcommand(name, help);
-  add_common(verb, options);
+  add_admin_options(verb, options->config, options->key_file);
   if (named) verb->add_option("name", options->name, "The tenant")->required();
   verb->callback([options, &action, run] { action = [options, run] { return run(*options); }; });
   return verb;

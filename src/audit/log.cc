@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -26,10 +27,34 @@ namespace {
 
 constexpr std::size_t kHeadBytesMax = 16 << 10;
 constexpr std::size_t kKeptBytesMax = 1 << 20;
-// A commit costs the same for one record and for a thousand. When many come, the next one waits a moment
-// for more of them, which is far less than the time that an engine's first token takes.
-constexpr std::size_t kBusyRecords = 40;
-constexpr std::chrono::milliseconds kGatherTime{1};
+// A commit costs the same for one record and for a thousand, and a fast disk would let every record have
+// its own. So commits begin no closer together than a time that grows with the records that come: none
+// waits when few come, and at the most it is far less than an engine's first token takes.
+constexpr std::chrono::duration<double> kGatherTimeMax{1e-3};
+constexpr double kRecordsForGatherTimeMax = 20'000;  // a second
+constexpr std::chrono::duration<double> kRateWindow{10e-3};
+
+// How long to gather, from how many records came lately. The writer thread's own.
+class Pace {
+ public:
+  // Call as each commit begins.
+  void commits(std::size_t records, base::MonotonicTime now) {
+    std::chrono::duration<double> since = now - began_;
+    began_ = now;
+    double weight = std::min(1.0, since / kRateWindow);
+    double rate = static_cast<double>(records) / std::max(since.count(), 1e-6);
+    rate_ += weight * (rate - rate_);
+  }
+  base::MonotonicTime next() const {
+    double load = std::min(1.0, rate_ / kRecordsForGatherTimeMax);
+    auto gather = kGatherTimeMax * load * load;  // late: at half the load there is time to spare
+    return began_ + std::chrono::duration_cast<base::MonotonicTime::duration>(gather);
+  }
+
+ private:
+  base::MonotonicTime began_{};
+  double rate_ = 0;
+};
 
 Error unavailable(std::string detail) {
   return Error(AuditError::Unavailable,
@@ -237,7 +262,7 @@ struct Log::Impl {
     std::vector<Pending> records;
   };
   mutable std::mutex mutex;
-  std::condition_variable ready;
+  std::condition_variable ready, stopped;
   Batch queue;
   bool stopping = false;
   bool failing = false;
@@ -253,6 +278,7 @@ struct Log::Impl {
   std::uint64_t records_since_checkpoint = 0;
   std::string commit_bytes;  // kept for its memory: a batch is large, and holds no payload
   base::MonotonicTime last_checkpoint{};
+  Pace pace;
 
   Impl(LogOptions o, crypto::SigningKey k, const base::Clock& c)
       : options(std::move(o)), key(std::move(k)), clock(c) {}
@@ -311,16 +337,25 @@ struct Log::Impl {
         std::swap(batch, queue);  // the old batch's memory serves the next one
         last = stopping;
       }
-      bool busy = batch.records.size() >= kBusyRecords;
-      if (!batch.records.empty()) commit(batch);
+      if (!batch.records.empty()) {
+        pace.commits(batch.records.size(), clock.monotonic());
+        commit(batch);
+      }
       forget(batch);
-      if (busy && !last) std::this_thread::sleep_for(kGatherTime);
+      gather();
       maybe_checkpoint(last);
       if (last) {
         std::lock_guard lock(mutex);
         if (queue.records.empty()) return;
       }
     }
+  }
+
+  void gather() {
+    auto left = pace.next() - clock.monotonic();
+    if (left <= left.zero()) return;
+    std::unique_lock lock(mutex);
+    stopped.wait_for(lock, left, [this] { return stopping; });
   }
 
   static void forget(Batch& batch) {
@@ -458,6 +493,7 @@ Log::~Log() {
     impl_->stopping = true;
   }
   impl_->ready.notify_all();
+  impl_->stopped.notify_all();
   if (impl_->writer.joinable()) impl_->writer.join();
 }
 

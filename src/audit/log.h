@@ -8,11 +8,12 @@
 // (another disk or mount): a log rolled back together with its head file is caught by that copy, by
 // the platform database's copy, and by any burn receipt a client kept.
 //
-// Durability: `append` hands a record to the writer thread, which writes what has gathered as one
-// batch, fdatasyncs once and completes all waiters (group commit). A caller that must not answer
-// before its record is on disk awaits `durable`. When the disk is full or fails, the batch is cut
-// off again whole, its appends fail and the gateway answers 503 (invariant I9); the next batch tries
-// anew. Only when the file's end is unknown (the cut failed too) does it stay failing until restart.
+// Durability: `append` hands a record to the writer thread, which writes what has gathered as one batch,
+// fdatasyncs once and completes all waiters (group commit; under load a batch gathers for up to a
+// millisecond). A caller that must not answer before its record is on disk awaits `durable`. When the disk is
+// full or fails, the batch is cut off again whole, its appends fail and the gateway answers 503 (invariant
+// I9); the next batch tries anew. Only when the file's end is unknown (the cut failed too) does it stay
+// failing until restart.
 //
 // Thread safety: all members from every thread.
 #pragma once

@@ -113,6 +113,7 @@ bool Event::Awaiter::await_suspend(std::coroutine_handle<> handle) {
 struct CancelToken::Registration::Entry {
   std::shared_ptr<State> state;
   std::function<void()> callback;
+  std::size_t place = 0;  // in the state's entries, while registered
 };
 
 struct CancelToken::State {
@@ -123,6 +124,18 @@ struct CancelToken::State {
   std::vector<std::shared_ptr<Registration::Entry>> entries;
   Registration::Entry* running = nullptr;
   std::thread::id runner;
+
+  void add(std::shared_ptr<Registration::Entry> entry) {
+    entry->place = entries.size();
+    entries.push_back(std::move(entry));
+  }
+  // A token of a whole tenant may hold an entry for each of its requests: the last one takes the place.
+  void remove(const Registration::Entry& entry) {
+    if (entry.place >= entries.size() || entries[entry.place].get() != &entry) return;  // was called
+    std::swap(entries[entry.place], entries.back());
+    entries[entry.place]->place = entry.place;
+    entries.pop_back();
+  }
 };
 
 CancelToken::CancelToken() : state_(std::make_shared<State>()) {}
@@ -166,7 +179,7 @@ CancelToken::Registration CancelToken::on_cancel(std::function<void()> callback)
       registration.entry_ = std::make_shared<Registration::Entry>();
       registration.entry_->state = state_;
       registration.entry_->callback = std::move(callback);
-      state_->entries.push_back(registration.entry_);
+      state_->add(registration.entry_);
       return registration;
     }
   }
@@ -190,7 +203,7 @@ CancelToken::Registration::~Registration() {
   // The entry and the state hold each other while registered; the local keeps the state alive.
   std::shared_ptr<State> state = entry_->state;
   std::unique_lock lock(state->mutex);
-  std::erase(state->entries, entry_);
+  state->remove(*entry_);
   if (state->running == entry_.get() && state->runner != std::this_thread::get_id()) {
     state->idle.wait(lock, [&] { return state->running != entry_.get(); });
   }

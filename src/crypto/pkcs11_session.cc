@@ -49,6 +49,18 @@ bool may_be_stale(CK_RV result) {
 
 CK_BYTE* bytes_of(base::ByteView view) { return const_cast<CK_BYTE*>(view.data()); }
 
+// CKM_AES_GCM with its parameters, which it points to.
+struct GcmMechanism {
+  GcmMechanism(base::ByteView iv, std::string_view associated)
+      : parameters{bytes_of(iv),      iv.size(), iv.size() * 8, bytes_of(base::as_bytes(associated)),
+                   associated.size(), kTagBits},
+        mechanism{CKM_AES_GCM, &parameters, sizeof parameters} {}
+  GcmMechanism(const GcmMechanism&) = delete;
+
+  CK_GCM_PARAMS parameters;
+  CK_MECHANISM mechanism;
+};
+
 }  // namespace
 
 std::string pkcs11_name(const Pkcs11Options& options) {
@@ -267,10 +279,8 @@ Result<void> Pkcs11Session::check_key(bool& stale) {
 
 Result<std::size_t> Pkcs11Session::encrypt(base::ByteView iv, std::string_view associated,
                                            base::ByteView plain, base::Bytes& out, bool& stale) {
-  CK_GCM_PARAMS gcm{bytes_of(iv),      iv.size(), iv.size() * 8, bytes_of(base::as_bytes(associated)),
-                    associated.size(), kTagBits};
-  CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
-  CK_RV result = call_.C_EncryptInit(session_, &mechanism, key_);
+  GcmMechanism gcm(iv, associated);
+  CK_RV result = call_.C_EncryptInit(session_, &gcm.mechanism, key_);
   if (result != CKR_OK) return failed(result, "C_EncryptInit", stale);
   CK_ULONG used = out.size();
   result = call_.C_Encrypt(session_, bytes_of(plain), plain.size(), out.data(), &used);
@@ -280,10 +290,8 @@ Result<std::size_t> Pkcs11Session::encrypt(base::ByteView iv, std::string_view a
 
 Result<std::size_t> Pkcs11Session::decrypt(base::ByteView iv, std::string_view associated,
                                            base::ByteView cipher, base::Secret& out, bool& stale) {
-  CK_GCM_PARAMS gcm{bytes_of(iv),      iv.size(), iv.size() * 8, bytes_of(base::as_bytes(associated)),
-                    associated.size(), kTagBits};
-  CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
-  CK_RV result = call_.C_DecryptInit(session_, &mechanism, key_);
+  GcmMechanism gcm(iv, associated);
+  CK_RV result = call_.C_DecryptInit(session_, &gcm.mechanism, key_);
   if (result != CKR_OK) return failed(result, "C_DecryptInit", stale);
   CK_ULONG used = out.size();
   result = call_.C_Decrypt(session_, bytes_of(cipher), cipher.size(), out.writable(), &used);
