@@ -17,8 +17,24 @@ bool is_prefix(std::string_view text) {
          made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
 }
 
+// As libpq splits it: several servers of one cluster.
+std::vector<std::string> hosts_of(const std::string& list) {
+  std::vector<std::string> hosts;
+  std::size_t from = 0;
+  for (std::size_t comma = 0; comma != std::string::npos; from = comma + 1) {
+    comma = list.find(',', from);
+    hosts.push_back(list.substr(from, comma == std::string::npos ? comma : comma - from));
+  }
+  return hosts;
+}
+
 bool is_local(const std::string& host) {
   return host.starts_with('/') || host == "127.0.0.1" || host == "::1" || host == "localhost";
+}
+
+bool share_a_host(const std::string& a, const std::string& b) {
+  const auto of_a = hosts_of(a), of_b = hosts_of(b);
+  return std::ranges::find_first_of(of_a, of_b) != of_a.end();
 }
 
 storage::PostgresLayout layout_of(const std::string& name) {
@@ -57,6 +73,8 @@ void read_store(ConfigReader& r, const std::filesystem::path& base, storage::Pos
   if (!layout) r.fail(ConfigError::Missing, "layout", "is needed: schema, database or row_level_security");
   if (out.host.empty())
     r.fail(ConfigError::Missing, "host", "is needed: a name, an address or a socket's folder");
+  else if (share_a_host(out.host, ""))
+    r.fail(ConfigError::BadValue, "host", "has a comma with no name beside it");
   if (out.admin_password_file.empty() == out.admin_password_env.empty()) {
     r.fail(ConfigError::Contradiction, "admin_password_file",
            "or admin_password_env is needed, one of the two: the admin role's password");
@@ -70,7 +88,7 @@ void read_store(ConfigReader& r, const std::filesystem::path& base, storage::Pos
 void check_stores(ConfigReader& r, const Config& config) {
   for (auto store = config.stores.begin(); store != config.stores.end(); ++store) {
     const bool weak = store->sslmode == "disable" || store->sslmode == "require";
-    if (weak && !is_local(store->host) && !config.development) {
+    if (weak && !std::ranges::all_of(hosts_of(store->host), is_local) && !config.development) {
       r.fail(
           ConfigError::Contradiction, "store",
           "\"" + store->name + "\" may use sslmode = \"" + store->sslmode +
@@ -80,7 +98,8 @@ void check_stores(ConfigReader& r, const Config& config) {
       if (other->name == store->name) {
         r.fail(ConfigError::Contradiction, "store", "\"" + store->name + "\" is there twice");
       }
-      if (other->host == store->host && other->port == store->port && other->prefix == store->prefix) {
+      if (share_a_host(other->host, store->host) && other->port == store->port &&
+          other->prefix == store->prefix) {
         r.fail(ConfigError::Contradiction, "store",
                "\"" + store->name + "\" and \"" + other->name +
                    "\" are on one server: give each a prefix of its own, so that their roles differ");

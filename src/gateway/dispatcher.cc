@@ -166,6 +166,7 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
   // The running requests of a tenant that is suspended, or whose key is withdrawn, end here too.
   base::CancelToken::Registration tenant_cut;
   if (call.tenant_scope) {
+    services_.ingestor.take_up(call.scope());
     const base::CancelToken cut = call.tenant_scope->cancel_token();
     tenant_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
   }

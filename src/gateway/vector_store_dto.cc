@@ -39,9 +39,7 @@ Result<std::vector<storage::AttachmentRecord>> readable_attachments(const Call& 
   }
 }
 
-Result<AttachmentCounts> count_attachments(const Call& call, storage::TenantStore& store,
-                                           const base::VectorStoreId& id) {
-  BULKHEAD_TRY(attachments, readable_attachments(call, store, id, false));
+AttachmentCounts count_attachments(const std::vector<storage::AttachmentRecord>& attachments) {
   AttachmentCounts counts;
   for (const storage::AttachmentRecord& attachment : attachments) {
     switch (attachment.status) {
@@ -51,6 +49,14 @@ Result<AttachmentCounts> count_attachments(const Call& call, storage::TenantStor
     }
   }
   return counts;
+}
+
+void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>& attachments) {
+  for (const storage::AttachmentRecord& attachment : attachments) {
+    if (attachment.status == storage::AttachmentStatus::InProgress) {
+      call.services.ingestor.resume(call.scope(), attachment);
+    }
+  }
 }
 
 std::string vector_store_json(const storage::VectorStoreRecord& record,

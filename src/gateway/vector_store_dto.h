@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "gateway/call.h"
@@ -13,13 +14,15 @@ namespace bulkhead::gateway {
 struct AttachmentCounts {
   std::uint64_t in_progress = 0, completed = 0, failed = 0;
 };
+AttachmentCounts count_attachments(const std::vector<storage::AttachmentRecord>& attachments);
 
-// Of the files that the caller may read: a count of withheld ones would tell that they are there.
-base::Result<AttachmentCounts> count_attachments(const Call& call, storage::TenantStore& store,
-                                                 const base::VectorStoreId& id);
-// The attachments of one store that the caller may read, all pages.
+// The attachments of one store that the caller may read, all pages: also a count of withheld ones would
+// tell that they are there.
 base::Result<std::vector<storage::AttachmentRecord>> readable_attachments(
     const Call& call, storage::TenantStore& store, const base::VectorStoreId& id, bool ascending);
+
+// Whoever looks at a file whose indexing was cut short sets it going again.
+void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>& attachments);
 
 std::string vector_store_json(const storage::VectorStoreRecord& record, const AttachmentCounts& counts);
 std::string attachment_json(const storage::AttachmentRecord& attachment);

@@ -85,6 +85,7 @@ HandlerResult list_attached_files(Call& call) {
         return readable_attachments(call, store, record.id, page.ascending);
       });
   if (!attachments) co_return attachments.take_error();
+  resume_unfinished(call, *attachments);
   std::vector<std::string> items, ids;
   bool more = false;
   bool reached = !page.after;
@@ -112,9 +113,7 @@ HandlerResult get_attached_file(Call& call) {
         return attachment_of(call, store, named);
       });
   if (!attachment) co_return attachment.take_error();
-  if (attachment->status == storage::AttachmentStatus::InProgress) {
-    call.services.ingestor.resume(call.scope(), *attachment);
-  }
+  resume_unfinished(call, {*attachment});
   co_return Reply::json(200, attachment_json(*attachment));
 }
 

@@ -79,8 +79,8 @@ Result<storage::VectorStoreRecord> find_store(storage::TenantStore& store,
 // The store's record and its counts, as an answer.
 Result<std::string> describe(Call& call, storage::TenantStore& store,
                              const storage::VectorStoreRecord& record) {
-  BULKHEAD_TRY(counts, count_attachments(call, store, record.id));
-  return vector_store_json(record, counts);
+  BULKHEAD_TRY(attachments, readable_attachments(call, store, record.id, false));
+  return vector_store_json(record, count_attachments(attachments));
 }
 
 }  // namespace
@@ -142,12 +142,16 @@ HandlerResult list_vector_stores(Call& call) {
 
 HandlerResult get_vector_store(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
+  std::vector<storage::AttachmentRecord> attachments;
   auto found = co_await with_store(
       call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
-        return describe(call, store, record);
+        BULKHEAD_TRY(readable, readable_attachments(call, store, record.id, false));
+        attachments = std::move(readable);
+        return vector_store_json(record, count_attachments(attachments));
       });
   if (!found) co_return found.take_error();
+  resume_unfinished(call, attachments);
   co_return Reply::json(200, std::move(*found));
 }
 

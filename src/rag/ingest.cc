@@ -1,5 +1,8 @@
 #include "rag/ingest.h"
 
+#include <algorithm>
+#include <atomic>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -16,6 +19,9 @@ namespace {
 
 constexpr int kSplitRoundsMax = 6;
 constexpr std::size_t kTokenizeBatch = 256;
+constexpr std::chrono::seconds kFirstWait{1}, kLongestWait{60};
+// A worker that died may have died of this very file.
+constexpr int kDeathsMax = 2;
 
 // What the file's owner is told, in OpenAI's two code words.
 struct Reason {
@@ -38,6 +44,26 @@ Reason reason_of(const Error& error) {
   return {"server_error", "The file could not be indexed just now. Attach it again later."};
 }
 
+// Not the file's fault: the same may work in a moment.
+bool is_passing(const Error& error) {
+  for (auto code : {storage::StorageError::Unavailable, storage::StorageError::Busy}) {
+    if (error.is(code)) return true;
+  }
+  for (auto code : {engine::EngineError::Unavailable, engine::EngineError::QueueFull}) {
+    if (error.is(code)) return true;
+  }
+  return error.is(ExtractError::Unavailable);
+}
+
+// An attachment that is to be tried again.
+struct LeftOver {
+  storage::AttachmentRecord attachment;
+  base::MonotonicTime not_before{};
+  std::chrono::seconds wait = kFirstWait;
+  int deaths = 0;
+  bool running = false;
+};
+
 }  // namespace
 
 struct Ingestor::Impl {
@@ -52,11 +78,17 @@ struct Ingestor::Impl {
   base::Gate gate;
   std::mutex mutex;
   std::set<std::string> active;  // tenant/store/file
+  std::map<base::TenantId, std::map<std::string, LeftOver>> left;  // by the same keys
+  std::atomic<std::size_t> left_count{0};
 
   Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, base::BlockingPool& p, const base::Clock& c,
        IngestOptions o)
       : stores(s), engine(e), extractor(x), pool(p), clock(c), options(std::move(o)),
         queue(options.concurrent, options.waiting_per_tenant) {}
+
+  static std::string key_of(const tenancy::TenantScope& scope, const storage::AttachmentRecord& attachment) {
+    return scope.tenant().str() + "/" + attachment.store.str() + "/" + attachment.file.str();
+  }
 
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
@@ -165,6 +197,65 @@ struct Ingestor::Impl {
     co_return co_await index_file(scope, file, cancel);
   }
 
+  // Whether it is over: done, or failed and recorded so.
+  Task<bool> finish(const tenancy::TenantScope& scope, storage::AttachmentRecord attachment,
+                    Result<std::uint32_t> chunks) {
+    if (chunks) {
+      attachment.status = storage::AttachmentStatus::Completed;
+      attachment.chunks = *chunks;
+    } else {
+      Reason reason = reason_of(chunks.error());
+      attachment.status = storage::AttachmentStatus::Failed;
+      attachment.error_code = std::move(reason.code);
+      attachment.error_message = std::move(reason.message);
+      base::log::warning("ingest_failed", {{"file", std::string_view(attachment.file.str())},
+                                           {"error", chunks.error().name().code},
+                                           {"detail", std::string_view(chunks.error().detail())}});
+    }
+    auto stored = co_await on_store(scope, [&](storage::TenantStore& s) -> Result<void> {
+      // Detached meanwhile: it must not come back.
+      BULKHEAD_CHECK_OK(s.get_attachment(scope, attachment.store, attachment.file));
+      return s.put_attachment(scope, attachment);
+    });
+    if (!stored && is_passing(stored.error())) co_return false;
+    if (!stored && !stored.error().is(storage::StorageError::NotFound)) {
+      base::log::error("ingest_not_recorded", {{"detail", std::string_view(stored.error().detail())}});
+    }
+    co_return true;
+  }
+
+  // Whether to try again later.
+  bool another_time(const base::TenantId& tenant, const std::string& key, const Error& error) {
+    if (is_passing(error)) return true;
+    if (!error.is(engine::EngineError::Failed)) return false;
+    std::lock_guard lock(mutex);
+    auto& mine = left[tenant];
+    const auto found = mine.find(key);
+    return (found == mine.end() ? 0 : found->second.deaths) < kDeathsMax;
+  }
+
+  // Only here, so that what is over at one attempt is never kept for another. Beyond the bound nothing
+  // is noted: it stays InProgress until somebody looks at it.
+  void note(const base::TenantId& tenant, const std::string& key, storage::AttachmentRecord attachment,
+            bool over, bool died) {
+    std::lock_guard lock(mutex);
+    active.erase(key);
+    auto& mine = left[tenant];
+    if (over) {
+      mine.erase(key);
+    } else if (mine.contains(key) || mine.size() < options.waiting_per_tenant) {
+      const auto [each, fresh] = mine.try_emplace(key, LeftOver{.attachment = std::move(attachment)});
+      LeftOver& left_over = each->second;
+      if (!fresh) left_over.wait = std::min(left_over.wait * 2, kLongestWait);
+      left_over.deaths += died ? 1 : 0;
+      left_over.running = false;
+      left_over.not_before = clock.monotonic() + left_over.wait;
+    }
+    if (mine.empty()) left.erase(tenant);
+    left_count = 0;
+    for (const auto& [each, attachments] : left) left_count += attachments.size();
+  }
+
   static Task<void> work(std::shared_ptr<Impl> self, base::Gate::Pass pass, tenancy::TenantScope scope,
                          storage::AttachmentRecord attachment, std::string key) {
     static_cast<void>(pass);
@@ -172,28 +263,14 @@ struct Ingestor::Impl {
     auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel("shutdown"); });
     auto on_cut = scope.cancel_token().on_cancel([cancel] { cancel.cancel("tenant_cut"); });
     auto chunks = co_await self->chunks_of(scope, attachment.file, cancel);
-    // Cut short: it stays InProgress and is taken up again by a later request.
+    bool over = true;
+    bool died = !chunks && chunks.error().is(engine::EngineError::Failed);
+    // Cut short: it stays InProgress and is taken up again by a later request that looks at it.
     if (!cancel.cancelled()) {
-      if (chunks) {
-        attachment.status = storage::AttachmentStatus::Completed;
-        attachment.chunks = *chunks;
-      } else {
-        Reason reason = reason_of(chunks.error());
-        attachment.status = storage::AttachmentStatus::Failed;
-        attachment.error_code = std::move(reason.code);
-        attachment.error_message = std::move(reason.message);
-        base::log::warning("ingest_failed", {{"file", std::string_view(attachment.file.str())},
-                                             {"error", chunks.error().name().code},
-                                             {"detail", std::string_view(chunks.error().detail())}});
-      }
-      auto stored = co_await self->on_store(
-          scope, [&](storage::TenantStore& s) { return s.put_attachment(scope, attachment); });
-      if (!stored && !stored.error().is(storage::StorageError::NotFound)) {
-        base::log::error("ingest_not_recorded", {{"detail", std::string_view(stored.error().detail())}});
-      }
+      over = (chunks || !self->another_time(scope.tenant(), key, chunks.error())) &&
+             co_await self->finish(scope, attachment, std::move(chunks));
     }
-    std::lock_guard lock(self->mutex);
-    self->active.erase(key);
+    self->note(scope.tenant(), key, std::move(attachment), over, died);
   }
 };
 
@@ -204,7 +281,7 @@ Ingestor::~Ingestor() { stop(); }
 
 void Ingestor::start(const tenancy::TenantScope& scope, storage::AttachmentRecord attachment) {
   base::Executor* executor = base::Executor::current();
-  std::string key = scope.tenant().str() + "/" + attachment.store.str() + "/" + attachment.file.str();
+  std::string key = Impl::key_of(scope, attachment);
   auto pass = impl_->gate.enter();
   if (!pass || !executor) return;
   {
@@ -212,6 +289,33 @@ void Ingestor::start(const tenancy::TenantScope& scope, storage::AttachmentRecor
     if (!impl_->active.insert(key).second) return;
   }
   base::spawn(*executor, Impl::work(impl_, std::move(*pass), scope, std::move(attachment), std::move(key)));
+}
+
+void Ingestor::resume(const tenancy::TenantScope& scope, const storage::AttachmentRecord& attachment) {
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (const auto mine = impl_->left.find(scope.tenant()); mine != impl_->left.end()) {
+      if (mine->second.contains(Impl::key_of(scope, attachment))) return;
+    }
+  }
+  start(scope, attachment);
+}
+
+void Ingestor::take_up(const tenancy::TenantScope& scope) {
+  if (impl_->left_count == 0) return;
+  std::vector<storage::AttachmentRecord> due;
+  {
+    std::lock_guard lock(impl_->mutex);
+    const auto mine = impl_->left.find(scope.tenant());
+    if (mine == impl_->left.end()) return;
+    const auto now = impl_->clock.monotonic();
+    for (auto& [key, left_over] : mine->second) {
+      if (left_over.running || left_over.not_before > now) continue;
+      left_over.running = true;
+      due.push_back(left_over.attachment);
+    }
+  }
+  for (storage::AttachmentRecord& attachment : due) start(scope, std::move(attachment));
 }
 
 void Ingestor::stop() {

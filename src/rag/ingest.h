@@ -2,9 +2,11 @@
 //
 // One ingest of a file runs at a time; attaching a processed file to a further vector store reuses
 // its chunks. Work is admitted round-robin between tenants. A failure costs that file only and says
-// why in the attachment. An ingest that a crash or restart cut short is taken up again by the next
-// request of its tenant that looks at the attachment (`resume`), since only a request brings a
-// scope.
+// why in the attachment.
+//
+// What only could not be done just now (the database or the engine was away) stays InProgress and is
+// taken up again by a later request of its tenant (`take_up`), since only a request brings a scope; and
+// so is what a crash or restart cut short, by the next one that looks at it (`resume`).
 //
 // Thread safety: all members from every reactor.
 #pragma once
@@ -38,10 +40,11 @@ class Ingestor {
   // Starts work on `attachment` (already stored as InProgress) on the calling reactor, unless it is
   // being worked on. Returns at once.
   void start(const tenancy::TenantScope& scope, storage::AttachmentRecord attachment);
-  // The same for an attachment that was found InProgress.
-  void resume(const tenancy::TenantScope& scope, const storage::AttachmentRecord& attachment) {
-    start(scope, attachment);
-  }
+  // The same for an attachment that was found InProgress, unless it waits for another try.
+  void resume(const tenancy::TenantScope& scope, const storage::AttachmentRecord& attachment);
+  // Starts again what could not be done before, each after a wait that doubles. On a reactor; costs
+  // nothing while nothing is left.
+  void take_up(const tenancy::TenantScope& scope);
   // Cancels what runs and waits for it.
   void stop();
   std::size_t running() const;

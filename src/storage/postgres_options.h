@@ -29,7 +29,9 @@ constexpr std::string_view layout_name(PostgresLayout layout) {
 struct PostgresOptions {
   std::string name;  // of the store, as tenants name it
   PostgresLayout layout = PostgresLayout::Schema;
-  std::string host;  // name, address or folder of a Unix socket
+  // Name, address or folder of a Unix socket; or several with commas between, of one cluster: the one that
+  // takes writes is used.
+  std::string host;
   std::uint16_t port = 5432;
   std::string dbname = "bulkhead";            // database layout: the one to connect to for making others
   std::string admin_user = "bulkhead_admin";  // makes schemas, databases and roles; sees no request

@@ -68,6 +68,7 @@ void PostgresPool::give_back(std::shared_ptr<const PostgresLogin> login,
       idle_.push_back({std::move(login), std::move(connection)});
     } else {
       --open_;
+      ++losses_;
     }
   }
   freed_.notify_all();

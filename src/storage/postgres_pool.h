@@ -9,7 +9,9 @@
 // Thread safety: all members from every thread. Logins are shared, because connections outlive calls.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -50,6 +52,9 @@ class PostgresPool {
   // Closes the idle connections of this role and database (its tenant goes, or its password changed).
   void close_idle(const PostgresLogin& login);
   std::size_t open_count() const;
+  // How often a connection was lost. After a loss the server may hold less than was seen before, when a
+  // standby took over, or more, when a commit's answer was lost.
+  std::uint64_t losses() const { return losses_.load(); }
   const PostgresOptions& options() const { return options_; }
 
  private:
@@ -64,6 +69,7 @@ class PostgresPool {
   std::condition_variable freed_;
   std::list<Idle> idle_;  // longest idle first
   std::size_t open_ = 0;  // lent and idle
+  std::atomic<std::uint64_t> losses_{0};
 };
 
 // Where one tenant's rows lie and how its transactions begin.

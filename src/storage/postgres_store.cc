@@ -10,6 +10,7 @@ namespace bulkhead::storage {
 namespace {
 
 constexpr std::size_t kTagBytes = 16;
+constexpr int kVersionBits = 47;  // more than any store counts to from its first version
 
 base::Error damaged_meta() {
   return base::Error(StorageError::Corrupt,
@@ -152,9 +153,15 @@ base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
     vectors = version;
   }
   BULKHEAD_CHECK_OK(use->commit());
+  // Two writers that publish in the other order look like this as well; an index is read once more then.
+  if (content <= content_version_.load()) ++steps_back_;
   raise_version(content_version_, content);
   raise_version(vectors_version_, vectors);
   return {};
+}
+
+std::uint64_t PostgresStore::published(const std::atomic<std::uint64_t>& version) const {
+  return ((pool_.losses() + steps_back_.load()) << kVersionBits) + version.load();
 }
 
 base::Result<void> PostgresStore::count_batch(PostgresTransaction& transaction, std::int64_t chunks,

