@@ -69,7 +69,7 @@ proofs: build
 	@PROOF_N=5000 SOAK_ROUNDS=200 build/release/src/inference/test_inference --gtest_filter='*Proof*'
 faults: build
 	@FAULT_RUNS=$${FAULT_RUNS:-350} build/release/test_storage --gtest_filter='*Faults*'
-	@FAULT_RUNS=$${FAULT_RUNS:-1000} FAULT_SEED=$${FAULT_SEED:-1} $(PY) -m pytest -q -k kill tests/acceptance/test_backup.py tests/acceptance/test_migrate.py
+	@FAULT_RUNS=$${FAULT_RUNS:-1000} FAULT_SEED=$${FAULT_SEED:-1} $(PY) -m pytest -q -k "kill or crash" tests/acceptance/test_backup.py tests/acceptance/test_migrate.py tests/acceptance/test_database_faults.py
 bench:
 	@bash scripts/setup.sh bench
 	@bash scripts/build.sh release

@@ -25,21 +25,30 @@ constexpr std::chrono::hours kWorkTimeMax{24};
 struct BackupCommandOptions {
   std::string config, key_file, name, to, since, backup_key, as, mode, store;
   std::vector<std::string> files;
-  bool replace = false, also_erased = false;
+  bool replace = false, also_erased = false, whole = false;
 };
 using Shared = std::shared_ptr<BackupCommandOptions>;
 
-// The gateway reads and writes in its own folder; a path of it is as good as the bare name.
+// The gateway reads and writes in its own folder; a path of it is as good as the name in it. A folder's name
+// ends in '/'.
 Result<std::string> name_in(const gateway::Config& config, const std::string& file) {
-  const std::filesystem::path path(file);
   std::error_code ignored;
-  if (path.has_parent_path() && std::filesystem::weakly_canonical(path.parent_path(), ignored) !=
-                                    std::filesystem::weakly_canonical(config.backup.dir, ignored)) {
-    return Error(gateway::ApiError::BadParameter,
-                 "Backups lie in backup.dir of the configuration (" + config.backup.dir.string() +
-                     "); copy " + path.filename().string() + " there, or give its name alone.");
+  const auto whole = [&](const std::filesystem::path& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
+  };
+  const std::filesystem::path dir = whole(config.backup.dir);
+  const std::filesystem::path name = whole(file).lexically_relative(dir);
+  const bool inside = !name.empty() && *name.begin() != ".." && *name.begin() != ".";
+  if (!inside) {
+    // As it is: a name in backup.dir.
+    if (!std::filesystem::path(file).is_absolute() && !file.starts_with('.')) return file;
+    return Error(gateway::ApiError::BadParameter, "Backups lie in backup.dir of the configuration (" +
+                                                      config.backup.dir.string() + "); copy " + file +
+                                                      " there, or give its name alone.");
   }
-  return path.filename().string();
+  std::string inner = (name / "").string();
+  if (!file.ends_with('/') && !std::filesystem::is_directory(dir / name, ignored)) inner.pop_back();
+  return inner;
 }
 
 Result<void> backup(const BackupCommandOptions& options) {
@@ -52,6 +61,7 @@ Result<void> backup(const BackupCommandOptions& options) {
     BULKHEAD_TRY(since, name_in(config, options.since));
     w.member("since", since);
   }
+  if (options.whole) w.member("whole", true);
   w.end_object();
   BULKHEAD_TRY(client, AdminClient::open(config, options.key_file));
   BULKHEAD_TRY(answer, client.call(Method::Post, "/admin/tenants/" + options.name + "/backup", w.take(),
@@ -90,6 +100,11 @@ Result<void> restore(const BackupCommandOptions& options) {
 Result<void> verify(const BackupCommandOptions& options) {
   BULKHEAD_TRY(key, storage::read_backup_key(options.backup_key));
   std::vector<std::filesystem::path> files(options.files.begin(), options.files.end());
+  std::error_code ignored;
+  if (files.size() == 1 && std::filesystem::is_directory(files.front(), ignored)) {
+    BULKHEAD_TRY(chain, storage::newest_chain(files.front()));
+    files = std::move(chain);
+  }
   BULKHEAD_TRY(chain, storage::ArchiveChain::open(files, key));
   BULKHEAD_TRY(facts, storage::read_tenant_facts(chain.newest().tenant()));
   const storage::Manifest& manifest = chain.newest().manifest();
@@ -135,13 +150,18 @@ void add_backup(CLI::App& app, Action& action) {
       tenant->add_subcommand("backup", "Write an encrypted backup of a tenant, while it is in use");
   add_admin_options(made, options->config, options->key_file);
   made->add_option("name", options->name, "The tenant")->required();
-  made->add_option("--to", options->to, "The new file, in backup.dir")->required();
+  made->add_option("--to", options->to,
+                   "The new file, in backup.dir; or FOLDER/, to go on with the backups in that folder of it")
+      ->required();
   made->add_option("--since", options->since,
                    "An earlier backup in backup.dir: write only what changed since");
+  made->add_flag("--whole", options->whole, "In a folder: begin anew with a whole backup");
   set_action(made, options, action, backup);
   CLI::App* back = tenant->add_subcommand("restore", "Make a tenant from a backup and its increments");
   add_admin_options(back, options->config, options->key_file);
-  back->add_option("files", options->files, "The whole backup and its increments, in backup.dir")->required();
+  back->add_option("files", options->files,
+                   "The whole backup and its increments, in backup.dir; or FOLDER/, for its newest one")
+      ->required();
   back->add_option("--backup-key", options->backup_key,
                    "File with the key they were made under (mode 0600); the configuration's if not given");
   back->add_option("--as", options->as, "Under another name; needs --backup-key");
@@ -155,7 +175,10 @@ void add_backup(CLI::App& app, Action& action) {
   group->require_subcommand(1);
   CLI::App* check =
       group->add_subcommand("verify", "Read backups from their first byte to their last, offline");
-  check->add_option("files", options->files, "A whole backup and its increments")->required();
+  check
+      ->add_option("files", options->files,
+                   "A whole backup and its increments; or a folder, for its newest one")
+      ->required();
   check->add_option("--backup-key", options->backup_key, "File with their key (mode 0600)")->required();
   set_action(check, options, action, verify);
   CLI::App* key = group->add_subcommand("key", "Make a new backup key");

@@ -15,6 +15,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kFilesMax = 1000;
+constexpr std::size_t kNameBytesMax = 2 * base::kIdBytesMax + 1;  // in a folder
 constexpr std::size_t kKeyHexBytes = 2 * storage::kBackupKeyBytes;
 
 std::string report_json(const base::TenantId& tenant, const storage::BackupReport& report) {
@@ -50,7 +51,7 @@ Result<RestoreRequest> read_restore(const http::Request& request) {
   BULKHEAD_TRY(document, read_json_object(request));
   ObjectReader reader(document.root());
   RestoreRequest wanted;
-  wanted.order.files = reader.texts("files", kFilesMax, base::kIdBytesMax);
+  wanted.order.files = reader.texts("files", kFilesMax, kNameBytesMax);
   auto key = reader.text("backup_key", kKeyHexBytes);
   auto as = reader.text("as", 63);
   auto mode = reader.text("mode", 16);
@@ -106,12 +107,15 @@ HandlerResult admin_backup_tenant(Call& call) {
   call.record.target = tenant->str();
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   ObjectReader reader(document.root());
-  auto file = reader.text("file", base::kIdBytesMax, true);
-  auto since = reader.text("since", base::kIdBytesMax);
+  auto file = reader.text("file", kNameBytesMax, true);
+  storage::BackupOrder order;
+  order.since = reader.text("since", kNameBytesMax);
+  order.whole = reader.flag("whole").value_or(false);
   BULKHEAD_CO_CHECK_OK(reader.finish());
+  order.file = std::move(*file);
   Services& services = call.services;
   auto made = co_await services.pool.run(
-      [&] { return services.backups.make(*tenant, *file, since, [&] { return call.cancel.cancelled(); }); });
+      [&] { return services.backups.make(*tenant, order, [&] { return call.cancel.cancelled(); }); });
   if (!made) co_return made.take_error();
   call.record.note = "archive " + made->archive;
   services.metrics.counter("bulkhead_backups_total", "Backups that were made", {{"tenant", tenant->str()}})

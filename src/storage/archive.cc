@@ -218,6 +218,46 @@ Result<ArchiveHeader> read_archive_header(const std::filesystem::path& file) {
   return header.header;
 }
 
+Result<std::vector<std::filesystem::path>> newest_chain(const std::filesystem::path& folder) {
+  std::map<std::string, std::pair<ArchiveHeader, std::filesystem::path>> by_id;
+  std::set<std::string> built_upon;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator each(folder, failed), end; !failed && each != end;
+       each.increment(failed)) {
+    if (each->path().extension() != kArchiveExtension) continue;
+    auto header = read_archive_header(each->path());
+    if (!header) return header.take_error();
+    built_upon.insert(header->base);
+    const std::string id = header->id;
+    if (!by_id.emplace(id, std::pair(std::move(*header), each->path())).second) {
+      return refused("one backup is there twice: " + each->path().filename().string());
+    }
+  }
+  if (failed) return refused("the folder can't be read: " + folder.filename().string());
+  const ArchiveHeader* newest = nullptr;
+  for (const auto& [id, found] : by_id) {
+    const ArchiveHeader& header = found.first;
+    if (!built_upon.contains(id) && (!newest || header.created > newest->created)) newest = &header;
+  }
+  std::vector<std::filesystem::path> chain;
+  if (!newest && !by_id.empty()) return refused("each of the folder's backups builds upon another");
+  for (std::string id = newest ? newest->id : ""; !id.empty();) {
+    const auto found = by_id.find(id);
+    if (found == by_id.end()) {
+      return base::Error(
+          StorageError::BackupRefused,
+          "A backup that later ones of this folder build upon is missing. Put it back, or begin "
+          "anew with a whole one.",
+          "archive " + id);
+    }
+    chain.push_back(found->second.second);
+    id = found->second.first.base;
+    by_id.erase(found);
+  }
+  std::reverse(chain.begin(), chain.end());
+  return chain;
+}
+
 crypto::Digest Manifest::digest() const { return crypto::sha256(base::ByteView(manifest_payload(*this))); }
 
 // --- writing ---

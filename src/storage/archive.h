@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -42,6 +43,12 @@ struct ArchiveHeader {
 };
 // What stands in plain; nothing of it is proven before the frames were opened.
 base::Result<ArchiveHeader> read_archive_header(const std::filesystem::path& file);
+
+inline constexpr std::string_view kArchiveExtension = ".bhk";
+// Of the archives in a folder (their names end in kArchiveExtension), the one made last that none builds
+// upon, and what it builds upon, the whole one first; empty when there is none. BackupRefused when one
+// between them is missing or one is no archive. Only the headers are read: nothing of them is proven.
+base::Result<std::vector<std::filesystem::path>> newest_chain(const std::filesystem::path& folder);
 
 enum class ArchiveRecord : std::uint8_t { Tenant = 1, Subject = 2, Manifest = 3 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "storage/record_json.h"
@@ -59,6 +60,8 @@ bool has_expired(const Subject& subject, std::int64_t now) {
   return chat && chat->expires > 0 && chat->expires <= now;
 }
 
+bool names_folder(std::string_view name) { return name.ends_with('/'); }
+
 void leave_out(Subject& subject, const std::set<std::string>& names) {
   auto* store = std::get_if<VectorStoreSubject>(&subject);
   if (!store) return;
@@ -112,46 +115,86 @@ Backups::Backups(BackupOptions options, PlatformDatabase& platform, tenancy::Ten
       upkeep_(upkeep),
       clock_(clock) {}
 
-Result<std::filesystem::path> Backups::path_of(const std::string& name) const {
+Result<std::filesystem::path> Backups::path_of(std::string_view name) const {
   if (options_.dir.empty()) {
     return refused(
         "This deployment makes no backups. Name a folder and a key file in [backup] of its "
         "configuration.");
   }
-  if (!base::is_identifier(name)) {
+  const std::size_t slash = name.find('/');
+  const std::string_view folder = name.substr(0, slash);
+  const std::string_view file = slash == std::string_view::npos ? "" : name.substr(slash + 1);
+  if (!base::is_identifier(folder) || (!file.empty() && !base::is_identifier(file))) {
     return refused(
-        "A backup is named by its file's name in the configuration's backup.dir: letters, digits, "
-        "'.', '_' and '-'.");
+        "A backup is named by its file's name in the configuration's backup.dir, or in one folder there: "
+        "letters, digits, '.', '_' and '-'.");
   }
-  return options_.dir / name;
+  return file.empty() ? options_.dir / folder : options_.dir / folder / file;
+}
+
+Result<Backups::Target> Backups::target_of(const BackupOrder& order) const {
+  BULKHEAD_TRY(path, path_of(order.file));
+  Target target{.file = std::move(path)};
+  const std::filesystem::path folder = names_folder(order.file) ? target.file : target.file.parent_path();
+  if (folder != options_.dir) BULKHEAD_CHECK_OK(base::make_private_directory(folder));
+  if (!names_folder(order.file)) {
+    if (order.whole && order.since) return refused("A whole backup builds upon none: leave 'since' out.");
+    if (!order.since) return target;
+    BULKHEAD_TRY(since, path_of(*order.since));
+    target.since = std::move(since);
+    return target;
+  }
+  if (order.since) {
+    return refused("In a folder a backup builds upon the newest one there: leave 'since' out.");
+  }
+  if (!order.whole) {
+    BULKHEAD_TRY(chain, newest_chain(folder));
+    if (!chain.empty()) target.since = std::move(chain.back());
+  }
+  std::string name = base::rfc3339(clock_.wall());
+  std::erase_if(name, [](char c) { return c == '-' || c == ':'; });
+  target.file /= name + std::string(kArchiveExtension);
+  return target;
+}
+
+Result<std::vector<std::filesystem::path>> Backups::files_of(const RestoreOrder& order) const {
+  std::vector<std::filesystem::path> files;
+  for (const std::string& name : order.files) {
+    BULKHEAD_TRY(path, path_of(name));
+    if (names_folder(name)) {
+      if (order.files.size() > 1) return refused("Name one folder, or the backups themselves.");
+      return newest_chain(path);
+    }
+    files.push_back(std::move(path));
+  }
+  return files;
 }
 
 Result<base::Secret> Backups::key() const { return read_backup_key(options_.key_file); }
 
-Result<BackupReport> Backups::make(const TenantId& tenant, const std::string& file,
-                                   const std::optional<std::string>& since,
+Result<BackupReport> Backups::make(const TenantId& tenant, const BackupOrder& order,
                                    const std::function<bool()>& stopping) {
   std::unique_lock one(one_, std::try_to_lock);
   if (!one) return in_use();
-  BULKHEAD_TRY(path, path_of(file));
-  BULKHEAD_TRY(backup_key, key());
   const auto record = tenants_.find(tenant);
   if (!record) return Error(StorageError::NotFound, "No such tenant.");
   if (record->state == tenancy::TenantState::Restoring) return in_use();
-  BackupReport report{.file = file};
+  BULKHEAD_TRY(target, target_of(order));
+  BULKHEAD_TRY(backup_key, key());
+  BackupReport report{.file = target.file.lexically_relative(options_.dir).string()};
   std::unordered_map<std::string, crypto::Digest> held;  // by the base, and by what was written since
-  if (since) {
-    BULKHEAD_TRY(base_path, path_of(*since));
-    BULKHEAD_TRY(base_archive, ArchiveReader::open(base_path, backup_key));
+  if (target.since) {
+    BULKHEAD_TRY(base_archive, ArchiveReader::open(*target.since, backup_key));
     BULKHEAD_CHECK_OK(base_archive->verify());
     if (base_archive->manifest().tenant != tenant.str()) {
-      return refused("The backup " + *since + " is of another tenant.", base_archive->header().id);
+      return refused("The backup " + target.since->filename().string() + " is of another tenant.",
+                     base_archive->header().id);
     }
     report.base = base_archive->header().id;
     for (const SubjectEntry& entry : base_archive->manifest().entries) held.emplace(entry.name, entry.digest);
   }
   BULKHEAD_TRY(copier, Copier::begin(upkeep_, stores_, tenant));
-  BULKHEAD_TRY(writer, ArchiveWriter::create(path, backup_key, report.base, clock_.wall()));
+  BULKHEAD_TRY(writer, ArchiveWriter::create(target.file, backup_key, report.base, clock_.wall()));
   base::Bytes facts = tenant_facts(copier.scope(), *record);
   auto told = writer->tenant(facts);
   base::wipe(facts);
@@ -290,11 +333,7 @@ Result<void> Backups::replace(const RestoreOrder& order, ArchiveChain& chain, co
 Result<RestoreReport> Backups::restore(const RestoreOrder& order) {
   std::unique_lock one(one_, std::try_to_lock);
   if (!one) return in_use();
-  std::vector<std::filesystem::path> files;
-  for (const std::string& name : order.files) {
-    BULKHEAD_TRY(path, path_of(name));
-    files.push_back(std::move(path));
-  }
+  BULKHEAD_TRY(files, files_of(order));
   base::Secret backup_key;
   if (order.key) {
     backup_key = order.key->clone();
@@ -340,7 +379,15 @@ Result<RestoreReport> Backups::restore(const RestoreOrder& order) {
 }
 
 Result<void> Backups::clean_up() {
-  if (!options_.dir.empty()) remove_unfinished_archives(options_.dir);
+  if (!options_.dir.empty()) {
+    remove_unfinished_archives(options_.dir);
+    std::error_code failed;
+    for (std::filesystem::directory_iterator each(options_.dir, failed), end; !failed && each != end;
+         each.increment(failed)) {
+      std::error_code ignored;
+      if (each->is_directory(ignored) && !each->is_symlink(ignored)) remove_unfinished_archives(each->path());
+    }
+  }
   for (const tenancy::Tenant& tenant : tenants_.list()) {
     if (tenant.state != tenancy::TenantState::Restoring) continue;
     BULKHEAD_TRY(replacing, platform_.setting(std::string(kReplacingSetting) + tenant.id.str()));

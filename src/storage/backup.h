@@ -39,6 +39,13 @@ struct BackupOptions {
   std::filesystem::path key_file;  // 64 hex digits, mode 0600
 };
 
+// A name in `dir` is a file's, a folder's with '/' behind it, or a file's in such a folder (folder/file).
+struct BackupOrder {
+  std::string file;  // the new archive; or a folder, where it builds upon the newest one, if there is one
+  std::optional<std::string> since;  // the archive to build upon
+  bool whole = false;                // in a folder: begin anew
+};
+
 struct BackupReport {
   std::string archive, base, file;
   std::string taken;         // the instant
@@ -50,7 +57,8 @@ struct BackupReport {
 };
 
 struct RestoreOrder {
-  std::vector<std::string> files;    // names in `dir`: a whole backup, then its increments, in any order
+  // A whole backup and its increments, in any order; or a folder, for its newest one.
+  std::vector<std::string> files;
   std::optional<base::Secret> key;   // nothing: the configuration's
   std::optional<base::TenantId> as;  // under another name
   bool replace = false;              // a suspended tenant that is there goes back to the backup's state
@@ -84,9 +92,7 @@ class Backups {
   Backups(BackupOptions options, PlatformDatabase& platform, tenancy::TenantDirectory& tenants,
           StoreManager& stores, Upkeep& upkeep, const base::Clock& clock);
 
-  // `file` and `since` are names in `dir`.
-  base::Result<BackupReport> make(const base::TenantId& tenant, const std::string& file,
-                                  const std::optional<std::string>& since,
+  base::Result<BackupReport> make(const base::TenantId& tenant, const BackupOrder& order,
                                   const std::function<bool()>& stopping);
   base::Result<RestoreReport> restore(const RestoreOrder& order);
 
@@ -97,7 +103,13 @@ class Backups {
   void forget(const base::TenantId& tenant);  // it was destroyed
 
  private:
-  base::Result<std::filesystem::path> path_of(const std::string& name) const;
+  struct Target {
+    std::filesystem::path file;
+    std::optional<std::filesystem::path> since;
+  };
+  base::Result<std::filesystem::path> path_of(std::string_view name) const;
+  base::Result<Target> target_of(const BackupOrder& order) const;
+  base::Result<std::vector<std::filesystem::path>> files_of(const RestoreOrder& order) const;
   base::Result<base::Secret> key() const;
   base::Result<void> fill(const RestoreOrder& order, ArchiveChain& chain, RestoreReport& report);
   base::Result<void> replace(const RestoreOrder& order, ArchiveChain& chain, const TenantFacts& facts,

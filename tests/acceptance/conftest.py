@@ -1,6 +1,6 @@
 """One running Bulkhead with the demo's three tenants, shared by the whole session.
 
-Tests that break things (kill, suspend, tamper, other settings) take a stack of their own from
+Tests that break things (kill, suspend, tamper, other settings) take a stack of their module's own from
 `new_stack`. Nothing sleeps for a fixed time: `eventually` polls until a deadline.
 """
 import json
@@ -131,9 +131,7 @@ def add_document(person, name, text, access=None, store=None):
     return file, store
 
 
-@pytest.fixture(scope="session")
-def new_stack(tmp_path_factory):
-    """Makes stacks (not started yet) that are stopped when the session ends."""
+def stack_maker(tmp_path_factory):
     made = []
 
     def make(**options):
@@ -144,6 +142,17 @@ def new_stack(tmp_path_factory):
     yield make
     for stack in made:
         stack.stop()
+
+
+@pytest.fixture(scope="module")
+def new_stack(tmp_path_factory):
+    """Makes stacks (not started yet) that are stopped when the module ends: each holds a model in memory."""
+    yield from stack_maker(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def new_lasting_stack(tmp_path_factory):
+    yield from stack_maker(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +181,8 @@ def issuer():
 
 
 @pytest.fixture(scope="session")
-def stack(new_stack, issuer):
-    running = new_stack(extra=issuer.config_section())
+def stack(new_lasting_stack, issuer):
+    running = new_lasting_stack(extra=issuer.config_section())
     for name in TENANTS:
         manifest = json.loads((CORPUS / name / "manifest.json").read_text())
         for user in manifest["users"]:

@@ -164,6 +164,27 @@ def test_increments_and_what_is_refused(source, target):
     assert target.stack.call("GET", f"/v1/files/{second}/content", member.key).body == b"The second quixotic page."
 
 
+def test_a_folder_of_nightly_backups(source, target):
+    """The same command each night; the newest comes back, or the one of a time."""
+    member = source.tenants["beta"].member
+    first = json.loads(source.backup("beta", "nightly/", "--whole").stdout)
+    file, _ = add_document(member, "night.txt", "The quixotic page of the second night.")
+    second = json.loads(source.backup("beta", f"{source.archives}/nightly/").stdout)
+    assert second["base"] == first["archive"] and first["base"] == "" and second["written"] == 2
+    assert first["file"].startswith("nightly/") and source.verify(first["file"], second["file"]).returncode == 0
+    checked = source.verify("nightly")
+    assert checked.returncode == 0 and "2 archives" in checked.stdout, checked.stdout
+    shutil.copytree(source.archives / "nightly", target.archives / "nightly")
+    for files, name in (["nightly/"], "newest"), ([first["file"]], "earlier"):
+        done = json.loads(target.restore(*files, "--as", name, "--backup-key", target.key).stdout)
+        assert done["records"] == (second if name == "newest" else first)["records"] - done["api_keys_left_out"]
+    refused = source.backup("alpha", "nightly/", check=False)
+    assert refused.returncode == 1 and "another tenant" in refused.stderr
+    refused = source.backup("alpha", "/tmp/elsewhere/", check=False)
+    assert refused.returncode == 1 and "backup.dir" in refused.stderr
+    assert oct((source.archives / "nightly").stat().st_mode & 0o777) == "0o700"
+
+
 def test_a_tenant_is_taken_back_in_place(source):
     """Something was deleted by mistake: suspended, replaced, resumed; keys and tokens stay."""
     member = source.tenants["beta"].member

@@ -27,7 +27,7 @@ struct Side {
         backups({dir, key_file}, *where.platform, *where.directory, *where.manager, upkeep, where.clock) {}
 
   base::Result<BackupReport> make(const std::string& file, std::optional<std::string> since = std::nullopt) {
-    return backups.make(tenant_id("a"), file, since, never);
+    return backups.make(tenant_id("a"), {.file = file, .since = std::move(since)}, never);
   }
   // Into the embedded store, whatever it was in.
   base::Result<RestoreReport> restore(std::vector<std::string> files, const char* as = nullptr,
@@ -156,7 +156,7 @@ TYPED_TEST(BackupTest, AMissingOrForeignIncrementIsRefused) {
     EXPECT_TRUE(this->other.directory->list().empty());
   }
   EXPECT_FAILS(StorageError::NotFound, this->there->restore({"full", "none"}));
-  for (const char* name : {"../full", "/full", ".full", "a/b", ""}) {
+  for (const char* name : {"../full", "/full", ".full", "a/b/c", ""}) {
     EXPECT_FAILS(StorageError::BackupRefused, this->there->restore({name}));
     EXPECT_FAILS(StorageError::BackupRefused, this->here->make(name));
   }
@@ -363,6 +363,45 @@ TEST_F(ArchiveTest, KeysAreNotRotatedMeanwhile) {
   EXPECT_FAILS(tenancy::TenancyError::Busy, here->make("one"));
   ASSERT_OK(here->upkeep.complete(tenant_id("a")));
   EXPECT_OK(here->make("one")) << "control";
+}
+
+// A folder holds the backups that build upon each other; a new one goes on from the newest.
+TEST_F(ArchiveTest, AFolderGoesOnFromItsNewest) {
+  const auto next = [this](bool whole = false) {
+    place.platform.clock.advance(std::chrono::seconds(1));
+    return here->backups.make(tenant_id("a"), {.file = "nightly/", .since = {}, .whole = whole}, never);
+  };
+  const auto first = must(next());
+  EXPECT_TRUE(first.base.empty());
+  EXPECT_EQ(std::filesystem::path(first.file).parent_path(), "nightly");
+  ASSERT_OK(place.platform.store("a")->put_file(place.platform.scope("a"), sample_file("later"), "later"));
+  const auto second = must(next()), third = must(next());
+  EXPECT_EQ(second.base, first.archive);
+  EXPECT_EQ(second.written, 1u);
+  EXPECT_EQ(third.base, second.archive);
+  EXPECT_EQ(third.written, 0u);
+  EXPECT_EQ(must(there->restore({"nightly/"}, "b")).archive, third.archive);
+  EXPECT_OK(other.store("b")->get_file(other.scope("b"), file_id("later")));
+  EXPECT_EQ(must(there->restore({first.file}, "c")).archive, first.archive) << "an earlier time";
+  EXPECT_FAILS(StorageError::NotFound, other.store("c")->get_file(other.scope("c"), file_id("later")));
+
+  // One between is missing: neither gone on from nor restored, until a new whole one stands for itself.
+  std::filesystem::rename(dir() / second.file, dir() / "elsewhere");
+  EXPECT_FAILS(StorageError::BackupRefused, next());
+  EXPECT_FAILS(StorageError::BackupRefused, there->restore({"nightly/"}, "d"));
+  const auto anew = must(next(true));
+  EXPECT_TRUE(anew.base.empty());
+  EXPECT_EQ(must(next()).base, anew.archive);
+  EXPECT_OK(there->restore({"nightly/"}, "e"));
+
+  std::ofstream(dir() / "nightly" / "foreign.bhk") << "no archive";
+  EXPECT_FAILS(StorageError::BackupRefused, next());
+  for (const char* name :
+       {"nightly//", "nightly/a/b", "../x/", ".hidden/", "nightly/..", "/", "nightly/.x"}) {
+    EXPECT_FAILS(StorageError::BackupRefused, here->make(name)) << name;
+  }
+  EXPECT_FAILS(StorageError::BackupRefused, here->make("nightly/", "one"));
+  EXPECT_FAILS(StorageError::BackupRefused, there->restore({"nightly/", "one"}, "f"));
 }
 
 TEST_F(ArchiveTest, WithoutAFolderNoneAreMade) {
