@@ -23,22 +23,22 @@ THREADS = len(CORES)
 class EngineGateway(Gateway):
     """A gateway with an engine worker of its own, all walls on."""
 
-    def __init__(self, folder, slots):
+    def __init__(self, folder, slots, lookahead=True):
         super().__init__(folder, 0, core=None)
-        self.engine_slots = slots
+        self.engine_slots, self.lookahead = slots, lookahead
 
     def write_config(self):
         super().write_config()
         text = self.config.read_text()
         engine = (f'[engine]\nslots = {self.engine_slots}\ncontext = {CONTEXT}\nthreads = {THREADS}\n'
-                  f'batch_threads = {THREADS}\nconcurrent = 2000\nwaiting_per_tenant = 2000\n'
+                  f'batch_threads = {THREADS}\nlookahead = {str(self.lookahead).lower()}\nconcurrent = 2000\nwaiting_per_tenant = 2000\n'
                   f'[engine.chat]\nid = "bench"\npath = "{MODEL}"\n')
         self.config.write_text(re.sub(r"\[engine\]\n(?:[^\[].*\n)*", engine, text))
 
 
-def start_ours(folder, slots=SLOTS, tenants=("bench", "turns")):
+def start_ours(folder, slots=SLOTS, tenants=("bench", "turns"), **options):
     """A gateway, and for each tenant the file with a member's token."""
-    gateway = EngineGateway(folder, slots)
+    gateway = EngineGateway(folder, slots, **options)
     members = {}
     for name in tenants:
         gateway.add_client(name, "boss", ["tenant-admin"])
@@ -194,8 +194,9 @@ FLOOD_SECONDS = (6, 24)
 
 
 def flood(folder):
-    """One tenant keeps to its share of the slots; the other does so too, and then sends 100 times as much."""
-    gateway, tokens = start_ours(folder / "flood", FLOOD_SLOTS, ("quiet", "loud"))
+    """One tenant keeps to its share of the slots; the other does so too, and then sends 100 times as much. Without guesses:
+    they are made for one tenant alone, so that the peer, which is one, would have them and two would not."""
+    gateway, tokens = start_ours(folder / "flood", FLOOD_SLOTS, ("quiet", "loud"), lookahead=False)
     fair, flooded, loud, in_turn = [], [], [], []
     try:
         for seed in range(1, ROUNDS + 1):

@@ -33,8 +33,8 @@ constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::seconds kFarewellTime{2};
 constexpr std::chrono::seconds kUpkeepInterval{2};
 
-base::Task<void> burn_kept(engine::Engine& engine, base::TenantId tenant) {
-  auto burned = co_await engine.burn_kept({.tenant = tenant, .session = "", .request_id = "key-lost"});
+base::Task<void> burn_kept(engine::Engine& engine, base::TenantId tenant, std::string why) {
+  auto burned = co_await engine.burn_kept({.tenant = tenant, .session = "", .request_id = std::move(why)});
   if (burned) co_return;
   base::log::warning("kept_prefixes_not_burned", {{"tenant", std::string_view(tenant.str())},
                                                   {"error", burned.error().name().code},
@@ -70,7 +70,7 @@ struct Deployment::Parts {
   std::unique_ptr<http::ReactorPool> reactors;
   std::unique_ptr<identity::Authenticator> authenticator;
   std::unique_ptr<EngineParts> engine_parts;
-  base::Gate burning;  // of prefixes whose tenant's key was lost
+  base::Gate burning;  // of prefixes whose tenant was closed or went elsewhere
   std::unique_ptr<rag::Extractor> extractor;
   std::unique_ptr<rag::Retriever> retriever;
   std::unique_ptr<rag::Ingestor> ingestor;
@@ -98,6 +98,7 @@ struct Deployment::Parts {
   Result<std::shared_ptr<http::TlsContext>> make_tls() const;
   Result<void> announce();
   void leave_nothing(const base::TenantId& tenant);
+  void burn_prefixes(const base::TenantId& tenant, std::string why);
   void register_key_listeners();
   void register_gauges();
   void stop();
@@ -184,6 +185,7 @@ Result<void> Deployment::Parts::open_data() {
     entry.target = id.str();
     entry.note = gateway::place_text(status.from) + " to " + gateway::place_text(status.to);
     static_cast<void>(audit->append(entry).wait());
+    burn_prefixes(id, "moved");
   });
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
@@ -219,6 +221,13 @@ void Deployment::Parts::leave_nothing(const base::TenantId& id) {
   stores->close(id);
 }
 
+// What the tenant's policy keeps in the workers. Nothing is kept before the first of them runs.
+void Deployment::Parts::burn_prefixes(const base::TenantId& id, std::string why) {
+  auto pass = std::make_shared<std::optional<base::Gate::Pass>>(burning.enter());
+  if (!*pass || !serving) return;
+  base::spawn(reactors->at(0), burn_kept(engine(), id, std::move(why)), [pass] { pass->reset(); });
+}
+
 void Deployment::Parts::register_key_listeners() {
   auto record_of = [this](audit::Event event, const base::TenantId& id, std::string_view reason) {
     audit::Record entry;
@@ -232,10 +241,7 @@ void Deployment::Parts::register_key_listeners() {
   tenants->on_keys_lost([this, record_of](const base::TenantId& id, const Error& why) {
     record_of(audit::Event::TenantKeyLost, id, why.name().code);
     leave_nothing(id);
-    // What its policy keeps in the shared workers goes too. Nothing is kept before the first of them runs.
-    auto pass = std::make_shared<std::optional<base::Gate::Pass>>(burning.enter());
-    if (!*pass) return;
-    if (serving) base::spawn(reactors->at(0), burn_kept(engine(), id), [pass] { pass->reset(); });
+    burn_prefixes(id, "key-lost");
   });
   tenants->on_keys_returned(
       [record_of](const base::TenantId& id) { record_of(audit::Event::TenantKeyReturned, id, ""); });

@@ -181,6 +181,8 @@ void Scheduler::run() {
     admit();
     step();
     finish_ended();
+    stats_.kept_prefixes = prefixes_.entries();
+    stats_.kept_bytes = prefixes_.bytes();
   }
   shut_down();
 }
@@ -233,8 +235,6 @@ void Scheduler::run_commands() {
                                        : prefixes_.burn_tenant(command->tenant);
     command->done.set();
   }
-  stats_.kept_prefixes = prefixes_.entries();
-  stats_.kept_bytes = prefixes_.bytes();
 }
 
 }  // namespace bulkhead::inference

@@ -16,9 +16,13 @@ def mapped_bytes(pid):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize:"))
 
 
+def is_instrumented(pid):
+    return mapped_bytes(pid) > INSTRUMENTED_BYTES
+
+
 def memory_hits(pid, needles):
     """{needle: places} of every readable page of the process that holds anything."""
-    if mapped_bytes(pid) > INSTRUMENTED_BYTES:
+    if is_instrumented(pid):
         pytest.skip("instrumented programs have terabytes of shadow memory and an allocator that keeps what is freed")
     hits = {needle: [] for needle in needles}
     overlap = max(map(len, needles)) - 1

@@ -8,10 +8,11 @@ import threading
 import time
 
 import pytest
-from conftest import CHAT_MODEL, SMALL_USERS, add_document, add_tenant, eventually
+from conftest import CHAT_MODEL, SMALL_USERS, WIDE_LIMITS, add_document, add_tenant, eventually
 from softhsm import MODULE, Hanging, SoftHsm
 from stack import BULKHEAD, Stack
 from test_audit import records
+from test_generation import worker_counter
 from test_identity import Stream
 
 LIFETIME = 6  # seconds, data.key_lifetime
@@ -221,6 +222,22 @@ def test_withdrawing_access_closes_the_tenant_and_giving_it_back_opens_it(byok, 
         eventually(lambda: reads(ward), "it can be read again, without a restart")
     eventually(lambda: metric(stack, "bulkhead_tenant_keys_lost") == [0], "all are there again")
     assert metric(stack, 'bulkhead_key_provider_up{provider="lawyers"}') == [1]
+
+
+def test_what_the_workers_kept_of_a_closed_tenant_is_burned(byok, hsm):
+    stack, tenants = byok
+    policy = {"keep_chats": True, "limits": WIDE_LIMITS, "engine": {"prefix_cache": "session", "prefix_cache_seconds": 3600}}
+    for name in ("ward", "plain"):
+        assert stack.call("PUT", f"/admin/tenants/{name}/policy", stack.operator_key, policy).status == 200
+        assert stack.chat(tenants[name].member.key, "Remember this ferry. " * 20, max_tokens=2).status == 200
+    kept = lambda: worker_counter(stack, "bulkhead_engine_kept_prefixes")
+    eventually(lambda: kept() == 2, "control: one of each")
+    since = time.monotonic()
+    restore = pin_refused(hsm)
+    closes(tenants["ward"], since, 403, "key_revoked")
+    eventually(lambda: kept() == 1, "the closed tenant's is gone, the other's is not")
+    restore()
+    eventually(lambda: reads(tenants["ward"]), "it can be read again")
 
 
 def test_a_token_that_hangs_closes_its_tenants_in_time_and_holds_up_nobody(byok, hsm):

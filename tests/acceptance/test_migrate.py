@@ -9,6 +9,7 @@ import time
 import pytest
 from conftest import SMALL_USERS, WIDE_LIMITS, Person, Tenant, add_document, eventually
 from test_backup import FAULT_RUNS
+from test_generation import worker_counter
 from test_stores import store_sections
 from traffic import Traffic
 
@@ -118,6 +119,19 @@ def test_what_cannot_be_is_refused(moving, mode, store, said):
     assert refused.returncode == 1 and said in refused.stderr, refused.stderr
     assert "move" not in show(stack, "gamma")
     everything_is_there(tenants["gamma"])
+
+
+def test_what_the_shared_workers_kept_of_a_tenant_that_moved_is_burned(moving):
+    stack, tenants = moving
+    policy = json.loads(stack.operator_cli("tenant", "show", "gamma").stdout)["policy"]
+    policy["engine"].update(prefix_cache="session", prefix_cache_seconds=3600)
+    assert stack.call("PUT", "/admin/tenants/gamma/policy", stack.operator_key, policy).status == 200
+    assert stack.chat(tenants["gamma"].member.key, "Remember this door. " * 20, max_tokens=2).status == 200
+    kept = lambda: worker_counter(stack, "bulkhead_engine_kept_prefixes")
+    eventually(lambda: kept() == 1, "control: it is kept")
+    migrate(stack, "gamma", "hybrid", "database")
+    eventually(lambda: kept() == 0, "nothing is left")
+    migrate(stack, "gamma", "hybrid", "embedded")
 
 
 def test_a_suspended_tenant_is_moved_and_stays_suspended(moving):
