@@ -15,6 +15,11 @@ namespace {
 constexpr std::chrono::milliseconds kDrainTimeMax{750};
 constexpr std::chrono::milliseconds kTurn{250};
 constexpr std::chrono::milliseconds kBeginTimeMax{5'000};
+// With every pass that is not much shorter than the one before, requests wait for longer at a stretch, and
+// have shorter turns in between.
+constexpr std::chrono::milliseconds kHoldStep{200};
+constexpr std::chrono::milliseconds kHoldMax{750};
+constexpr std::chrono::milliseconds kBrakeTurn{100};
 constexpr int kPassesMax = 64;           // over what was written meanwhile, each shorter than the one before
 constexpr int kInstantsMax = 40;         // tries to have the store to oneself
 constexpr std::size_t kFewSubjects = 8;  // that may be left to read while requests wait
@@ -22,6 +27,37 @@ constexpr std::size_t kFewSubjectsMax = 512;
 
 // Where writing is quicker than copying, more is left to the instant, a little at a time.
 std::size_t few(int pass) { return std::min(kFewSubjects << (pass / 4), kFewSubjectsMax); }
+
+// Lets the store be used in turns while a pass goes on.
+class Brake {
+ public:
+  Brake(StoreManager::Watch& watch, int strength)
+      : watch_(watch),
+        hold_(std::min(kHoldStep * strength, kHoldMax)),
+        turn_(kBrakeTurn / std::max(strength, 1)) {}
+  Brake(const Brake&) = delete;
+  ~Brake() {
+    if (held_) watch_.thaw();
+  }
+  void step() {
+    if (hold_.count() == 0) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - since_ < (held_ ? hold_ : turn_)) return;
+    if (held_) {
+      watch_.thaw();
+      held_ = false;
+    } else {
+      held_ = watch_.freeze(kDrainTimeMax);
+    }
+    since_ = std::chrono::steady_clock::now();
+  }
+
+ private:
+  StoreManager::Watch& watch_;
+  const std::chrono::milliseconds hold_, turn_;
+  bool held_ = false;
+  std::chrono::steady_clock::time_point since_{};
+};
 
 base::Error stopped() { return base::Error(StorageError::Busy, "Stopped; try again later."); }
 
@@ -60,8 +96,9 @@ Result<void> Copier::take_one(const Take& take, const std::string& name) {
   return {};
 }
 
-Result<void> Copier::take_written(const Take& take, const std::function<bool()>& stopping) {
+Result<void> Copier::take_written(const Take& take, const std::function<bool()>& stopping, int brake) {
   Journal::Written written = watch_->journal().take();
+  Brake braking(*watch_, brake);
   // Files first, and the vector stores, which hold them, after: by the order of kinds.
   for (const SubjectKind kind : kSubjectKinds) {
     std::set<std::string> now;
@@ -70,6 +107,7 @@ Result<void> Copier::take_written(const Take& take, const std::function<bool()>&
     }
     for (const std::string& name : now) {
       if (stopping()) return stopped();
+      braking.step();
       BULKHEAD_CHECK_OK(take_one(take, name));
       if (kind != SubjectKind::File || taken_.contains(name)) continue;
       // What held the file that is gone has lost it.
@@ -107,10 +145,13 @@ Result<void> Copier::run(const Take& take, const std::function<bool()>& stopping
     if (stopping()) return stopped();
     BULKHEAD_CHECK_OK(take_one(take, name));
   }
-  int instants = 0;
+  int instants = 0, brake = 0;
+  std::size_t last = names.size();
   for (int pass = 0; pass < kPassesMax && instants < kInstantsMax; ++pass) {
-    if (watch_->journal().size() > few(pass)) {
-      BULKHEAD_CHECK_OK(take_written(take, stopping));
+    if (const std::size_t left = watch_->journal().size(); left > few(pass)) {
+      if (left > last / 2) ++brake;
+      last = left;
+      BULKHEAD_CHECK_OK(take_written(take, stopping, brake));
       continue;
     }
     ++instants;

@@ -5,7 +5,8 @@
 // First every subject is read, then those that were written meanwhile, again and again, until few are left;
 // then the store is frozen (StoreManager::Watch) for as long as reading those few takes. Requests wait for
 // that long and do not fail. When somebody holds a handle for too long, or too much is written, the freeze
-// is given up and tried again.
+// is given up and tried again. A tenant that writes faster than it is copied is slowed down: its requests
+// wait for a growing part of the time while the copy catches up.
 //
 // Thread safety: one thread. All members block.
 #pragma once
@@ -45,7 +46,7 @@ class Copier {
   Copier(Upkeep::Hold hold, tenancy::TenantScope scope, std::unique_ptr<StoreManager::Watch> watch)
       : hold_(std::move(hold)), scope_(std::move(scope)), watch_(std::move(watch)) {}
   base::Result<void> take_one(const Take& take, const std::string& name);
-  base::Result<void> take_written(const Take& take, const std::function<bool()>& stopping);
+  base::Result<void> take_written(const Take& take, const std::function<bool()>& stopping, int brake = 0);
   std::vector<SubjectEntry> in_order() const;
 
   Upkeep::Hold hold_;

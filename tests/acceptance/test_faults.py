@@ -191,7 +191,7 @@ def test_hostile_documents_fail_alone(sturdy, member, name, content):
 
 def test_sigterm_lets_a_running_answer_end(sturdy, member):
     stack, _ = sturdy
-    stream = Stream(member, max_tokens=60)
+    stream = Stream(member, max_tokens=24)
     lines = stream.lines()
     next(lines)
     stack.processes["gateway"].send_signal(signal.SIGTERM)

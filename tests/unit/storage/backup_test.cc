@@ -1,6 +1,7 @@
 // Backups: whole and authentic or refused as a whole, consistent while others write, restored elsewhere.
 #include "storage/backup.h"
 
+#include <atomic>
 #include <fstream>
 #include <thread>
 
@@ -348,6 +349,42 @@ TEST_F(ArchiveTest, AHalfRestoredTenantAnswersNobodyAndIsTakenBack) {
   EXPECT_FALSE(std::filesystem::exists(other.data_dir() / "tenants" / "a"));
   EXPECT_FALSE(std::filesystem::exists(dir() / ".half.partial"));
   EXPECT_TRUE(std::filesystem::exists(dir() / "one"));
+}
+
+// Each subject takes as long to copy as several are written in: without a brake the copy would never catch
+// up.
+TEST_F(ArchiveTest, ATenantThatWritesFasterThanItIsCopiedIsSlowedDown) {
+  std::atomic<bool> done{false};
+  std::atomic<int> written{0};
+  std::vector<std::thread> writers;
+  for (const char* who : {"x", "y"}) {
+    writers.emplace_back([&, who] {
+      for (int n = 0; !done; ++n) {
+        const std::string id = who + std::to_string(n);
+        ASSERT_OK(place.platform.store("a")->put_file(place.platform.scope("a"), sample_file(id), "w"));
+        ++written;
+      }
+    });
+  }
+  const auto slowly = [](const std::string&,
+                         const std::optional<Subject>& subject) -> base::Result<crypto::Digest> {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return subject ? digest_of(*subject) : crypto::Digest{};
+  };
+  std::size_t at_instant = 0;
+  while (written < 100) std::this_thread::yield();
+  const int before = written;
+  {
+    auto copier = must(Copier::begin(here->upkeep, *place.platform.manager, tenant_id("a")));
+    EXPECT_OK(copier.run(slowly, never, [&](std::vector<SubjectEntry> all) -> base::Result<void> {
+      at_instant = all.size();
+      return {};
+    }));
+    EXPECT_LT(copier.frozen_for(), std::chrono::seconds(5));
+  }
+  done = true;
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_GT(at_instant, static_cast<std::size_t>(before)) << "control: they wrote all the while";
 }
 
 TEST_F(ArchiveTest, KeysAreNotRotatedMeanwhile) {
