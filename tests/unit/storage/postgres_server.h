@@ -82,27 +82,15 @@ class PostgresServer {
     return std::make_unique<RawPostgres>(folder_, kSuperuser, kPassword, dbname);
   }
   void start() {
-    pid_ = spawn({folder_ + "/install/bin/postgres",
-                  "-D",
-                  data_folder(),
-                  "-k",
-                  folder_,
-                  "-c",
-                  "listen_addresses=",
-                  "-c",
-                  "fsync=off",
-                  "-c",
-                  "max_connections=100",
-                  "-c",
-                  "shared_buffers=64MB",
-                  "-c",
-                  "log_statement=all",
-                  "-c",
-                  "log_parameter_max_length=4096",
-                  "-c",
-                  "autovacuum=off",
-                  "-c",
-                  "wal_recycle=off"});
+    std::vector<std::string> command = {folder_ + "/install/bin/postgres", "-D", data_folder(), "-k",
+                                        folder_};
+    // Segments of the log that are not needed any more go at once: tests look through all of them.
+    for (const char* setting :
+         {"listen_addresses=", "fsync=off", "max_connections=100", "shared_buffers=64MB", "log_statement=all",
+          "log_parameter_max_length=4096", "autovacuum=off", "wal_recycle=off", "max_wal_size=128MB"}) {
+      command.insert(command.end(), {"-c", setting});
+    }
+    pid_ = spawn(command);
     for (int i = 0; i < 3000; ++i) {
       if (superuser()->connected()) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
