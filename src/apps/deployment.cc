@@ -336,6 +336,7 @@ Result<void> Deployment::Parts::start_server() {
 
 Result<void> Deployment::Parts::announce() {
   std::lock_guard lock(announcing);
+  if (!serving) return Result<void>();  // the server is gone, or going
   bool plain = config.server.plain_http;
   std::string host = config.server.host.find(':') == std::string::npos ? config.server.host
                                                                        : "[" + config.server.host + "]";
@@ -419,6 +420,9 @@ void Deployment::Parts::stop() {
     stopping = true;
   }
   serving = false;
+  {
+    std::lock_guard lock(announcing);  // whoever announces has done so; nobody will
+  }
   moving.stop();
   upkeeping.stop();
   if (key_providers) key_providers->stop();

@@ -91,6 +91,7 @@ struct DevIdp::Impl {
   const base::Clock& clock;
   crypto::JwsAlgorithm algorithm;
   std::string issuer;
+  base::Event named;  // `issuer` is known: after the server has its port, when requests may come already
   std::unique_ptr<http::Server> server;
 
   struct Key {
@@ -226,6 +227,7 @@ struct DevIdp::Impl {
   }
 
   static Task<void> handle(Impl* self, http::Exchange& exchange) {
+    co_await self->named;
     http::Response response = self->answer(exchange.request());
     auto sent = co_await exchange.send(std::move(response));
     static_cast<void>(sent.ok());
@@ -263,6 +265,7 @@ Result<std::unique_ptr<DevIdp>> DevIdp::start(http::ReactorPool& reactors, DevId
     impl->issuer = std::string(impl->options.tls ? "https" : "http") + "://127.0.0.1:" +
                    std::to_string(impl->server->port());
   }
+  impl->named.set();
   return std::unique_ptr<DevIdp>(new DevIdp(std::move(impl)));
 }
 
