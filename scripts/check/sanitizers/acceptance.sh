@@ -11,7 +11,7 @@ mkdir -p "$reports"
 # Leaks are the unit tests' business: a process that no debugger may look into can't be searched for them.
 export ASAN_OPTIONS=detect_leaks=0:log_path=$reports/report
 export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/report
-export TSAN_OPTIONS=second_deadlock_stack=1:log_path=$reports/report
+export TSAN_OPTIONS=suppressions=$ROOT/scripts/check/sanitizers/tsan.supp:second_deadlock_stack=1:log_path=$reports/report
 export BULKHEAD_PROGRAMS=$BUILD/$preset/bin
 status=0
 "$BUILD/venv/bin/python" -m pytest -q "$ROOT/tests/acceptance" "$@" || status=$?
