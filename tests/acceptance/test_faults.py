@@ -217,7 +217,7 @@ def test_what_outlasts_the_drain_is_told_so(new_stack):
     rest = list(lines)
     assert '"error"' in rest[-1] and "[DONE]" not in "".join(rest), rest[-2:]
     assert stack.processes.pop("gateway").wait(60) == 0
-    assert "drain_time_over" in stack.log_tail("gateway")
+    assert "drain_time_over" in stack.logs["gateway"].read_text(errors="replace")
     assert stack.cli("audit", "verify", "--dir", stack.audit_dir, config=False, check=False).returncode == 0
 
 
