@@ -217,8 +217,9 @@ base::Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const
     return connection;
   }
   // The server tells of a failed login in words only. That it had asked for the password means that it
-  // was there and answered.
-  const bool answered = handle && PQconnectionUsedPassword(handle);
+  // was there and answered, unless it is a standby that has yet to take over.
+  const bool answered = handle && PQconnectionUsedPassword(handle) &&
+                        std::strstr(PQerrorMessage(handle), "read-only") == nullptr;
   std::string detail = "store \"" + options.name + "\": role " + login.user + ", database " + login.dbname +
                        " at " + options.host + ":" + port + ": " +
                        (handle ? PQerrorMessage(handle) : "out of memory");
