@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "crypto/random.h"
 #include "gateway/api_error.h"
-#include "storage/archive.h"
+#include "storage/archive_chain.h"
 #include "storage/backup.h"
 
 namespace bulkhead::apps {

@@ -33,13 +33,6 @@ constexpr std::uint64_t kSubjectBytesMax = 4ull << 30;
 constexpr std::size_t kRecordHeadBytes = 1 + 1 + 8;  // kind, length of the name, length of the payload
 constexpr std::size_t kBoxBytes = kFrameBytes + crypto::kAeadOverheadBytes;
 
-base::Error refused(std::string detail) {
-  return base::Error(StorageError::BackupRefused,
-                     "The backup is damaged, cut short or was altered. Nothing of it was used; take another "
-                     "copy of it.",
-                     std::move(detail));
-}
-
 void append_big_endian(base::Bytes& out, std::uint64_t number, int bytes) {
   for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<std::uint8_t>(number >> (8 * i)));
 }
@@ -89,7 +82,7 @@ Result<std::string> read_at(int fd, std::uint64_t offset, std::size_t bytes) {
     const ssize_t got = ::pread(fd, out.data() + used, bytes - used, static_cast<off_t>(offset + used));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return system_error("can't read the backup", errno);
-    if (got == 0) return refused("the file ends early");
+    if (got == 0) return damaged_archive("the file ends early");
     used += static_cast<std::size_t>(got);
   }
   return out;
@@ -98,21 +91,21 @@ Result<std::string> read_at(int fd, std::uint64_t offset, std::size_t bytes) {
 Result<OpenedHeader> read_header(int fd) {
   struct stat info{};
   if (::fstat(fd, &info) != 0) return system_error("can't examine the backup", errno);
-  if (!S_ISREG(info.st_mode)) return refused("not a regular file");
+  if (!S_ISREG(info.st_mode)) return damaged_archive("not a regular file");
   OpenedHeader out;
   out.file_bytes = static_cast<std::uint64_t>(info.st_size);
   const std::size_t fixed = kMagic.size() + 4;
-  if (out.file_bytes < fixed) return refused("no header");
+  if (out.file_bytes < fixed) return damaged_archive("no header");
   BULKHEAD_TRY(start, read_at(fd, 0, fixed));
   if (!start.starts_with(kMagic)) {
     return base::Error(StorageError::BackupRefused, "This file is not a backup of Bulkhead's.",
                        "no magic number");
   }
   const std::uint64_t size = big_endian(base::as_bytes(start).subspan(kMagic.size()));
-  if (size > kHeaderBytesMax || out.file_bytes < fixed + size) return refused("the header's length");
+  if (size > kHeaderBytesMax || out.file_bytes < fixed + size) return damaged_archive("the header's length");
   BULKHEAD_TRY(text, read_at(fd, fixed, size));
   auto document = base::json::Document::parse(text);
-  if (!document) return refused("the header is no JSON");
+  if (!document) return damaged_archive("the header is no JSON");
   const base::json::Value root = document->root();
   if (root["format"].as_int() != 1) {
     return base::Error(StorageError::BackupRefused,
@@ -124,7 +117,7 @@ Result<OpenedHeader> read_header(int fd) {
   };
   out.header = {text_of("archive"), text_of("base"), text_of("created"), text_of("key_id")};
   auto key = base::base64url_decode(text_of("key"));
-  if (!base::is_identifier(out.header.id) || !key) return refused("the header lacks a member");
+  if (!base::is_identifier(out.header.id) || !key) return damaged_archive("the header lacks a member");
   out.wrapped_key = std::move(*key);
   out.hash = crypto::sha256(start + text);
   out.bytes = fixed + size;
@@ -156,14 +149,15 @@ Result<Manifest> parse_manifest(base::ByteView payload) {
   // Its head is as long as its parts say.
   std::size_t head = 0;
   for (int part = 0; part < 3; ++part) {
-    if (payload.size() < head + 4) return refused("the manifest's head");
+    if (payload.size() < head + 4) return damaged_archive("the manifest's head");
     std::uint32_t size = 0;
     for (std::size_t i = 0; i < 4; ++i) size |= static_cast<std::uint32_t>(payload[head + i]) << (8 * i);
-    if (size > payload.size() - head - 4) return refused("the manifest's head");
+    if (size > payload.size() - head - 4) return damaged_archive("the manifest's head");
     head += 4 + size;
   }
   auto parts = unpack_parts(payload.first(head), 3, "a manifest");
-  if (!parts || (*parts)[0] != kManifestFormat || payload.size() < head + 8) return refused("the manifest");
+  if (!parts || (*parts)[0] != kManifestFormat || payload.size() < head + 8)
+    return damaged_archive("the manifest");
   Manifest manifest{(*parts)[1], (*parts)[2], {}};
   const std::uint64_t count = big_endian(payload.subspan(head, 8));
   base::ByteView rest = payload.subspan(head + 8);
@@ -171,22 +165,30 @@ Result<Manifest> parse_manifest(base::ByteView payload) {
   while (!rest.empty()) {
     const std::size_t name_bytes = rest[0];
     SubjectEntry entry;
-    if (rest.size() < 1 + name_bytes + entry.digest.size()) return refused("an entry of the manifest");
+    if (rest.size() < 1 + name_bytes + entry.digest.size())
+      return damaged_archive("an entry of the manifest");
     entry.name = base::as_text(rest.subspan(1, name_bytes));
-    if (!subject_kind(entry.name)) return refused("a name in the manifest");
+    if (!subject_kind(entry.name)) return damaged_archive("a name in the manifest");
     std::copy_n(rest.begin() + 1 + static_cast<std::ptrdiff_t>(name_bytes), entry.digest.size(),
                 entry.digest.begin());
     rest = rest.subspan(1 + name_bytes + entry.digest.size());
     manifest.entries.push_back(std::move(entry));
   }
-  if (manifest.entries.size() != count) return refused("the number of entries in the manifest");
+  if (manifest.entries.size() != count) return damaged_archive("the number of entries in the manifest");
   for (const SubjectEntry& entry : manifest.entries) {
-    if (!seen.insert(entry.name).second) return refused("an entry stands twice in the manifest");
+    if (!seen.insert(entry.name).second) return damaged_archive("an entry stands twice in the manifest");
   }
   return manifest;
 }
 
 }  // namespace
+
+base::Error damaged_archive(std::string detail) {
+  return base::Error(StorageError::BackupRefused,
+                     "The backup is damaged, cut short or was altered. Nothing of it was used; take another "
+                     "copy of it.",
+                     std::move(detail));
+}
 
 Result<base::Secret> read_backup_key(const std::filesystem::path& file) {
   const auto bad = [&](std::string detail) {
@@ -216,46 +218,6 @@ Result<ArchiveHeader> read_archive_header(const std::filesystem::path& file) {
   const File opened(fd);
   BULKHEAD_TRY(header, read_header(opened.get()));
   return header.header;
-}
-
-Result<std::vector<std::filesystem::path>> newest_chain(const std::filesystem::path& folder) {
-  std::map<std::string, std::pair<ArchiveHeader, std::filesystem::path>> by_id;
-  std::set<std::string> built_upon;
-  std::error_code failed;
-  for (std::filesystem::directory_iterator each(folder, failed), end; !failed && each != end;
-       each.increment(failed)) {
-    if (each->path().extension() != kArchiveExtension) continue;
-    auto header = read_archive_header(each->path());
-    if (!header) return header.take_error();
-    built_upon.insert(header->base);
-    const std::string id = header->id;
-    if (!by_id.emplace(id, std::pair(std::move(*header), each->path())).second) {
-      return refused("one backup is there twice: " + each->path().filename().string());
-    }
-  }
-  if (failed) return refused("the folder can't be read: " + folder.filename().string());
-  const ArchiveHeader* newest = nullptr;
-  for (const auto& [id, found] : by_id) {
-    const ArchiveHeader& header = found.first;
-    if (!built_upon.contains(id) && (!newest || header.created > newest->created)) newest = &header;
-  }
-  std::vector<std::filesystem::path> chain;
-  if (!newest && !by_id.empty()) return refused("each of the folder's backups builds upon another");
-  for (std::string id = newest ? newest->id : ""; !id.empty();) {
-    const auto found = by_id.find(id);
-    if (found == by_id.end()) {
-      return base::Error(
-          StorageError::BackupRefused,
-          "A backup that later ones of this folder build upon is missing. Put it back, or begin "
-          "anew with a whole one.",
-          "archive " + id);
-    }
-    chain.push_back(found->second.second);
-    id = found->second.first.base;
-    by_id.erase(found);
-  }
-  std::reverse(chain.begin(), chain.end());
-  return chain;
 }
 
 crypto::Digest Manifest::digest() const { return crypto::sha256(base::ByteView(manifest_payload(*this))); }
@@ -431,7 +393,7 @@ struct ArchiveReader::Impl {
     const bool last = number + 1 == frames;
     BULKHEAD_TRY(box, read_at(file.get(), header.bytes + number * kBoxBytes, last ? last_bytes : kBoxBytes));
     auto opened = crypto::open(key, base::as_bytes(box), frame_context(header.hash, number, last));
-    if (!opened) return refused("frame " + std::to_string(number) + " does not open");
+    if (!opened) return damaged_archive("frame " + std::to_string(number) + " does not open");
     base::wipe(plain);
     plain = std::move(*opened);
     plain_frame = number;
@@ -440,7 +402,7 @@ struct ArchiveReader::Impl {
   // Gives `bytes` from `offset` on in pieces.
   Result<void> each(std::uint64_t offset, std::uint64_t bytes, const ByteSink& sink) {
     if (bytes > stream_bytes() || offset > stream_bytes() - bytes)
-      return refused("a record reaches past the end");
+      return damaged_archive("a record reaches past the end");
     while (bytes > 0) {
       BULKHEAD_CHECK_OK(open_frame(offset / kFrameBytes));
       const std::size_t within = offset % kFrameBytes;
@@ -478,7 +440,7 @@ Result<std::unique_ptr<ArchiveReader>> ArchiveReader::open(const std::filesystem
   const ArchiveHeader& said = impl->header.header;
   auto key = crypto::open_secret(backup_key, impl->header.wrapped_key, key_context(said.id));
   if (!key) {
-    if (said.key_id == backup_key_id(backup_key)) return refused("the wrapped key does not open");
+    if (said.key_id == backup_key_id(backup_key)) return damaged_archive("the wrapped key does not open");
     return base::Error(StorageError::BackupRefused,
                        "The backup " + file.filename().string() + " was made under another backup key (" +
                            said.key_id + ") than this one (" + backup_key_id(backup_key) + ").",
@@ -488,7 +450,7 @@ Result<std::unique_ptr<ArchiveReader>> ArchiveReader::open(const std::filesystem
   const std::uint64_t rest = impl->header.file_bytes - impl->header.bytes;
   impl->frames = rest / kBoxBytes + (rest % kBoxBytes != 0 ? 1 : 0);
   impl->last_bytes = impl->frames == 0 ? 0 : rest - (impl->frames - 1) * kBoxBytes;
-  if (impl->last_bytes <= crypto::kAeadOverheadBytes) return refused("no last frame");
+  if (impl->last_bytes <= crypto::kAeadOverheadBytes) return damaged_archive("no last frame");
   return std::unique_ptr<ArchiveReader>(new ArchiveReader(std::move(impl)));
 }
 
@@ -501,21 +463,22 @@ Result<std::uint64_t> ArchiveReader::Impl::record(std::uint64_t offset, bool& en
   const std::uint64_t begin = offset + kRecordHeadBytes + head[1];
   switch (static_cast<ArchiveRecord>(head[0])) {
     case ArchiveRecord::Tenant: {
-      if (bytes > kTenantBytesMax || !tenant.empty() || !name.empty()) return refused("the tenant's record");
+      if (bytes > kTenantBytesMax || !tenant.empty() || !name.empty())
+        return damaged_archive("the tenant's record");
       BULKHEAD_TRY(facts, take(begin, bytes));
       tenant = base::Secret::copy_of(base::ByteView(facts));
       base::wipe(facts);
       return begin + bytes;
     }
     case ArchiveRecord::Subject: {
-      if (bytes > kSubjectBytesMax || !subject_kind(name)) return refused("a record");
+      if (bytes > kSubjectBytesMax || !subject_kind(name)) return damaged_archive("a record");
       crypto::Sha256 hash;
       BULKHEAD_CHECK_OK(each(begin, bytes, [&](base::ByteView piece) { hash.update(piece); }));
       subjects.push_back({name, hash.finish(), begin, bytes});
       return begin + bytes;
     }
     case ArchiveRecord::Manifest: {
-      if (bytes > kManifestBytesMax || !name.empty()) return refused("the manifest");
+      if (bytes > kManifestBytesMax || !name.empty()) return damaged_archive("the manifest");
       BULKHEAD_TRY(payload, take(begin, bytes));
       BULKHEAD_TRY(parsed, parse_manifest(payload));
       manifest = std::move(parsed);
@@ -523,7 +486,7 @@ Result<std::uint64_t> ArchiveReader::Impl::record(std::uint64_t offset, bool& en
       return begin + bytes;
     }
   }
-  return refused("a record of an unknown kind");
+  return damaged_archive("a record of an unknown kind");
 }
 
 Result<void> ArchiveReader::verify() {
@@ -533,8 +496,8 @@ Result<void> ArchiveReader::verify() {
     BULKHEAD_TRY(next, impl_->record(offset, ended));
     offset = next;
   }
-  if (offset != impl_->stream_bytes()) return refused("something follows the manifest");
-  if (impl_->tenant.empty()) return refused("the tenant's record is missing");
+  if (offset != impl_->stream_bytes()) return damaged_archive("something follows the manifest");
+  if (impl_->tenant.empty()) return damaged_archive("the tenant's record is missing");
   return {};
 }
 
@@ -547,68 +510,11 @@ Result<Subject> ArchiveReader::read(const Place& place) {
     form.append(base::as_text(piece));
   }));
   // The file may have been changed since it was verified.
-  if (hash.finish() != place.digest) return refused(place.name + " is not what it was");
+  if (hash.finish() != place.digest) return damaged_archive(place.name + " is not what it was");
   auto subject = decode_subject(form);
-  if (!subject) return refused(place.name + ": " + subject.error().describe());
-  if (subject_name(*subject) != place.name) return refused(place.name + " is another record");
+  if (!subject) return damaged_archive(place.name + ": " + subject.error().describe());
+  if (subject_name(*subject) != place.name) return damaged_archive(place.name + " is another record");
   return subject;
-}
-
-// --- several ---
-
-Result<ArchiveChain> ArchiveChain::open(const std::vector<std::filesystem::path>& files,
-                                        const base::Secret& backup_key) {
-  if (files.empty()) return base::Error(StorageError::BackupRefused, "Name at least one backup.");
-  std::map<std::string, std::unique_ptr<ArchiveReader>> by_base;
-  for (const auto& file : files) {
-    BULKHEAD_TRY(reader, ArchiveReader::open(file, backup_key));
-    BULKHEAD_CHECK_OK(reader->verify());
-    std::string base = reader->header().base;
-    if (!by_base.emplace(base, std::move(reader)).second) {
-      return base::Error(StorageError::BackupRefused,
-                         base.empty() ? "Two of these backups are whole ones. Name one, and the increments "
-                                        "that build upon it."
-                                      : "Two of these backups build upon the same one. Name one of them.",
-                         "base " + base);
-    }
-  }
-  ArchiveChain chain;
-  std::string wanted;
-  while (!by_base.empty()) {
-    const auto next = by_base.find(wanted);
-    if (next == by_base.end()) {
-      return base::Error(StorageError::BackupRefused,
-                         wanted.empty()
-                             ? "The whole backup that these increments build upon is missing. Name "
-                               "it as well."
-                             : "A backup between these is missing. Name every one from the whole "
-                               "backup on.",
-                         "nothing builds upon " + (wanted.empty() ? std::string("nothing") : wanted));
-    }
-    wanted = next->second->header().id;
-    chain.archives_.push_back(std::move(next->second));
-    by_base.erase(next);
-  }
-  const std::string& tenant = chain.newest().manifest().tenant;
-  for (const auto& archive : chain.archives_) {
-    if (archive->manifest().tenant != tenant) {
-      return base::Error(StorageError::BackupRefused, "These backups are of different tenants.",
-                         archive->header().id);
-    }
-    for (const auto& place : archive->subjects()) {
-      chain.places_.insert_or_assign({place.name, place.digest}, std::pair(archive.get(), &place));
-    }
-  }
-  for (const SubjectEntry& entry : chain.newest().manifest().entries) {
-    if (!chain.places_.contains({entry.name, entry.digest})) return refused("no archive holds " + entry.name);
-  }
-  return chain;
-}
-
-Result<Subject> ArchiveChain::read(const SubjectEntry& entry) {
-  const auto found = places_.find({entry.name, entry.digest});
-  if (found == places_.end()) return refused("no archive holds " + entry.name);
-  return found->second.first->read(*found->second.second);
 }
 
 }  // namespace bulkhead::storage

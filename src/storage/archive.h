@@ -13,10 +13,8 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -35,6 +33,9 @@ base::Result<base::Secret> read_backup_key(const std::filesystem::path& file);
 // A name for a backup key that says nothing of it.
 std::string backup_key_id(const base::Secret& key);
 
+// What is said of an archive that is not whole or not authentic.
+base::Error damaged_archive(std::string detail);
+
 struct ArchiveHeader {
   std::string id;    // 130 random bits
   std::string base;  // id of the archive that it builds upon; "": it stands alone
@@ -43,12 +44,6 @@ struct ArchiveHeader {
 };
 // What stands in plain; nothing of it is proven before the frames were opened.
 base::Result<ArchiveHeader> read_archive_header(const std::filesystem::path& file);
-
-inline constexpr std::string_view kArchiveExtension = ".bhk";
-// Of the archives in a folder (their names end in kArchiveExtension), the one made last that none builds
-// upon, and what it builds upon, the whole one first; empty when there is none. BackupRefused when one
-// between them is missing or one is no archive. Only the headers are read: nothing of them is proven.
-base::Result<std::vector<std::filesystem::path>> newest_chain(const std::filesystem::path& folder);
 
 enum class ArchiveRecord : std::uint8_t { Tenant = 1, Subject = 2, Manifest = 3 };
 
@@ -107,23 +102,6 @@ class ArchiveReader {
   struct Impl;
   explicit ArchiveReader(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
-};
-
-// The archives of one backup, the whole one first and each increment after what it builds upon. `newest()` is
-// the state that they describe. Refused: one that is missing or foreign, of another tenant, or that names a
-// subject which none of them holds.
-class ArchiveChain {
- public:
-  static base::Result<ArchiveChain> open(const std::vector<std::filesystem::path>& files,
-                                         const base::Secret& backup_key);
-  ArchiveReader& newest() { return *archives_.back(); }
-  std::size_t size() const { return archives_.size(); }
-  base::Result<Subject> read(const SubjectEntry& entry);
-
- private:
-  std::vector<std::unique_ptr<ArchiveReader>> archives_;
-  std::map<std::pair<std::string, crypto::Digest>, std::pair<ArchiveReader*, const ArchiveReader::Place*>>
-      places_;
 };
 
 }  // namespace bulkhead::storage

@@ -29,7 +29,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/archive.h"
+#include "storage/archive_chain.h"
 #include "storage/copier.h"
 
 namespace bulkhead::storage {
