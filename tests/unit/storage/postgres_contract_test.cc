@@ -1,6 +1,6 @@
 // The contract of every backend, against PostgreSQL in its three layouts.
 #include "postgres_server.h"
-#include "store_contract.h"
+#include "store_rotation_contract.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -16,6 +16,7 @@ using Layouts =
     ::testing::Types<PostgresUnderTest<PostgresLayout::Schema>, PostgresUnderTest<PostgresLayout::Database>,
                      PostgresUnderTest<PostgresLayout::RowLevelSecurity>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, StoreContract, Layouts);
+INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, StoreRotationContract, Layouts);
 
 }  // namespace
 }  // namespace bulkhead::storage

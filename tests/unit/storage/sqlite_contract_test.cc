@@ -1,4 +1,4 @@
-#include "store_contract.h"
+#include "store_rotation_contract.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -26,6 +26,7 @@ class SqliteBackend {
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, StoreContract, SqliteBackend);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, StoreRotationContract, SqliteBackend);
 
 }  // namespace
 }  // namespace bulkhead::storage

@@ -3,7 +3,8 @@
 //   std::shared_ptr<TenantStore> store(name);  void suspend(name);
 //   std::shared_ptr<TenantStore> reopened(name)   closed and opened again
 //   TestPlatform& deployment();
-// and INSTANTIATE_TYPED_TEST_SUITE_P(Name, StoreContract, Backend).
+// and INSTANTIATE_TYPED_TEST_SUITE_P(Name, StoreContract, Backend). What is demanded of rotations stands in
+// store_rotation_contract.h.
 #pragma once
 
 #include <algorithm>
@@ -109,49 +110,6 @@ class StoreContract : public ::testing::Test {
     ASSERT_OK(store->replace_chunks(*own, file_id("f1"), {}, {}));
     ASSERT_OK(store->put_api_key(*own, {.id = key_id("k1")}));
     ASSERT_OK(store->put_chat(*own, chat("c1")));
-  }
-  // One of everything that is sealed, large enough to be moved in more than one step.
-  static std::string large_content() { return std::string(5'000'000, 'x') + "tail"; }
-  void fill_for_rotation() {
-    put("f1", 1'800'000'000, large_content());
-    put("f2");
-    ASSERT_OK(store->set_file_status(*own, file_id("f2"), FileStatus::Failed, "unreadable page 7"));
-    put_store("vs1", true);
-    AttachmentRecord attachment{.store = store_id("vs1"), .file = file_id("f1")};
-    attachment.status = AttachmentStatus::Completed;
-    attachment.error_message = "said once";
-    ASSERT_OK(store->put_attachment(*own, attachment));
-    ASSERT_OK(store->replace_chunks(*own, file_id("f1"), sample_chunks("f1", 300), sample_vectors(300)));
-    identity::ApiKeyRecord key{.id = key_id("k1"), .name = "CI", .user = "robot"};
-    ASSERT_OK(store->put_api_key(*own, key));
-    for (const char* id : {"c1", "c2", "c3"}) ASSERT_OK(store->put_chat(*own, chat(id)));
-    for (int i = 0; i < 130; ++i) {
-      ChatRecord other = chat("other" + std::to_string(i));
-      other.owner = "bob";
-      ASSERT_OK(store->put_chat(*own, other));
-    }
-  }
-  void expect_all_after_rotation() {
-    EXPECT_TRUE(must(store->file_content(*own, file_id("f1"))) == large_content());
-    EXPECT_EQ(must(store->get_file(*own, file_id("f2"))).status_detail, "unreadable page 7");
-    EXPECT_EQ(must(store->list_files(*own, {})).size(), 2u);
-    EXPECT_EQ(must(store->get_vector_store(*own, store_id("vs1"))).owner, "alice");
-    EXPECT_EQ(must(store->get_attachment(*own, store_id("vs1"), file_id("f1"))).error_message, "said once");
-    EXPECT_EQ(must(store->candidates(*own, {store_id("vs1")})).size(), 1u);
-    const auto found = keys_of(*store, *own, file_id("f1"));
-    ASSERT_EQ(found.size(), 300u);
-    EXPECT_EQ(must(store->get_chunks(*own, {found[299]})).at(0).text, "Piece 299 about parental leave.");
-    EXPECT_EQ(must(store->search_text(*own, {"parental"}, {file_id("f1")}, 999)).size(), 300u);
-    EXPECT_EQ(must(store->list_api_keys(*own)).at(0).user, "robot");
-    EXPECT_EQ(must(store->list_chats(*own, "alice", {})).size(), 3u);
-    EXPECT_EQ(must(store->get_chat(*own, chat_id("c2"))).completion_json, R"({"id":"x"})");
-  }
-  std::vector<std::string> data_key_ids() {
-    std::vector<std::string> ids;
-    for (const char* subject : {"file/f1", "file/f2", "vector_store/vs1", "chat/c1"}) {
-      ids.push_back(must(store->data_key_id(*own, subject)));
-    }
-    return ids;
   }
 
   Backend backend;
@@ -548,96 +506,11 @@ TYPED_TEST_P(StoreContract, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut) {
   EXPECT_FAILS(StorageError::NotFound, this->store->delete_chat(*this->own, chat_id("c1")));
 }
 
-const tenancy::RotationOrder kEveryKey{.tenant_key = true,
-                                       .purposes = {crypto::Purpose::Database, crypto::Purpose::RecordSeal}};
-
-TYPED_TEST_P(StoreContract, RotationMovesEverythingToTheNewKeys) {
-  this->fill_for_rotation();
-  const auto before = this->data_key_ids();
-  auto& deployment = this->backend.deployment();
-  Upkeep upkeep(*deployment.manager, *deployment.directory);
-  for (int round = 0; round < 2; ++round) {
-    const base::Secret seal = this->own->key(crypto::Purpose::RecordSeal).clone();
-    const base::Secret database = this->own->key(crypto::Purpose::Database).clone();
-    ASSERT_OK(upkeep.rotate(tenant_id("hospital"), kEveryKey));
-    this->expect_all_after_rotation();  // under the older keys still, mostly
-    EXPECT_EQ(upkeep.run_once([] { return false; }).size(), 1u);
-    EXPECT_TRUE(deployment.directory->rotating().empty());
-    EXPECT_EQ(this->own->key_versions(crypto::Purpose::RecordSeal).size(), 1u);
-    EXPECT_FALSE(this->own->key(crypto::Purpose::RecordSeal) == seal);
-    EXPECT_FALSE(this->own->key(crypto::Purpose::Database) == database);
-    this->expect_all_after_rotation();
-  }
-  const auto after = this->data_key_ids();
-  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_NE(before[i], after[i]);
-  this->store = this->backend.reopened("hospital");
-  this->own.emplace(this->backend.scope("hospital"));
-  this->expect_all_after_rotation();
-  EXPECT_TRUE(deployment.manager->take_upkeep().empty()) << "nothing is left to move";
-}
-
-TYPED_TEST_P(StoreContract, RotationGoesOnAfterAStopAtEveryStep) {
-  this->fill_for_rotation();
-  auto& deployment = this->backend.deployment();
-  {
-    Upkeep upkeep(*deployment.manager, *deployment.directory);
-    ASSERT_OK(upkeep.rotate(tenant_id("hospital"), kEveryKey));
-  }
-  int rounds = 0;
-  for (; !deployment.directory->rotating().empty() && rounds < 50; ++rounds) {
-    Upkeep upkeep(*deployment.manager, *deployment.directory);
-    // Asked before the tenant, before each step and after: one step a round.
-    (void)upkeep.run_once([left = 2]() mutable { return left-- <= 0; });
-    this->store = this->backend.reopened("hospital");
-    this->own.emplace(this->backend.scope("hospital"));
-    this->expect_all_after_rotation();
-  }
-  EXPECT_GE(rounds, 4) << "136 subjects, 64 at once";
-  EXPECT_LT(rounds, 50);
-}
-
-TYPED_TEST_P(StoreContract, RequestsGoOnWhileKeysAreRotated) {
-  this->fill_for_rotation();
-  auto& deployment = this->backend.deployment();
-  std::atomic<bool> done{false};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 2; ++t) {
-    threads.emplace_back([&, t] {
-      for (int n = 0; !done; ++n) {
-        const std::string id = "t" + std::to_string(t) + "-" + std::to_string(n);
-        EXPECT_OK(this->store->put_file(*this->own, sample_file(id), "text of " + id));
-        EXPECT_OK(this->store->set_file_status(*this->own, file_id(id), FileStatus::Processed, "done"));
-        EXPECT_OK(this->store->put_chat(*this->own, this->chat(id)));
-        EXPECT_OK(this->store->put_attachment(*this->own, {.store = store_id("vs1"), .file = file_id(id)}));
-        EXPECT_EQ(must(this->store->file_content(*this->own, file_id(id))), "text of " + id);
-        EXPECT_OK(this->store->get_attachment(*this->own, store_id("vs1"), file_id(id)));
-        EXPECT_OK(this->store->list_files(*this->own, {}));
-        EXPECT_OK(this->store->delete_chat(*this->own, chat_id(id)));
-        EXPECT_OK(this->store->delete_file(*this->own, file_id(id)));
-      }
-    });
-  }
-  Upkeep upkeep(*deployment.manager, *deployment.directory);
-  for (int round = 0; round < 3; ++round) {
-    EXPECT_OK(upkeep.rotate(tenant_id("hospital"), kEveryKey));
-    for (int tries = 0; !deployment.directory->rotating().empty() && tries < 100; ++tries) {
-      (void)upkeep.run_once([] { return false; });
-    }
-    EXPECT_TRUE(deployment.directory->rotating().empty());
-  }
-  done = true;
-  for (auto& thread : threads) thread.join();
-  this->store = this->backend.reopened("hospital");
-  EXPECT_TRUE(must(this->store->file_content(*this->own, file_id("f1"))) == this->large_content());
-}
-
 REGISTER_TYPED_TEST_SUITE_P(StoreContract, EveryMemberRefusesAnotherTenantsScope,
                             EveryMemberRefusesADeadScope, FilesComeBackAsTheyWere, AnIdIsNeverTakenOver,
                             QuotaIsEnforcedAndGivenBack, ListsAreCompleteInOrderAndBounded,
                             VectorStoresAndAttachmentsLiveAndDie, ChunksAreReplacedWholeAndFound,
                             HostileTextIsOnlyText, WordsAreFoundAcrossCaseAccentsAndScripts, VersionsOnlyGrow,
-                            ApiKeysAreKeptAndRevoked, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut,
-                            RotationMovesEverythingToTheNewKeys, RotationGoesOnAfterAStopAtEveryStep,
-                            RequestsGoOnWhileKeysAreRotated);
+                            ApiKeysAreKeptAndRevoked, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut);
 
 }  // namespace bulkhead::storage
