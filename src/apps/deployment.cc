@@ -217,6 +217,7 @@ void Deployment::Parts::leave_nothing(const base::TenantId& id) {
   indexes.drop(id);
   limiter->forget(id);
   receipts->forget(id);
+  if (ingestor) ingestor->forget(id);
   if (engine_parts) engine_parts->forget_tenant(id);
   stores->close(id);
 }

@@ -252,8 +252,14 @@ struct Ingestor::Impl {
       left_over.not_before = clock.monotonic() + left_over.wait;
     }
     if (mine.empty()) left.erase(tenant);
-    left_count = 0;
-    for (const auto& [each, attachments] : left) left_count += attachments.size();
+    count_left();
+  }
+
+  // The lock is held.
+  void count_left() {
+    std::size_t count = 0;
+    for (const auto& [tenant, attachments] : left) count += attachments.size();
+    left_count = count;
   }
 
   static Task<void> work(std::shared_ptr<Impl> self, base::Gate::Pass pass, tenancy::TenantScope scope,
@@ -316,6 +322,12 @@ void Ingestor::take_up(const tenancy::TenantScope& scope) {
     }
   }
   for (storage::AttachmentRecord& attachment : due) start(scope, std::move(attachment));
+}
+
+void Ingestor::forget(const base::TenantId& tenant) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->left.erase(tenant);
+  impl_->count_left();
 }
 
 void Ingestor::stop() {

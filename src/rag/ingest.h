@@ -45,6 +45,8 @@ class Ingestor {
   // Starts again what could not be done before, each after a wait that doubles. On a reactor; costs
   // nothing while nothing is left.
   void take_up(const tenancy::TenantScope& scope);
+  // What is left of a tenant that is served no more stays InProgress until somebody looks at it.
+  void forget(const base::TenantId& tenant);
   // Cancels what runs and waits for it.
   void stop();
   std::size_t running() const;
