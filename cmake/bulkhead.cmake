@@ -1,5 +1,11 @@
 # One static library per folder of src/, one test executable per folder of tests/unit/.
 
+# What the sanitizers' runtime must know of libraries that are not ours.
+set(BULKHEAD_SANITIZER_DEFAULTS "")
+if(BULKHEAD_SANITIZE MATCHES "thread")
+  set(BULKHEAD_SANITIZER_DEFAULTS ${CMAKE_SOURCE_DIR}/scripts/check/sanitizers/tsan_defaults.cc)
+endif()
+
 # bulkhead_module(NAME [DEPS module...] [LIBS target...])
 # Builds libbulkhead_NAME.a from src/NAME/*.cc, and test_NAME from tests/unit/NAME/*.cc.
 # A folder without sources yet becomes an interface library, so that modules can land one by one.
@@ -25,7 +31,7 @@ endfunction()
 function(bulkhead_unit_test name)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${name}/*.cc)
   if(tests)
-    add_executable(test_${name} ${tests})
+    add_executable(test_${name} ${tests} ${BULKHEAD_SANITIZER_DEFAULTS})
     target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit)
     target_link_libraries(test_${name} PRIVATE ${ARGN} GTest::gtest GTest::gtest_main)
     target_compile_definitions(test_${name} PRIVATE
@@ -41,7 +47,7 @@ endfunction()
 # an allocator of their own, so there the wiping allocator is left out.
 function(bulkhead_executable name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
-  add_executable(${name} ${ARG_SOURCES})
+  add_executable(${name} ${ARG_SOURCES} ${BULKHEAD_SANITIZER_DEFAULTS})
   if(NOT BULKHEAD_SANITIZE AND NOT BULKHEAD_FUZZ)
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src/base/scrub_heap.cc)
   endif()

@@ -11,10 +11,16 @@ mkdir -p "$reports"
 # Leaks are the unit tests' business: a process that no debugger may look into can't be searched for them.
 export ASAN_OPTIONS=detect_leaks=0:log_path=$reports/report
 export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/report
-export TSAN_OPTIONS=suppressions=$ROOT/scripts/check/sanitizers/tsan.supp:second_deadlock_stack=1:log_path=$reports/report
+export TSAN_OPTIONS=second_deadlock_stack=1:log_path=$reports/report
 export BULKHEAD_PROGRAMS=$BUILD/$preset/bin
+# The sandboxed processes can't write there: what they say is in the logs of their stacks.
+stacks=$(mktemp -d)
+trap 'rm -rf "$stacks"' EXIT
 status=0
-"$BUILD/venv/bin/python" -m pytest -q "$ROOT/tests/acceptance" "$@" || status=$?
+"$BUILD/venv/bin/python" -m pytest -q --basetemp "$stacks/t" "$ROOT/tests/acceptance" "$@" || status=$?
+for log in $(grep -rlE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|runtime error:' --include='*.log' "$stacks" || true); do
+  cp "$log" "$reports/$(basename "$(dirname "$log")")-$(basename "$log")"
+done
 if [ -n "$(ls "$reports")" ]; then
   head -60 "$reports"/*
   die "the sanitizer found something (above; all of it: $(short "$reports"))"
