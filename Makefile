@@ -14,7 +14,7 @@ help:
 	@echo "make fuzz       run the fuzz targets' corpora, then fuzz for a minute each"
 	@echo "make proofs     the engine's timing, order, residue and soak experiments at full length"
 	@echo "make faults     a thousand seeded disk faults in the middle of a tenant's life, and as many kills in the"
-	@echo "                middle of backups, restores and moves (FAULT_RUNS, FAULT_SEED)"
+	@echo "                middle of backups, restores and moves, and crashes of the database (FAULT_RUNS, FAULT_SEED)"
 	@echo "make bench      every figure of the README beside its peer's"
 	@echo "make setup      packages, llama.cpp, test models, Python environment; nothing when all is there"
 	@echo "make build      build/bulkhead, build/bulkhead-engine, build/bulkhead-extract"

@@ -52,8 +52,8 @@ class PostgresPool {
   // Closes the idle connections of this role and database (its tenant goes, or its password changed).
   void close_idle(const PostgresLogin& login);
   std::size_t open_count() const;
-  // How often a connection was lost. After a loss the server may hold less than was seen before, when a
-  // standby took over, or more, when a commit's answer was lost.
+  // How often a connection was lost or could not be had. After a loss the server may hold less than was seen
+  // before, when a standby took over, or more, when a commit's answer was lost.
   std::uint64_t losses() const { return losses_.load(); }
   const PostgresOptions& options() const { return options_; }
 

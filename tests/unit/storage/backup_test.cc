@@ -380,7 +380,6 @@ TEST_F(ArchiveTest, ATenantThatWritesFasterThanItIsCopiedIsSlowedDown) {
       at_instant = all.size();
       return {};
     }));
-    EXPECT_LT(copier.frozen_for(), std::chrono::seconds(5));
   }
   done = true;
   for (std::thread& writer : writers) writer.join();

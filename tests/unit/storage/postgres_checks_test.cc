@@ -118,6 +118,26 @@ TEST_P(PostgresChecks, AWrongPasswordOrNoServerIsSaid) {
   EXPECT_FALSE(opens("host, port and sslmode"));
 }
 
+// A standby that has yet to take over: to be asked again, not to be set up anew.
+TEST_P(PostgresChecks, AServerThatTakesNoWritesIsUnavailable) {
+  const auto scope = pg.scope("hospital");
+  const auto store = pg.reopened("hospital");
+  auto root = PostgresServer::shared().superuser();
+  const auto read_only = [&](const char* value) {
+    root->must_run(std::string("ALTER SYSTEM SET default_transaction_read_only = ") + value);
+    PostgresServer::shared().stop();
+    PostgresServer::shared().start();
+    root = PostgresServer::shared().superuser();
+    root->must_run("SET default_transaction_read_only = off");
+  };
+  ASSERT_OK(store->put_file(scope, sample_file("f1"), "before"));
+  read_only("on");
+  EXPECT_FAILS(StorageError::Unavailable, store->put_file(scope, sample_file("f2"), "meanwhile"));
+  EXPECT_FAILS(StorageError::Unavailable, store->get_file(scope, file_id("f1")));
+  read_only("off");
+  EXPECT_OK(store->put_file(scope, sample_file("f2"), "after")) << "control";
+}
+
 TEST_P(PostgresChecks, ARestartOfTheServerIsSurvived) {
   const auto scope = pg.scope("hospital");
   const auto store = pg.store("hospital");
