@@ -150,8 +150,6 @@ void Pkcs11Module::look_again() {
   if (!alone || !initialised_) return;
   if (ours_) functions_->C_Finalize(nullptr);
   initialised_ = false;
-  std::lock_guard lock(tokens_mutex_);
-  known_slots_.clear();
 }
 
 std::optional<CK_SLOT_ID> Pkcs11Module::known_slot(const std::string& name) {

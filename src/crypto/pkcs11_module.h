@@ -51,7 +51,8 @@ class Pkcs11Module {
   const CK_FUNCTION_LIST& functions() const { return *functions_; }
   Token& token(CK_SLOT_ID slot);
   // Where a token of this name was found last. Looking there first leaves the module's other tokens alone,
-  // one of which may hang.
+  // one of which may hang. Kept when the module looks again: whoever asks sees for itself whether it is still
+  // so.
   std::optional<CK_SLOT_ID> known_slot(const std::string& name);
   void note_slot(const std::string& name, CK_SLOT_ID slot);
 
