@@ -5,11 +5,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -56,12 +60,13 @@ class ScrubHeapTest : public testing::Test {
   }
 };
 
-// Blocks of this kind are kept a thread for the next request of their size.
+// Blocks of up to some KiB are kept a thread for the next request of their size.
 TEST_F(ScrubHeapTest, KeptBlocksAreClearedAndLargeEnough) {
   std::vector<void*> blocks;
-  for (std::size_t bytes = 1000; bytes < 9000; bytes += 37) {
+  for (std::size_t bytes = 1; bytes < 10000; bytes += bytes < 1200 ? 1 : 37) {
     void* block = malloc(bytes);
     ASSERT_GE(malloc_usable_size(block), bytes);
+    ASSERT_EQ(reinterpret_cast<std::uintptr_t>(block) % alignof(std::max_align_t), 0u);
     blocks.push_back(block);
   }
   expect_cleared([&] {
@@ -73,14 +78,42 @@ TEST_F(ScrubHeapTest, KeptBlocksAreClearedAndLargeEnough) {
     std::memset(block, 'x', malloc_usable_size(block));
     free(block);
   }
-  for (std::size_t bytes = 1000; bytes < 9000; bytes += 41) {
+  for (std::size_t bytes = 1; bytes < 10000; bytes += bytes < 1200 ? 1 : 41) {
     auto* block = static_cast<char*>(malloc(bytes));
     ASSERT_GE(malloc_usable_size(block), bytes);
-    if (bytes > 1024) {  // smaller ones hold the words of glibc's own lists
-      EXPECT_EQ(std::count(block + 32, block + bytes, 'x'), 0) << bytes;
-    }
+    // Not single bytes: what was too much to keep holds words of glibc's own lists.
+    EXPECT_EQ(std::string_view(block, bytes).find("xxxxxxxx"), std::string_view::npos) << bytes;
     std::memset(block, 'y', bytes);
     free(block);
+    auto* zeroed = static_cast<char*>(calloc(bytes, 1));
+    EXPECT_EQ(std::count(zeroed, zeroed + bytes, 0), static_cast<std::ptrdiff_t>(bytes));
+    free(zeroed);
+  }
+}
+
+TEST_F(ScrubHeapTest, KeptBlocksComeBack) {
+  for (std::size_t bytes : {1u, 24u, 25u, 100u, 1016u, 1017u, 1024u, 1500u, 8192u}) {
+    void* volatile block = malloc(bytes);
+    const auto first = reinterpret_cast<std::uintptr_t>(block);
+    free(block);
+    block = malloc(bytes);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block), first) << bytes;
+    free(block);
+  }
+}
+
+using ScrubHeapDeathTest = ScrubHeapTest;
+TEST_F(ScrubHeapDeathTest, FreeingTwiceEndsTheProcess) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  for (std::size_t bytes : {24u, 100u, 3000u}) {
+    EXPECT_EXIT(
+        {
+          void* volatile block = malloc(bytes);
+          free(block);
+          free(block);
+        },
+        testing::KilledBySignal(SIGABRT), "")
+        << bytes;
   }
 }
 
