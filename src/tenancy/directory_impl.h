@@ -8,6 +8,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "tenancy/directory.h"
 #include "tenancy/scope_shared.h"
@@ -41,8 +42,9 @@ struct TenantDirectory::Impl {
     using is_transparent = void;
     std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
   };
-  mutable std::shared_mutex mutex;  // guards tenants
+  mutable std::shared_mutex mutex;  // guards tenants and open_names
   std::unordered_map<std::string, Entry, NameHash, std::equal_to<>> tenants;
+  std::unordered_set<std::string> open_names;  // whose `shared` may be set; no other's is
   std::mutex change_mutex;  // one life-cycle change at a time
   std::vector<std::function<void(const base::TenantId&)>> listeners;
   std::vector<std::function<void(const base::TenantId&, const base::Error&)>> lost_listeners;
@@ -111,17 +113,25 @@ struct TenantDirectory::Impl {
   void tell_lost(const base::TenantId& id, const base::Error& why) const;
   void note_opened(const base::TenantId& id);
 
-  // Makes room for one more open key: that of the tenant nobody has opened for longest is dropped.
-  // Running scopes keep theirs alive. A scan, since it stands beside the cost of an unwrap.
-  void close_coldest() {
-    std::size_t open = 0;
+  // Makes room for one more open key, of tenant `opening`: that of the tenant nobody has opened for longest
+  // is dropped. Running scopes keep theirs alive. Looks at the open ones only, never at all tenants.
+  void close_coldest(const base::TenantId& opening) {
     Entry* coldest = nullptr;
-    for (auto& [name, entry] : tenants) {
-      if (!entry.shared) continue;
-      ++open;
+    for (auto name = open_names.begin(); name != open_names.end();) {
+      const auto found = tenants.find(*name);
+      if (found == tenants.end() || !found->second.shared) {
+        name = open_names.erase(name);  // closed for another reason
+        continue;
+      }
+      Entry& entry = found->second;
       if (!coldest || entry.shared->last_used < coldest->shared->last_used) coldest = &entry;
+      ++name;
     }
-    if (coldest && open >= open_keys_max) coldest->shared.reset();
+    if (coldest && open_names.size() >= open_keys_max) {
+      open_names.erase(coldest->stored.tenant.id.str());
+      coldest->shared.reset();
+    }
+    open_names.insert(opening.str());
   }
 
   // Cuts all running scopes of the tenant, outside the lock.

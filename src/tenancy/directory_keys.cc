@@ -147,7 +147,7 @@ Result<std::shared_ptr<TenantScope::Shared>> TenantDirectory::Impl::open_shared(
       continue;
     }
     if (entry->shared && entry->shared->key_is_good()) return used_now(*entry);
-    close_coldest();
+    close_coldest(id);
     entry->shared = std::make_shared<TenantScope::Shared>(entry->stored.tenant, opened->keys, clock);
     if (!entry->stored.provider.empty()) entry->shared->good_until.store(until);
     std::erase_if(entry->generations, [](const auto& old) { return old.expired(); });

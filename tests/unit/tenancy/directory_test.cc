@@ -113,6 +113,21 @@ TEST_F(DirectoryTest, TheColdestKeyIsDroppedAndItsScopesAreStillCut) {
   EXPECT_TRUE(a.alive());
 }
 
+TEST_F(DirectoryTest, ATenantThatWasCutLeavesItsPlaceToAnother) {
+  directory = open_directory(2);
+  for (std::string_view name : {"a", "b", "c"}) create(name);
+  TenantScope a = open("a");
+  open("b");
+  ASSERT_TRUE(directory->suspend(tenant_id("b"), "").ok());
+  open("c");
+  EXPECT_EQ(&open("a").record(), &a.record());
+  ASSERT_TRUE(directory->resume(tenant_id("b")).ok());
+  clock.advance(std::chrono::seconds(1));
+  open("c");
+  open("b");
+  EXPECT_NE(&open("a").record(), &a.record()) << "control: with all three open the coldest was dropped";
+}
+
 TEST_F(DirectoryTest, NamesAreTakenForGood) {
   create("acme");
   EXPECT_TRUE(fails_with(TenancyError::TenantExists,
