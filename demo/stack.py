@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # BULKHEAD_PROGRAMS: a folder with other builds of the three programs, for example instrumented ones.
 BULKHEAD = Path(os.environ.get("BULKHEAD_PROGRAMS") or ROOT / "build").resolve() / "bulkhead"
 
+# BULKHEAD_ENGINE_THREADS: how many threads an engine worker computes with, instead of one a core.
+ENGINE_THREADS = os.environ.get("BULKHEAD_ENGINE_THREADS") or "0"
+
 
 class StackError(Exception):
     """What went wrong, in words for the person at the terminal."""
@@ -97,6 +100,8 @@ allow_http = true
 [engine]
 slots = {o["slots"]}
 context = {o["context"]}
+threads = {ENGINE_THREADS}
+batch_threads = {ENGINE_THREADS}
 {o["engine"]}
 {o["external"] or self.own_model()}
 [engine.embedding]
