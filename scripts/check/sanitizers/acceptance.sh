@@ -21,9 +21,7 @@ stacks=$(mktemp -d)
 trap 'rm -rf "$stacks"' EXIT
 status=0
 "$BUILD/venv/bin/python" -m pytest -q --basetemp "$stacks/t" "$ROOT/tests/acceptance" "$@" || status=$?
-for log in $(grep -rlE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|runtime error:' --include='*.log' "$stacks" || true); do
-  cp "$log" "$reports/$(basename "$(dirname "$log")")-$(basename "$log")"
-done
+"$BUILD/venv/bin/python" "$ROOT/scripts/check/sanitizers/reports.py" "$BULKHEAD_PROGRAMS" "$stacks" "$reports"
 if [ -n "$(ls "$reports")" ]; then
   head -60 "$reports"/*
   die "the sanitizer found something (above; all of it: $(short "$reports"))"
