@@ -7,6 +7,7 @@
 
 #include "apps/engine_parts.h"
 #include "apps/key_providers.h"
+#include "apps/reindex_parts.h"
 #include "apps/rounds.h"
 #include "apps/stores.h"
 #include "apps/support.h"
@@ -71,6 +72,7 @@ struct Deployment::Parts {
   std::unique_ptr<identity::Authenticator> authenticator;
   std::unique_ptr<EngineParts> engine_parts;
   base::Gate burning;  // of prefixes whose tenant was closed or went elsewhere
+  std::unique_ptr<ReindexParts> reindexing;
   std::unique_ptr<rag::Extractor> extractor;
   std::unique_ptr<rag::Retriever> retriever;
   std::unique_ptr<rag::Ingestor> ingestor;
@@ -204,7 +206,10 @@ Result<void> Deployment::Parts::open_data() {
   tenants->on_change([this](const base::TenantId& id) {
     authenticator->forget_tenant(id);
     auto tenant = tenants->find(id);
-    if (tenant && tenant->state == tenancy::TenantState::Active) return;
+    if (tenant && tenant->state == tenancy::TenantState::Active) {
+      if (reindexing) reindexing->reembedder().came_back(id);
+      return;
+    }
     if (tenant && tenant->state == tenancy::TenantState::Destroyed) backups->forget(id);
     leave_nothing(id);
   });
@@ -244,8 +249,10 @@ void Deployment::Parts::register_key_listeners() {
     leave_nothing(id);
     burn_prefixes(id, "key-lost");
   });
-  tenants->on_keys_returned(
-      [record_of](const base::TenantId& id) { record_of(audit::Event::TenantKeyReturned, id, ""); });
+  tenants->on_keys_returned([this, record_of](const base::TenantId& id) {
+    record_of(audit::Event::TenantKeyReturned, id, "");
+    if (reindexing) reindexing->reembedder().came_back(id);
+  });
 }
 
 Result<void> Deployment::Parts::start_engine() {
@@ -264,7 +271,12 @@ Result<void> Deployment::Parts::start_engine() {
   extract.memory_bytes_max = config.extract.memory_bytes_max;
   extract.allow_swap = config.development;
   extractor = std::make_unique<rag::Extractor>(std::move(extract), *pool);
-  retriever = std::make_unique<rag::Retriever>(*stores, indexes, engine(), *roles, options.embedding.id, *pool);
+  reindexing = std::unique_ptr<ReindexParts>(
+      new ReindexParts({config, *platform, *audit, metrics, *tenants, *upkeep, *stores, *engine_parts, *pool,
+                        *opening_pool, *reactors, clock}));
+  retriever = std::make_unique<rag::Retriever>(
+      *stores, indexes, engine(), *roles, options.embedding.id, *pool,
+      [this](const base::TenantId& id) { reindexing->reembedder().start(id); });
   rag::IngestOptions ingest;
   ingest.embedding_model = options.embedding.id;
   ingest.concurrent = config.extract.concurrent;
@@ -301,6 +313,7 @@ Result<void> Deployment::Parts::start_server() {
                                                                       engine_parts->queues(),
                                                                       *retriever,
                                                                       *ingestor,
+                                                                      reindexing->reembedder(),
                                                                       *limiter,
                                                                       *receipts,
                                                                       *upkeep,
@@ -424,6 +437,7 @@ void Deployment::Parts::stop() {
   {
     std::lock_guard lock(announcing);  // whoever announces has done so; nobody will
   }
+  if (reindexing) reindexing->stop();
   moving.stop();
   upkeeping.stop();
   if (key_providers) key_providers->stop();
@@ -467,6 +481,7 @@ Result<std::unique_ptr<Deployment>> Deployment::start(gateway::Config config, st
   parts->key_providers->start();
   parts->upkeeping.start();
   parts->moving.start();
+  parts->reindexing->start();
   return std::unique_ptr<Deployment>(new Deployment(std::move(parts)));
 }
 

@@ -72,6 +72,10 @@ std::string_view event_name(Event event) {
       return "model_share_set";
     case Event::ModelRemoved:
       return "model_removed";
+    case Event::ReindexingStarted:
+      return "reindexing_started";
+    case Event::DocumentsReindexed:
+      return "documents_reindexed";
     case Event::SealBroken: return "seal_broken";
     case Event::AuditHeadAccepted:
       return "audit_head_accepted";

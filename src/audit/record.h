@@ -53,6 +53,8 @@ enum class Event {
   ModelReplaced,
   ModelShareSet,
   ModelRemoved,
+  ReindexingStarted,
+  DocumentsReindexed,
   SealBroken,
   AuditHeadAccepted,
   OperatorKeyCreated,

@@ -81,10 +81,14 @@ Task<Result<std::unique_ptr<ChatStream>>> SplitEngine::chat_stream(CallContext c
   return chat_.chat_stream(std::move(context), std::move(request));
 }
 
-Task<Result<std::vector<std::vector<float>>>> SplitEngine::embed(CallContext context,
-                                                                 std::string model,
-                                                                 std::vector<std::string> texts) {
-  return embeddings_.embed(std::move(context), std::move(model), std::move(texts));
+Task<Result<std::vector<std::vector<float>>>> SplitEngine::embed(CallContext context, std::string model,
+                                                                 std::vector<std::string> texts,
+                                                                 base::EmbeddingSpace space) {
+  return embeddings_.embed(std::move(context), std::move(model), std::move(texts), space);
+}
+
+EmbeddingSpaces SplitEngine::embedding_spaces(const std::string& model) const {
+  return embeddings_.embedding_spaces(model);
 }
 
 Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext context,

@@ -22,8 +22,10 @@ class SplitEngine final : public Engine {
   base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
   base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
                                                                     ChatRequest request) override;
-  base::Task<base::Result<std::vector<std::vector<float>>>> embed(
-      CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
+                                                                  std::vector<std::string> texts,
+                                                                  base::EmbeddingSpace space = {}) override;
+  EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/embedding_space.h"
 #include "base/result.h"
 #include "base/task.h"
 #include "tenancy/scope.h"
@@ -149,15 +150,26 @@ struct BurnTarget {
   std::string request_id;
 };
 
+// The spaces of one embedding model's vectors. Not known: there is no such model here.
+struct EmbeddingSpaces {
+  base::EmbeddingSpace current;              // what questions are searched in
+  std::optional<base::EmbeddingSpace> next;  // what takes its place once everything is indexed in it
+
+  friend bool operator==(const EmbeddingSpaces&, const EmbeddingSpaces&) = default;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) = 0;
   virtual base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
                                                                             ChatRequest request) = 0;
-  // Unit vectors, in the order of `texts`.
+  // Unit vectors of this space, in the order of `texts`; of the current one when it is not known. Unavailable
+  // when the model has gone over to another one meanwhile: ask `embedding_spaces` again.
   virtual base::Task<base::Result<std::vector<std::vector<float>>>> embed(
-      CallContext context, std::string model, std::vector<std::string> texts) = 0;
+      CallContext context, std::string model, std::vector<std::string> texts,
+      base::EmbeddingSpace space = {}) = 0;
+  virtual EmbeddingSpaces embedding_spaces(const std::string& model) const = 0;
   // Tokens of each text for `model`.
   virtual base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) = 0;

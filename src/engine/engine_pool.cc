@@ -112,12 +112,22 @@ const ModelEntry* EnginePool::Impl::embedding_entry() const {
 Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::dedicated_worker(const std::string& tenant,
                                                                         const ModelEntry& entry) {
   bool moved = entry.next && place_of(tenant, "") < entry.next_share;
-  const ModelVersion& version = moved ? *entry.next : entry.current;
-  std::pair<std::string, std::string> key(tenant, version.id);
+  return own_worker(tenant, moved ? *entry.next : entry.current, "");
+}
+
+Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::own_worker(const std::string& tenant,
+                                                                  const ModelVersion& version,
+                                                                  const std::string& suffix) {
+  std::pair<std::string, std::string> key(tenant, version.id + suffix);
   auto found = dedicated.find(key);
   if (found != dedicated.end()) {
     const ModelVersion& running = found->second->version();
-    if (running.sha256 == version.sha256 && running.path == version.path) return found->second;
+    const ModelEntry* embedding = version.kind == "embedding" ? nullptr : embedding_entry();
+    const bool same_embedding =
+        found->second->embedding_sha256() == (embedding ? embedding->current.sha256 : std::string());
+    if (running.sha256 == version.sha256 && running.path == version.path && same_embedding) {
+      return found->second;
+    }
     retire(found->second);
     dedicated.erase(found);
   }
@@ -134,8 +144,45 @@ Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::dedicated_worker(const st
   return worker;
 }
 
-Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& context,
-                                                         const std::string& model) {
+// Which version of an embedding model makes vectors of this space; null: none does any more.
+const ModelVersion* EnginePool::Impl::version_for(const ModelEntry& entry,
+                                                  const base::EmbeddingSpace& space) {
+  if (!space.known() || space == base::EmbeddingSpace::of_model(entry.current.sha256)) return &entry.current;
+  if (entry.next && space == base::EmbeddingSpace::of_model(entry.next->sha256)) return &*entry.next;
+  return nullptr;
+}
+
+Result<EnginePool::Impl::Reached> EnginePool::Impl::pick_embedding(const CallContext& context,
+                                                                   const ModelEntry& entry,
+                                                                   const base::EmbeddingSpace& space) {
+  const ModelVersion* version = version_for(entry, space);
+  if (!version) {
+    return Error(EngineError::Unavailable, "The embedding model was replaced just now. Try again.");
+  }
+  const bool is_next = version != &entry.current;
+  if (!wants_own_worker(context)) {
+    const Route& route = routes.find(entry.current.id)->second;
+    return Reached{ModelWorker::Lease(is_next ? route.next : route.current), false};
+  }
+  const tenancy::Tenant& tenant = context.scope.record();
+  // Documents that are indexed anew need no chat model.
+  if (is_next || context.scope.principal().is_upkeep()) {
+    BULKHEAD_TRY(worker, own_worker(tenant.id.str(), *version, is_next ? "@next" : ""));
+    return Reached{ModelWorker::Lease(std::move(worker)), true};
+  }
+  const std::string& own = tenant.policy.chat_model;
+  const ModelEntry* generating = table.find(own.empty() ? options.default_model : own);
+  if (!generating) {
+    return Error(EngineError::Unavailable,
+                 "This tenant's policy asks for an engine of its own, and there is no local chat model to "
+                 "start it with. Ask your operator.");
+  }
+  BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *generating));
+  return Reached{ModelWorker::Lease(std::move(worker)), true};
+}
+
+Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& context, const std::string& model,
+                                                         const base::EmbeddingSpace& space) {
   std::lock_guard lock(mutex);
   const ModelEntry* entry = table.find(model);
   auto found = routes.find(model);
@@ -144,20 +191,10 @@ Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& cont
   if (stopping || !context.scope.alive()) {
     return Error(EngineError::Cancelled, "The request was cancelled.", "tenant cut or gateway stopping");
   }
+  if (entry->current.kind == "embedding") return pick_embedding(context, *entry, space);
   const tenancy::Tenant& tenant = context.scope.record();
   if (wants_own_worker(context)) {
-    const ModelEntry* generating = entry;
-    if (entry->current.kind == "embedding") {
-      const std::string& own = tenant.policy.chat_model;
-      generating = table.find(own.empty() ? options.default_model : own);
-      if (!generating) {
-        return Error(
-            EngineError::Unavailable,
-            "This tenant's policy asks for an engine of its own, and there is no local chat model to "
-            "start it with. Ask your operator.");
-      }
-    }
-    BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *generating));
+    BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *entry));
     return Reached{ModelWorker::Lease(std::move(worker)), true};
   }
   const Route& route = found->second;
@@ -166,8 +203,9 @@ Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& cont
   return Reached{ModelWorker::Lease(moved ? route.next : route.current), false};
 }
 
-Task<Result<ModelWorker::Lease>> EnginePool::Impl::reach(CallContext context, std::string model) {
-  auto reached = pick(context, model);
+Task<Result<ModelWorker::Lease>> EnginePool::Impl::reach(CallContext context, std::string model,
+                                                         base::EmbeddingSpace space) {
+  auto reached = pick(context, model, space);
   if (!reached) co_return reached.take_error();
   if (reached->own) {
     auto deadline = clock.monotonic() + options.start_time_max;
@@ -191,10 +229,21 @@ Task<Result<std::unique_ptr<ChatStream>>> EnginePool::chat_stream(CallContext co
 }
 
 Task<Result<std::vector<std::vector<float>>>> EnginePool::embed(CallContext context, std::string model,
-                                                                std::vector<std::string> texts) {
-  auto worker = co_await impl_->reach(context, model);
+                                                                std::vector<std::string> texts,
+                                                                base::EmbeddingSpace space) {
+  auto worker = co_await impl_->reach(context, model, space);
   if (!worker) co_return worker.take_error();
-  co_return co_await (*worker)->engine().embed(std::move(context), std::move(model), std::move(texts));
+  co_return co_await (*worker)->engine().embed(std::move(context), std::move(model), std::move(texts), space);
+}
+
+EmbeddingSpaces EnginePool::embedding_spaces(const std::string& model) const {
+  std::lock_guard lock(impl_->mutex);
+  const ModelEntry* entry = impl_->table.find(model);
+  if (!entry || entry->current.kind != "embedding") return {};
+  EmbeddingSpaces spaces{.current = base::EmbeddingSpace::of_model(entry->current.sha256),
+                         .next = std::nullopt};
+  if (entry->next) spaces.next = base::EmbeddingSpace::of_model(entry->next->sha256);
+  return spaces;
 }
 
 Task<Result<std::vector<std::int64_t>>> EnginePool::count_tokens(CallContext context, std::string model,

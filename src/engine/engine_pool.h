@@ -75,7 +75,9 @@ class EnginePool final : public Engine {
   base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
                                                                     ChatRequest request) override;
   base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
-                                                                  std::vector<std::string> texts) override;
+                                                                  std::vector<std::string> texts,
+                                                                  base::EmbeddingSpace space = {}) override;
+  EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
@@ -84,10 +86,13 @@ class EnginePool final : public Engine {
 
   // A new model; its path is taken inside rules.model_dir and its sha256 must be given.
   base::Task<base::Result<ModelEntry>> add(ModelVersion version);
-  // A new version of a chat model; `share` 1 switches over, less begins a roll-out in steps.
+  // A new version of a model; of a chat model `share` 1 switches over, less begins a roll-out in steps. Of an
+  // embedding model, where only 1 makes sense, it becomes the next one until `finish_embedding`.
   base::Task<base::Result<ModelEntry>> replace(ModelVersion version, double share);
-  // The running roll-out: 1 completes it, 0 rolls it back.
+  // The running roll-out: 1 completes it (not of an embedding model), 0 rolls it back.
   base::Task<base::Result<ModelEntry>> set_share(std::string id, double share);
+  // Everything is indexed in the next version's space: it becomes the current one.
+  base::Task<base::Result<ModelEntry>> finish_embedding(std::string id, base::EmbeddingSpace space);
   base::Task<base::Result<ModelEntry>> remove(std::string id);
 
   std::vector<ModelEntry> entries() const;

@@ -69,7 +69,8 @@ Task<Result<std::shared_ptr<ModelWorker>>> EnginePool::Impl::bring_up(ModelVersi
   co_return worker;
 }
 
-Task<Result<void>> EnginePool::Impl::commit(std::function<void(ModelTable&)> change) {
+Task<Result<void>> EnginePool::Impl::commit(std::function<void(ModelTable&)> change,
+                                            std::function<void()> then) {
   ModelTable changed;
   {
     std::lock_guard lock(mutex);
@@ -82,6 +83,7 @@ Task<Result<void>> EnginePool::Impl::commit(std::function<void(ModelTable&)> cha
   }
   std::lock_guard lock(mutex);
   table = std::move(changed);
+  then();
   co_return Result<void>();
 }
 
@@ -99,9 +101,9 @@ Task<Result<ModelEntry>> EnginePool::add(ModelVersion version) {
   if (!worker) co_return worker.take_error();
   ModelEntry entry;
   entry.current = version;
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); }));
-  std::lock_guard lock(pool.mutex);
-  pool.routes[version.id].current = std::exchange(pool.candidate, nullptr);
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit(
+      [&entry](ModelTable& table) { table.put(entry); },
+      [&] { pool.routes[version.id].current = std::exchange(pool.candidate, nullptr); }));
   co_return entry;
 }
 
@@ -110,14 +112,21 @@ Task<Result<ModelEntry>> EnginePool::replace(ModelVersion version, double share)
   BULKHEAD_CO_CHECK_OK(pool.begin_change());
   ChangeEnd end([&pool] { pool.end_change(); });
   ModelEntry entry;
+  bool embedding = false;
   {
     std::lock_guard lock(pool.mutex);
     const ModelEntry* found = pool.table.find(version.id);
     if (!found) co_return no_such_model();
-    if (found->current.kind != "chat") {
+    embedding = found->current.kind == "embedding";
+    if (embedding && share < 1) {
       co_return Error(
           EngineError::ModelRefused,
-          "The embedding model can't be replaced while serving: what is indexed was embedded with it.");
+          "An embedding model is replaced for everybody at once, when everything is indexed with the "
+          "new one. Leave the share out.")
+          .with_parameter("share");
+    }
+    if (embedding && version.sha256 == found->current.sha256) {
+      co_return conflict("This version of the embedding model is in use already.");
     }
     if (found->next) {
       co_return conflict(
@@ -128,20 +137,24 @@ Task<Result<ModelEntry>> EnginePool::replace(ModelVersion version, double share)
   }
   auto worker = co_await pool.bring_up(version);
   if (!worker) co_return worker.take_error();
-  if (share >= 1) {
+  // An embedding model waits as the next version until `finish_embedding`.
+  const bool at_once = share >= 1 && !embedding;
+  if (at_once) {
     entry.current = version;
   } else {
     entry.next = version;
-    entry.next_share = share;
+    entry.next_share = embedding ? 0 : share;
   }
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); }));
-  std::lock_guard lock(pool.mutex);
-  Impl::Route& route = pool.routes[version.id];
-  if (share >= 1) {
-    pool.retire(std::exchange(route.current, std::exchange(pool.candidate, nullptr)));
-  } else {
-    route.next = std::exchange(pool.candidate, nullptr);
-  }
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
+                                            [&] {
+                                              Impl::Route& route = pool.routes[version.id];
+                                              if (at_once) {
+                                                pool.retire(std::exchange(
+                                                    route.current, std::exchange(pool.candidate, nullptr)));
+                                              } else {
+                                                route.next = std::exchange(pool.candidate, nullptr);
+                                              }
+                                            }));
   co_return entry;
 }
 
@@ -155,6 +168,12 @@ Task<Result<ModelEntry>> EnginePool::set_share(std::string id, double share) {
     const ModelEntry* found = pool.table.find(id);
     if (!found) co_return no_such_model();
     if (!found->next) co_return conflict("No new version of this model is being rolled out.");
+    if (found->current.kind == "embedding" && share > 0) {
+      co_return conflict(
+          "Documents are being indexed with the new embedding model, which takes over by itself when that is "
+          "done. "
+          "Only share 0 can be set: it cancels.");
+    }
     // Not onto a version that doesn't answer.
     if (share >= 1 && !pool.routes[id].next->ready()) {
       co_return Error(EngineError::Unavailable,
@@ -165,14 +184,46 @@ Task<Result<ModelEntry>> EnginePool::set_share(std::string id, double share) {
   if (share >= 1) entry.current = *entry.next;
   if (share >= 1 || share <= 0) entry.next.reset();
   entry.next_share = entry.next ? share : 0;
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); }));
-  std::lock_guard lock(pool.mutex);
-  Impl::Route& route = pool.routes[id];
-  if (share >= 1) {
-    pool.retire(std::exchange(route.current, std::exchange(route.next, nullptr)));
-  } else if (share <= 0) {
-    pool.retire(std::exchange(route.next, nullptr));
+  BULKHEAD_CO_CHECK_OK(
+      co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
+                           [&] {
+                             Impl::Route& route = pool.routes[id];
+                             if (share >= 1) {
+                               pool.retire(std::exchange(route.current, std::exchange(route.next, nullptr)));
+                             } else if (share <= 0) {
+                               pool.retire(std::exchange(route.next, nullptr));
+                             }
+                           }));
+  co_return entry;
+}
+
+Task<Result<ModelEntry>> EnginePool::finish_embedding(std::string id, base::EmbeddingSpace space) {
+  Impl& pool = *impl_;
+  BULKHEAD_CO_CHECK_OK(pool.begin_change());
+  ChangeEnd end([&pool] { pool.end_change(); });
+  ModelEntry entry;
+  {
+    std::lock_guard lock(pool.mutex);
+    const ModelEntry* found = pool.table.find(id);
+    if (!found) co_return no_such_model();
+    if (!found->next || base::EmbeddingSpace::of_model(found->next->sha256) != space) {
+      co_return conflict("This version is not waiting to take over any more.");
+    }
+    if (!pool.routes[id].next->ready()) {
+      co_return Error(EngineError::Unavailable,
+                      "The new version does not answer just now; the old one goes on.");
+    }
+    entry = *found;
   }
+  entry.current = *entry.next;
+  entry.next.reset();
+  entry.next_share = 0;
+  BULKHEAD_CO_CHECK_OK(
+      co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
+                           [&] {
+                             Impl::Route& route = pool.routes[id];
+                             pool.retire(std::exchange(route.current, std::exchange(route.next, nullptr)));
+                           }));
   co_return entry;
 }
 
@@ -190,20 +241,22 @@ Task<Result<ModelEntry>> EnginePool::remove(std::string id) {
     }
     entry = *found;
   }
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&id](ModelTable& table) { table.erase(id); }));
-  std::lock_guard lock(pool.mutex);
-  auto route = pool.routes.find(id);
-  pool.retire(route->second.current);
-  pool.retire(route->second.next);
-  pool.routes.erase(route);
-  for (auto one = pool.dedicated.begin(); one != pool.dedicated.end();) {
-    if (one->first.second != id) {
-      ++one;
-      continue;
-    }
-    pool.retire(one->second);
-    one = pool.dedicated.erase(one);
-  }
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&id](ModelTable& table) { table.erase(id); },
+                                            [&] {
+                                              auto route = pool.routes.find(id);
+                                              pool.retire(route->second.current);
+                                              pool.retire(route->second.next);
+                                              pool.routes.erase(route);
+                                              for (auto one = pool.dedicated.begin();
+                                                   one != pool.dedicated.end();) {
+                                                if (one->first.second != id) {
+                                                  ++one;
+                                                  continue;
+                                                }
+                                                pool.retire(one->second);
+                                                one = pool.dedicated.erase(one);
+                                              }
+                                            }));
   co_return entry;
 }
 

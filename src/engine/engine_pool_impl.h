@@ -30,10 +30,20 @@ struct EnginePool::Impl {
       : options(std::move(o)), blocking(b), reactors(r), clock(c) {}
 
   // engine_pool.cc: routing
-  base::Result<Reached> pick(const CallContext& context, const std::string& model);
-  base::Task<base::Result<ModelWorker::Lease>> reach(CallContext context, std::string model);
+  base::Result<Reached> pick(const CallContext& context, const std::string& model,
+                             const base::EmbeddingSpace& space);
+  base::Result<Reached> pick_embedding(const CallContext& context, const ModelEntry& entry,
+                                       const base::EmbeddingSpace& space);
+  static const ModelVersion* version_for(const ModelEntry& entry, const base::EmbeddingSpace& space);
+  base::Task<base::Result<ModelWorker::Lease>> reach(CallContext context, std::string model,
+                                                     base::EmbeddingSpace space = {});
   base::Result<std::shared_ptr<ModelWorker>> dedicated_worker(const std::string& tenant,
                                                               const ModelEntry& entry);
+  // The tenant's worker of this version, started when there is none. With `suffix` beside one of the id
+  // alone.
+  base::Result<std::shared_ptr<ModelWorker>> own_worker(const std::string& tenant,
+                                                        const ModelVersion& version,
+                                                        const std::string& suffix);
   const ModelEntry* embedding_entry() const;
 
   // engine_pool_supervisor.cc: processes. With the lock held unless said otherwise.
@@ -52,8 +62,9 @@ struct EnginePool::Impl {
   void end_change();
   // Admits and starts a version; it is in `candidate` until published or retired.
   base::Task<base::Result<std::shared_ptr<ModelWorker>>> bring_up(ModelVersion& version);
-  // Saves the table as it would be; puts it in place when that has worked.
-  base::Task<base::Result<void>> commit(std::function<void(ModelTable&)> change);
+  // Saves the table as it would be; puts it in place when that has worked, and `then` does its part before
+  // anybody sees it.
+  base::Task<base::Result<void>> commit(std::function<void(ModelTable&)> change, std::function<void()> then);
 
   const PoolOptions options;
   base::BlockingPool& blocking;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::chrono::milliseconds kBusyInterval{50};  // something starts or drains
 constexpr std::chrono::milliseconds kQuietInterval{250};
 constexpr std::chrono::milliseconds kLastRequestsTimeMax{2'000};
+constexpr std::chrono::seconds kIndexingIdleMax{3};
 
 // The worker goes before the pass does: what it holds needs the reactors, which go when the gate is closed.
 struct LastStop {
@@ -47,8 +48,11 @@ Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::start_worker(const ModelV
                    {"--context", std::to_string(version.context), "--slots", std::to_string(version.slots),
                     "--gpu-layers", std::to_string(version.gpu_layers)});
   add_model(arguments, version);
-  const ModelEntry* embedding = tenant.empty() ? nullptr : embedding_entry();
-  if (embedding) add_model(arguments, embedding->current);
+  const bool carries = !tenant.empty() && version.kind != "embedding";
+  if (const ModelEntry* embedding = carries ? embedding_entry() : nullptr) {
+    add_model(arguments, embedding->current);
+    worker.embedding_sha256 = embedding->current.sha256;
+  }
   return ModelWorker::start(std::move(worker), clock);
 }
 
@@ -90,7 +94,11 @@ void EnginePool::Impl::retire_idle() {
   auto now = clock.monotonic();
   for (auto one = dedicated.begin(); one != dedicated.end();) {
     const ModelWorker& worker = *one->second;
-    bool idle = worker.inside() == 0 && now - worker.last_used() >= options.dedicated_idle_max;
+    // One for embeddings alone is there for an indexing that others may be waiting to have their turn at.
+    const auto idle_max = worker.version().kind == "embedding"
+                              ? std::min(options.dedicated_idle_max, kIndexingIdleMax)
+                              : options.dedicated_idle_max;
+    bool idle = worker.inside() == 0 && now - worker.last_used() >= idle_max;
     if (!idle) {
       ++one;
       continue;

@@ -242,11 +242,14 @@ Task<Result<std::unique_ptr<ChatStream>>> ExternalEngine::chat_stream(CallContex
 }
 
 Task<Result<std::vector<std::vector<float>>>> ExternalEngine::embed(CallContext, std::string,
-                                                                    std::vector<std::string>) {
+                                                                    std::vector<std::string>,
+                                                                    base::EmbeddingSpace) {
   co_return Error(EngineError::ModelUnknown,
                   "There is no such model. GET /v1/models lists those you can use.")
       .with_parameter("model");
 }
+
+EmbeddingSpaces ExternalEngine::embedding_spaces(const std::string&) const { return {}; }
 
 Task<Result<std::vector<std::int64_t>>> ExternalEngine::count_tokens(CallContext, std::string,
                                                                      std::vector<std::string> texts) {

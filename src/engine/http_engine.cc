@@ -72,14 +72,26 @@ Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext co
       std::move(*answer), static_cast<std::size_t>(request.choices), request.prompt.has_value()));
 }
 
-Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext context,
-                                                                std::string model,
-                                                                std::vector<std::string> texts) {
+Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext context, std::string model,
+                                                                std::vector<std::string> texts,
+                                                                base::EmbeddingSpace space) {
+  if (space.known() && space != embedding_spaces(model).current) {
+    co_return Error(EngineError::Unavailable, "The embedding model was replaced just now. Try again.");
+  }
   if (texts.empty()) co_return std::vector<std::vector<float>>();
   auto answer =
       co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts), kEmbeddingBytesMax);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_embeddings(*answer, texts.size());
+}
+
+EmbeddingSpaces HttpEngine::embedding_spaces(const std::string& model) const {
+  for (const ModelInfo& info : models()) {
+    if (info.id == model && info.kind == "embedding") {
+      return {.current = base::EmbeddingSpace::of_model(info.sha256), .next = std::nullopt};
+    }
+  }
+  return {};
 }
 
 Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context,

@@ -38,6 +38,7 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
   struct Options {
     ModelVersion version;
     std::string tenant;     // the one tenant it serves; "" for all
+    std::string embedding_sha256;  // of the embedding model that it carries beside; "" for none
     WorkerOptions process;  // executable, socket, arguments
     http::ClientOptions client;
     WorkerListener on_event;
@@ -61,6 +62,7 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
 
   const ModelVersion& version() const { return options_.version; }
   const std::string& tenant() const { return options_.tenant; }
+  const std::string& embedding_sha256() const { return options_.embedding_sha256; }
   Engine& engine() { return *engine_; }
   std::vector<ModelInfo> models() const { return engine_->models(); }
   bool ready() const;

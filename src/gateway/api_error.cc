@@ -120,6 +120,8 @@ HttpMapping map(storage::StorageError code) {
       return kUnavailable;
     case StorageError::Misconfigured:
       return kServerError;
+    case StorageError::Reindexing:
+      return kUnavailable;
   }
   return kServerError;
 }

@@ -32,7 +32,19 @@ void write_state(json::Writer& w, const std::vector<engine::WorkerStatus>& worke
   }
 }
 
-std::string entry_json(const engine::ModelEntry& entry, const std::vector<engine::WorkerStatus>& workers) {
+// How far all documents are on their way to this embedding model, or to its next version.
+void write_indexing(json::Writer& w, const rag::ReembedProgress& progress) {
+  w.key("indexing").begin_object();
+  w.member("state", progress.running ? "indexing_anew" : "done");
+  w.member("tenants_done", static_cast<std::int64_t>(progress.tenants_done));
+  w.member("tenants_total", static_cast<std::int64_t>(progress.tenants_total));
+  w.key("skipped").begin_array();
+  for (const std::string& tenant : progress.skipped) w.value(tenant);
+  w.end_array().end_object();
+}
+
+std::string entry_json(const Call& call, const engine::ModelEntry& entry,
+                       const std::vector<engine::WorkerStatus>& workers) {
   const std::string& id = entry.current.id;
   json::Writer w;
   w.begin_object().member("id", id).member("object", "bulkhead.model").member("kind", entry.current.kind);
@@ -48,6 +60,7 @@ std::string entry_json(const engine::ModelEntry& entry, const std::vector<engine
     write_state(w, workers, id + "@next");
     w.end_object();
   }
+  if (entry.current.kind == "embedding") write_indexing(w, call.services.reembedder.progress());
   w.key("dedicated").begin_array();
   for (const engine::WorkerStatus& worker : workers) {
     if (worker.tenant.empty() || worker.model != id) continue;
@@ -103,7 +116,7 @@ std::string share_note(double share) {
 }
 
 Reply entry_reply(Call& call, const engine::ModelEntry& entry) {
-  return Reply::json(200, entry_json(entry, call.services.engine_pool->workers()));
+  return Reply::json(200, entry_json(call, entry, call.services.engine_pool->workers()));
 }
 
 // The entry a path names, for the defaults of its next version.
@@ -124,7 +137,7 @@ HandlerResult admin_list_models(Call& call) {
   if (engine::EnginePool* pool = call.services.engine_pool) {
     std::vector<engine::WorkerStatus> workers = pool->workers();
     for (const engine::ModelEntry& entry : pool->entries()) {
-      items.push_back(entry_json(entry, workers));
+      items.push_back(entry_json(call, entry, workers));
       ids.push_back(entry.current.id);
     }
   }

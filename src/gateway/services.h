@@ -19,6 +19,7 @@
 #include "gateway/receipts.h"
 #include "identity/authenticator.h"
 #include "rag/ingest.h"
+#include "rag/reembedder.h"
 #include "rag/retriever.h"
 #include "storage/backup.h"
 #include "storage/eraser.h"
@@ -52,6 +53,7 @@ struct Services {
   engine::EngineQueues& engine_queue;
   rag::Retriever& retriever;
   rag::Ingestor& ingestor;
+  rag::Reembedder& reembedder;
   Limiter& limiter;
   ReceiptBook& receipts;
   storage::Upkeep& upkeep;

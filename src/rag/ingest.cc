@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "rag/chunker.h"
+#include "rag/embedding.h"
 
 namespace bulkhead::rag {
 
@@ -133,17 +134,25 @@ struct Ingestor::Impl {
     co_return std::move(pieces);
   }
 
-  Task<Result<std::vector<std::vector<float>>>> embed_all(engine::CallContext context,
-                                                          const std::string& title,
-                                                          const std::vector<PieceOfText>& pieces) {
-    std::vector<std::vector<float>> vectors;
-    for (std::size_t begin = 0; begin < pieces.size(); begin += options.embed_batch) {
-      std::size_t end = std::min(pieces.size(), begin + options.embed_batch);
-      std::vector<std::string> texts;
-      for (std::size_t i = begin; i < end; ++i) texts.push_back(embedding_text(title, pieces[i]));
-      auto batch = co_await engine.embed(context, options.embedding_model, std::move(texts));
-      if (!batch) co_return batch.take_error();
-      for (auto& vector : *batch) vectors.push_back(std::move(vector));
+  // Each piece's vectors in the spaces of the embedding model: two while another model takes its place. The
+  // next one's are not waited for when it fails: they are made up for before anybody is sent there.
+  Task<Result<std::vector<storage::ChunkVectors>>> embed_all(engine::CallContext context, std::string title,
+                                                             const std::vector<PieceOfText>& pieces) {
+    std::vector<std::string> texts;
+    for (const PieceOfText& piece : pieces) texts.push_back(embedding_text(title, piece));
+    const engine::EmbeddingSpaces spaces = engine.embedding_spaces(options.embedding_model);
+    std::vector<storage::ChunkVectors> vectors(pieces.size());
+    for (const base::EmbeddingSpace& space : wanted_spaces(spaces)) {
+      const bool is_next = space != spaces.current;
+      auto made = co_await embed_texts(engine, context, options.embedding_model, texts, space,
+                                       options.embed_batch, is_next ? TooLong::EmbedHead : TooLong::Refuse);
+      if (!made && is_next) {
+        base::log::warning("ingest_without_next_model", {{"file", std::string_view(context.request_id)},
+                                                         {"error", made.error().name().code}});
+        continue;
+      }
+      if (!made) co_return made.take_error();
+      for (std::size_t i = 0; i < vectors.size(); ++i) vectors[i].push_back({space, std::move((*made)[i])});
     }
     co_return std::move(vectors);
   }

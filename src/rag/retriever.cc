@@ -113,40 +113,55 @@ double relevance_of(const std::vector<RetrievedChunk>& chunks,
   return std::clamp(best * (1 - kWordWeight) + coverage * kWordWeight, 0.0, 1.0);
 }
 
-Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes,
-                     engine::Engine& engine, const access::RoleTable& roles,
-                     std::string embedding_model, base::BlockingPool& pool)
+Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
+                     const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
+                     std::function<void(const base::TenantId&)> on_lacking)
     : stores_(stores),
       indexes_(indexes),
       engine_(engine),
       roles_(roles),
       embedding_model_(std::move(embedding_model)),
-      pool_(pool) {}
+      pool_(pool),
+      on_lacking_(std::move(on_lacking)) {}
 
 Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::string question,
                                             std::vector<base::VectorStoreId> vector_stores,
                                             RetrievalOptions options) {
+  base::EmbeddingSpace space = engine_.embedding_spaces(embedding_model_).current;
+  auto found = co_await retrieve_in(space, context, question, vector_stores, options);
+  const base::EmbeddingSpace now = engine_.embedding_spaces(embedding_model_).current;
+  if (!found && now != space) {
+    // The model went over to another one between the question and its search.
+    found = co_await retrieve_in(now, context, std::move(question), std::move(vector_stores), options);
+  }
+  if (!found && found.error().is(storage::StorageError::Reindexing)) on_lacking_(context.scope.tenant());
+  co_return found;
+}
+
+Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engine::CallContext context,
+                                               std::string question,
+                                               std::vector<base::VectorStoreId> vector_stores,
+                                               RetrievalOptions options) {
   std::string head = prefix_of(question, kQuestionBytesMax);
   if (head.empty()) co_return Retrieval{};
-  auto vectors = co_await engine_.embed(context, embedding_model_, {head});
+  auto vectors = co_await engine_.embed(context, embedding_model_, {head}, space);
   // Text of many tokens a byte (hex, base64, Chinese): refused before it costs anything, so a shorter
   // head is tried. A long question is no error of the client's: the model sees all of it.
   while (!vectors && vectors.error().is(engine::EngineError::ContextExceeded) &&
          head.size() > kQuestionBytesMin) {
     head = prefix_of(question, head.size() / 2);
-    vectors = co_await engine_.embed(context, embedding_model_, {head});
+    vectors = co_await engine_.embed(context, embedding_model_, {head}, space);
   }
   if (!vectors) co_return vectors.take_error();
   std::vector<float> query = std::move(vectors->at(0));
   if (auto over = stores_.held_up(context.scope.tenant())) co_await *over;
-  auto found = co_await pool_.run([&]() {
-    return search(context.scope, question, query, std::move(vector_stores), options);
-  });
+  auto found = co_await pool_.run(
+      [&]() { return search(context.scope, question, query, space, std::move(vector_stores), options); });
   co_return std::move(found);
 }
 
 Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std::string& question,
-                                    const std::vector<float>& query,
+                                    const std::vector<float>& query, const base::EmbeddingSpace& space,
                                     std::vector<base::VectorStoreId> vector_stores,
                                     const RetrievalOptions& options) {
   BULKHEAD_TRY(store, stores_.open(scope));
@@ -170,11 +185,10 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   result.files_withheld = candidates.size() - files.size();
   if (files.empty()) return result;
 
-  BULKHEAD_TRY(index, indexes_.get(scope, *store));
+  BULKHEAD_TRY(index, indexes_.get(scope, *store, space));
   if (index->size() > 0 && index->dimensions() != query.size()) {
     return Error(engine::EngineError::BadAnswer,
-                 "Documents were indexed with another embedding model. Ask your administrator to "
-                 "re-index them.",
+                 "The embedding model gave a vector of the wrong size. Try again, or tell your operator.",
                  "stored vectors have " + std::to_string(index->dimensions()) +
                      " dimensions, the embedding model gives " + std::to_string(query.size()));
   }

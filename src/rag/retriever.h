@@ -6,11 +6,16 @@
 // rank (Cormack, Clarke, Büttcher 2009, k = 60); the winners' texts are unsealed under the tenant's
 // key, and one that does not unseal stops the whole request (invariant I3), it is not skipped.
 //
+// Question and chunks meet in one embedding space, the model's current one. When some chunk of the tenant has
+// no vector in it, nothing is searched (StorageError::Reindexing): never a part, never another model's
+// vectors.
+//
 // Whether the documents bear on the question is decided here from the scores (`relevance`), never by
 // the model.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -54,7 +59,8 @@ std::vector<std::string> content_words(std::string_view text);
 class Retriever {
  public:
   Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
-            const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool);
+            const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
+            std::function<void(const base::TenantId&)> on_lacking);  // called before Reindexing is given
 
   // Searches `vector_stores`; empty means the tenant's default ones.
   base::Task<base::Result<Retrieval>> retrieve(engine::CallContext context, std::string question,
@@ -62,8 +68,13 @@ class Retriever {
                                                RetrievalOptions options);
 
  private:
+  // The same in one space of the embedding model's.
+  base::Task<base::Result<Retrieval>> retrieve_in(base::EmbeddingSpace space, engine::CallContext context,
+                                                  std::string question,
+                                                  std::vector<base::VectorStoreId> vector_stores,
+                                                  RetrievalOptions options);
   base::Result<Retrieval> search(const tenancy::TenantScope& scope, const std::string& question,
-                                 const std::vector<float>& query,
+                                 const std::vector<float>& query, const base::EmbeddingSpace& space,
                                  std::vector<base::VectorStoreId> vector_stores,
                                  const RetrievalOptions& options);
 
@@ -73,6 +84,7 @@ class Retriever {
   const access::RoleTable& roles_;
   std::string embedding_model_;
   base::BlockingPool& pool_;
+  const std::function<void(const base::TenantId&)> on_lacking_;
 };
 
 }  // namespace bulkhead::rag

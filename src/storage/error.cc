@@ -22,6 +22,8 @@ base::ErrorName error_name(StorageError code) {
       return {"storage", "unavailable"};
     case StorageError::Misconfigured:
       return {"storage", "misconfigured"};
+    case StorageError::Reindexing:
+      return {"storage", "reindexing"};
   }
   return {"storage", "unknown"};
 }

@@ -3,7 +3,6 @@
 // A word is kept as a keyed hash of its stem (WordTokenizer, tag()), so words are found and ranked
 // without standing anywhere. Ranking is BM25 with FTS5's constants, over all chunks of the tenant.
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "storage/chunk_record.h"
@@ -54,7 +53,7 @@ base::Result<void> PostgresStore::drop_batch(PostgresTransaction& transaction, s
 
 base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base::FileId& file,
                                                  const std::vector<Chunk>& chunks,
-                                                 const std::vector<std::vector<float>>& vectors) {
+                                                 const std::vector<ChunkVectors>& vectors) {
   BULKHEAD_CHECK_OK(check(scope));
   BULKHEAD_CHECK_OK(check_chunk_batch(file, chunks, vectors));
   // Hashing is the longest part of it and needs no connection.
@@ -95,7 +94,7 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
       lengths.push_back(static_cast<std::int64_t>(total(words[i])));
       texts.push_back(sealer.seal({RecordKind::ChunkText, file.str(), chunk.ordinal, generation}, packed));
       points.push_back(sealer.seal({RecordKind::ChunkVector, file.str(), chunk.ordinal, generation},
-                                   vector_bytes(vectors[i])));
+                                   pack_vectors(vectors[i])));
       base::wipe(packed);
       for (const auto& [word, count] : words[i]) {
         tags.push_back(index.tag(word));
@@ -114,6 +113,36 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
                                      tags, word_keys, word_counts));
   }
   BULKHEAD_TRY(updated, use->run("UPDATE files SET batch = $2 WHERE no = $1", no, batch));
+  return commit_moved(use, true);
+}
+
+base::Result<void> PostgresStore::put_vectors(const Scope& scope, const base::FileId& file,
+                                              std::int64_t batch, const std::vector<ChunkVectors>& vectors) {
+  BULKHEAD_CHECK_OK(check(scope));
+  BULKHEAD_CHECK_OK(check_vectors(vectors));
+  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(
+      row, use->run("SELECT batch, key_version, key_box FROM files WHERE id = $1 FOR UPDATE", file.str()));
+  if (row.empty()) return not_found("file");
+  if (batch == 0 || row.integer(0, 0) != batch) return chunks_replaced();
+  BULKHEAD_TRY(found, use->run("SELECT key FROM chunks WHERE key BETWEEN $1 AND $2 ORDER BY key",
+                               chunk_key(batch, 0), chunk_key(batch, kChunksPerFileMax - 1)));
+  if (found.size() < 0 || static_cast<std::size_t>(found.size()) != vectors.size()) return chunks_replaced();
+  BULKHEAD_TRY(sealer, sealer_of(row, 0, 1, scope, subject_of(file)));
+  for (std::size_t first = 0; first < vectors.size(); first += kChunksAtOnce) {
+    std::vector<std::int64_t> keys;
+    std::vector<base::Bytes> points;
+    for (std::size_t i = first; i < std::min(vectors.size(), first + kChunksAtOnce); ++i) {
+      keys.push_back(found.integer(static_cast<int>(i), 0));
+      points.push_back(sealer.seal(
+          {RecordKind::ChunkVector, file.str(), ordinal_of(keys.back()), static_cast<std::uint64_t>(batch)},
+          pack_vectors(vectors[i])));
+    }
+    BULKHEAD_TRY(updated, use->run("UPDATE chunk_vectors SET box = n.box FROM "
+                                   "unnest($1::bigint[], $2::bytea[]) AS n(key, box) "
+                                   "WHERE chunk_vectors.key = n.key",
+                                   keys, points));
+  }
   return commit_moved(use, true);
 }
 
@@ -179,12 +208,9 @@ base::Result<std::vector<Chunk>> PostgresStore::get_chunks(const Scope& scope,
   return chunks;
 }
 
-base::Result<void> PostgresStore::for_each_vector(
-    const Scope& scope,
-    const std::function<void(ChunkKey, const base::FileId&, const float*, std::size_t)>& visit) {
+base::Result<void> PostgresStore::for_each_vector(const Scope& scope, const VectorVisitor& visit) {
   BULKHEAD_TRY(use, reading(scope));
   std::map<base::FileId, RecordSealer> sealers;  // one: rows come a file at a time
-  std::vector<float> vector;
   std::int64_t after = -1;
   while (true) {
     BULKHEAD_TRY(rows, use->run("SELECT v.key, f.id, v.box, f.key_version, f.key_box FROM chunk_vectors v "
@@ -200,10 +226,8 @@ base::Result<void> PostgresStore::for_each_vector(
       BULKHEAD_TRY(bytes, sealer->open({RecordKind::ChunkVector, file->str(), ordinal_of(after),
                                         static_cast<std::uint64_t>(batch_of(after))},
                                        rows.blob(i, 2)));
-      if (bytes.size() % sizeof(float) != 0) return damaged("a vector");
-      vector.resize(bytes.size() / sizeof(float));
-      if (!bytes.empty()) std::memcpy(vector.data(), bytes.data(), bytes.size());
-      visit(after, *file, vector.data(), vector.size());
+      BULKHEAD_TRY(vectors, unpack_vectors(bytes));
+      visit(after, *file, vectors);
     }
     if (rows.size() < kVectorsAtOnce) return {};
   }

@@ -1,6 +1,5 @@
 // SqliteStore: chunks, their vectors and the text index.
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "storage/chunk_record.h"
@@ -9,14 +8,14 @@
 #include "storage/sqlite_data_keys.h"
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
+#include "storage/store_common.h"
 #include "storage/tenant_schema.h"
 
 namespace bulkhead::storage {
 namespace {
 
-base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& sealer,
-                                std::int64_t batch, const Chunk& chunk,
-                                const std::vector<float>& vector) {
+base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& sealer, std::int64_t batch,
+                                const Chunk& chunk, const ChunkVectors& vectors) {
   const ChunkKey key = chunk_key(batch, chunk.ordinal);
   const auto generation = static_cast<std::uint64_t>(batch);
   base::Bytes packed = pack_chunk(chunk);
@@ -25,9 +24,8 @@ base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& se
   base::wipe(packed);
   BULKHEAD_CHECK_OK(
       database.prepare("INSERT INTO chunks (key, box) VALUES (?1, ?2)").bind(key, box).run());
-  const base::Bytes vector_box =
-      sealer.seal({RecordKind::ChunkVector, chunk.file.str(), chunk.ordinal, generation},
-                  vector_bytes(vector));
+  const base::Bytes vector_box = sealer.seal(
+      {RecordKind::ChunkVector, chunk.file.str(), chunk.ordinal, generation}, pack_vectors(vectors));
   BULKHEAD_CHECK_OK(database.prepare("INSERT INTO chunk_vectors (key, box) VALUES (?1, ?2)")
                         .bind(key, vector_box)
                         .run());
@@ -64,7 +62,7 @@ base::Result<void> SqliteStore::drop_batch(SqliteDatabase& database, std::int64_
 
 base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::FileId& file,
                                                const std::vector<Chunk>& chunks,
-                                               const std::vector<std::vector<float>>& vectors) {
+                                               const std::vector<ChunkVectors>& vectors) {
   BULKHEAD_CHECK_OK(check(scope));
   BULKHEAD_CHECK_OK(check_chunk_batch(file, chunks, vectors));
   BULKHEAD_TRY(use, writing(scope));
@@ -101,6 +99,42 @@ base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::F
   BULKHEAD_CHECK_OK(transaction.commit());
   publish(versions);
   if (old_batch != 0) (void)use->checkpoint().ok();
+  return {};
+}
+
+base::Result<void> SqliteStore::put_vectors(const Scope& scope, const base::FileId& file, std::int64_t batch,
+                                            const std::vector<ChunkVectors>& vectors) {
+  BULKHEAD_CHECK_OK(check(scope));
+  BULKHEAD_CHECK_OK(check_vectors(vectors));
+  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  std::vector<ChunkKey> keys;
+  {
+    Statement query = use->prepare("SELECT batch FROM files WHERE id = ?1");
+    query.bind(file.str());
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return not_found("file");
+    if (batch == 0 || query.integer(0) != batch) return chunks_replaced();
+    Statement rows = use->prepare("SELECT key FROM chunks WHERE key BETWEEN ?1 AND ?2 ORDER BY key");
+    rows.bind(chunk_key(batch, 0), chunk_key(batch, kChunksPerFileMax - 1));
+    while (true) {
+      BULKHEAD_TRY(more, rows.step());
+      if (!more) break;
+      keys.push_back(rows.integer(0));
+    }
+  }
+  if (keys.size() != vectors.size()) return chunks_replaced();
+  BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(file)));
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const base::Bytes box = sealer.seal(
+        {RecordKind::ChunkVector, file.str(), ordinal_of(keys[i]), static_cast<std::uint64_t>(batch)},
+        pack_vectors(vectors[i]));
+    BULKHEAD_CHECK_OK(
+        use->prepare("UPDATE chunk_vectors SET box = ?2 WHERE key = ?1").bind(keys[i], box).run());
+  }
+  BULKHEAD_TRY(versions, moved(*use, true));
+  BULKHEAD_CHECK_OK(transaction.commit());
+  publish(versions);
   return {};
 }
 
@@ -168,13 +202,10 @@ base::Result<std::vector<Chunk>> SqliteStore::get_chunks(const Scope& scope,
   return chunks;
 }
 
-base::Result<void> SqliteStore::for_each_vector(
-    const Scope& scope, const std::function<void(ChunkKey, const base::FileId&, const float*,
-                                                 std::size_t)>& visit) {
+base::Result<void> SqliteStore::for_each_vector(const Scope& scope, const VectorVisitor& visit) {
   BULKHEAD_TRY(use, reading(scope));
-  Statement batches = use->prepare(
-      "SELECT b.batch, f.id FROM batches b JOIN files f ON f.no = b.file_no ORDER BY b.batch");
-  std::vector<float> vector;
+  Statement batches =
+      use->prepare("SELECT b.batch, f.id FROM batches b JOIN files f ON f.no = b.file_no ORDER BY b.batch");
   while (true) {
     BULKHEAD_TRY(more, batches.step());
     if (!more) return {};
@@ -192,10 +223,8 @@ base::Result<void> SqliteStore::for_each_vector(
       BULKHEAD_TRY(bytes, sealer.open({RecordKind::ChunkVector, file->str(), ordinal_of(key),
                                        static_cast<std::uint64_t>(batch)},
                                       rows.blob(1)));
-      if (bytes.size() % sizeof(float) != 0) return damaged("a vector");
-      vector.resize(bytes.size() / sizeof(float));
-      if (!bytes.empty()) std::memcpy(vector.data(), bytes.data(), bytes.size());
-      visit(key, *file, vector.data(), vector.size());
+      BULKHEAD_TRY(vectors, unpack_vectors(bytes));
+      visit(key, *file, vectors);
     }
   }
 }

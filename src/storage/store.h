@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "access/decision.h"
+#include "base/embedding_space.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "identity/api_key.h"
@@ -43,6 +44,7 @@ enum class StorageError {
   BackupRefused,  // an archive that is not whole, not authentic, or not what was asked for
   Unavailable,    // the database server can't be reached just now
   Misconfigured,  // the database is not what the configuration asks for; the detail says what to change
+  Reindexing,     // some vectors of the embedding space that was asked for are still to be made
 };
 base::ErrorName error_name(StorageError code);
 
@@ -100,11 +102,17 @@ struct Chunk {
 // Row id of a chunk in its tenant's store. Meaningless elsewhere.
 using ChunkKey = std::int64_t;
 
-struct ChunkVector {
-  ChunkKey key = 0;
-  base::FileId file;
-  std::vector<float> vector;    // unit length, kEmbeddingDimensions of the deployment's model
+// A chunk's vector in one space; unit length.
+struct SpaceVector {
+  base::EmbeddingSpace space;
+  std::vector<float> vector;
+  friend bool operator==(const SpaceVector&, const SpaceVector&) = default;
 };
+// One entry a space, by space; two while a tenant's documents go over to another embedding model. What an
+// older version of Bulkhead stored has one entry of a space that is not known.
+using ChunkVectors = std::vector<SpaceVector>;
+// The chunk's vector in this space; null: it has none.
+const SpaceVector* vector_in(const ChunkVectors& vectors, const base::EmbeddingSpace& space);
 
 struct LexicalHit {
   ChunkKey key = 0;
@@ -167,21 +175,24 @@ class TenantStore {
   // chunks as one transaction; vectors[i] belongs to chunks[i].
   virtual Result<void> replace_chunks(const Scope&, const base::FileId& file,
                                       const std::vector<Chunk>& chunks,
-                                      const std::vector<std::vector<float>>& vectors) = 0;
+                                      const std::vector<ChunkVectors>& vectors) = 0;
+  // Other vectors for the chunks as they are, in the order of `file_chunks`: a space added, or one that is no
+  // longer wanted left out. `batch` is what `file_chunks` gave; Busy when the chunks were replaced meanwhile.
+  virtual Result<void> put_vectors(const Scope&, const base::FileId& file, std::int64_t batch,
+                                   const std::vector<ChunkVectors>& vectors) = 0;
   virtual Result<bool> has_chunks(const Scope&, const base::FileId& file) = 0;
   // All of a file's chunks in their order, for copies of the store (storage/transfer.h).
   struct FileChunks {
     std::vector<Chunk> chunks;
-    std::vector<std::vector<float>> vectors;
+    std::vector<ChunkVectors> vectors;
+    std::int64_t batch = 0;  // names this set of chunks in this store; 0: there are none
   };
   virtual Result<FileChunks> file_chunks(const Scope&, const base::FileId& file) = 0;
   // Unseals: a chunk whose seal does not fit this tenant, file and ordinal is SealBroken.
   virtual Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) = 0;
-  // Streams every vector of the tenant, for the in-memory index.
-  virtual Result<void> for_each_vector(const Scope&,
-                                       const std::function<void(ChunkKey, const base::FileId&,
-                                                                const float* vector,
-                                                                std::size_t dimensions)>& visit) = 0;
+  // Streams the vectors of every chunk of the tenant, for the in-memory index; a file's come together.
+  using VectorVisitor = std::function<void(ChunkKey, const base::FileId&, const ChunkVectors& vectors)>;
+  virtual Result<void> for_each_vector(const Scope&, const VectorVisitor& visit) = 0;
   // BM25 over the chunks of `files`. `words` are plain words, never query syntax.
   virtual Result<std::vector<LexicalHit>> search_text(const Scope&,
                                                       const std::vector<std::string>& words,
@@ -199,7 +210,7 @@ class TenantStore {
   // Grows with every change of files, chunks, attachments or access lists; in-memory indexes and
   // candidate lists are re-read when it moved.
   virtual std::uint64_t content_version() const = 0;
-  // Grows only when chunks change: access lists and attachments don't make an index stale.
+  // Grows only when chunks or their vectors change: access lists and attachments don't make an index stale.
   virtual std::uint64_t vectors_version() const { return content_version(); }
 
   // API keys of this tenant.

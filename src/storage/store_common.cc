@@ -43,6 +43,11 @@ base::Error not_found(std::string_view kind) {
                      "No such " + std::string(kind) + ". Check the id and list what there is.");
 }
 
+base::Error chunks_replaced() {
+  return base::Error(StorageError::Busy, "The document was indexed anew meanwhile. Try again.",
+                     "the chunks that these vectors are for are gone");
+}
+
 base::Error id_taken(std::string detail) {
   return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
                      std::move(detail));

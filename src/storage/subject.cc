@@ -119,7 +119,7 @@ void encode(const FileSubject& subject, Parts& out) {
   out.number(subject.chunks.chunks.size());
   for (std::size_t i = 0; i < subject.chunks.chunks.size(); ++i) {
     base::Bytes packed = pack_chunk(subject.chunks.chunks[i]);
-    out.number(subject.chunks.chunks[i].ordinal).bytes(packed).bytes(vector_bytes(subject.chunks.vectors[i]));
+    out.number(subject.chunks.chunks[i].ordinal).bytes(packed).bytes(pack_vectors(subject.chunks.vectors[i]));
     base::wipe(packed);
   }
 }
@@ -167,9 +167,9 @@ base::Result<Subject> decode_file(PartReader& in) {
   for (std::uint64_t i = 0; i < count && in.good(); ++i) {
     const auto ordinal = static_cast<std::uint32_t>(in.at_most(kChunksPerFileMax - 1));
     BULKHEAD_TRY(chunk, unpack_chunk(base::as_bytes(in.bytes()), file.id, ordinal));
-    BULKHEAD_TRY(vector, vector_from(base::as_bytes(in.bytes())));
+    BULKHEAD_TRY(vectors, unpack_vectors(base::as_bytes(in.bytes())));
     subject.chunks.chunks.push_back(std::move(chunk));
-    subject.chunks.vectors.push_back(std::move(vector));
+    subject.chunks.vectors.push_back(std::move(vectors));
   }
   return Subject(std::move(subject));
 }

@@ -61,8 +61,15 @@ Result<void> WatchedStore::delete_attachment(const Scope& scope, const base::Vec
 
 Result<void> WatchedStore::replace_chunks(const Scope& scope, const base::FileId& file,
                                           const std::vector<Chunk>& chunks,
-                                          const std::vector<std::vector<float>>& vectors) {
+                                          const std::vector<ChunkVectors>& vectors) {
   auto done = store_->replace_chunks(scope, file, chunks, vectors);
+  journal_->note(subject_of(file));
+  return done;
+}
+
+Result<void> WatchedStore::put_vectors(const Scope& scope, const base::FileId& file, std::int64_t batch,
+                                       const std::vector<ChunkVectors>& vectors) {
+  auto done = store_->put_vectors(scope, file, batch, vectors);
   journal_->note(subject_of(file));
   return done;
 }
@@ -147,9 +154,7 @@ Result<TenantStore::FileChunks> WatchedStore::file_chunks(const Scope& scope, co
 Result<std::vector<Chunk>> WatchedStore::get_chunks(const Scope& scope, const std::vector<ChunkKey>& keys) {
   return store_->get_chunks(scope, keys);
 }
-Result<void> WatchedStore::for_each_vector(
-    const Scope& scope,
-    const std::function<void(ChunkKey, const base::FileId&, const float*, std::size_t)>& visit) {
+Result<void> WatchedStore::for_each_vector(const Scope& scope, const VectorVisitor& visit) {
   return store_->for_each_vector(scope, visit);
 }
 Result<std::vector<LexicalHit>> WatchedStore::search_text(const Scope& scope,

@@ -77,13 +77,13 @@ class WatchedStore final : public OpenStore {
                                  const base::FileId& file) override;
 
   Result<void> replace_chunks(const Scope&, const base::FileId& file, const std::vector<Chunk>& chunks,
-                              const std::vector<std::vector<float>>& vectors) override;
+                              const std::vector<ChunkVectors>& vectors) override;
+  Result<void> put_vectors(const Scope&, const base::FileId& file, std::int64_t batch,
+                           const std::vector<ChunkVectors>& vectors) override;
   Result<bool> has_chunks(const Scope&, const base::FileId& file) override;
   Result<FileChunks> file_chunks(const Scope&, const base::FileId& file) override;
   Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) override;
-  Result<void> for_each_vector(
-      const Scope&,
-      const std::function<void(ChunkKey, const base::FileId&, const float*, std::size_t)>& visit) override;
+  Result<void> for_each_vector(const Scope&, const VectorVisitor& visit) override;
   Result<std::vector<LexicalHit>> search_text(const Scope&, const std::vector<std::string>& words,
                                               const std::vector<base::FileId>& files,
                                               std::size_t limit) override;

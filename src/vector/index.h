@@ -58,15 +58,17 @@ class ExactIndex {
 };
 
 // Indexes of the tenants in use: built from the store on first search, rebuilt when the store's
-// content_version has moved, dropped least recently used first beyond `bytes_max`. Keyed by tenant,
-// reachable by scope only.
+// vectors_version has moved or another embedding space is asked for, dropped least recently used first
+// beyond `bytes_max`. Keyed by tenant, reachable by scope only. An index holds the vectors of one space, and
+// of every chunk of the tenant: as long as one lacks it, `get` gives StorageError::Reindexing.
 class IndexCache {
  public:
   explicit IndexCache(std::size_t bytes_max = 512u << 20);
   ~IndexCache();
   // Blocks while it builds.
   base::Result<std::shared_ptr<const ExactIndex>> get(const tenancy::TenantScope& scope,
-                                                      storage::TenantStore& store);
+                                                      storage::TenantStore& store,
+                                                      const base::EmbeddingSpace& space);
   void drop(const base::TenantId& tenant);
   std::size_t bytes_of(const base::TenantId& tenant) const;  // 0: none in memory
 

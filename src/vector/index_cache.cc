@@ -13,13 +13,26 @@ base::Error tenant_gone() {
                      "This tenant was suspended or destroyed, or its key was withdrawn. Ask your operator.");
 }
 
+base::Error lacking() {
+  return base::Error(
+      storage::StorageError::Reindexing,
+      "Documents are being indexed anew for another embedding model. Try again in a few minutes.",
+      "some chunks have no vector of the embedding model in use yet");
+}
+
 base::Result<std::shared_ptr<const ExactIndex>> build(const tenancy::TenantScope& scope,
-                                                      storage::TenantStore& store) {
+                                                      storage::TenantStore& store,
+                                                      const base::EmbeddingSpace& space) {
   std::optional<ExactIndex::Builder> builder;
   std::size_t expected = 0;
   bool mixed = false;
-  const auto add = [&](storage::ChunkKey key, const base::FileId& file, const float* vector,
-                       std::size_t dimensions) {
+  bool complete = true;
+  const auto add = [&](storage::ChunkKey key, const base::FileId& file,
+                       const storage::ChunkVectors& vectors) {
+    const storage::SpaceVector* wanted = storage::vector_in(vectors, space);
+    complete = complete && wanted;
+    if (!complete) return;
+    const std::size_t dimensions = wanted->vector.size();
     if (!builder) {
       builder.emplace(dimensions);
       expected = dimensions;
@@ -28,14 +41,16 @@ base::Result<std::shared_ptr<const ExactIndex>> build(const tenancy::TenantScope
       mixed = true;
       return;
     }
-    builder->add(key, file, vector);
+    builder->add(key, file, wanted->vector.data());
   };
   BULKHEAD_CHECK_OK(store.for_each_vector(scope, add));
+  // Never an index over a part: what is missing from it would be missed by nobody.
+  if (!complete) return lacking();
   if (mixed) {
-    return base::Error(storage::StorageError::Corrupt,
-                       "Documents were indexed with different embedding models. Ask your "
-                       "administrator to re-index them.",
-                       "vectors of tenant " + scope.tenant().str() + " differ in dimensions");
+    return base::Error(
+        storage::StorageError::Corrupt,
+        "The store is damaged and was not used. Ask your operator to restore it from a backup.",
+        "vectors of one space of tenant " + scope.tenant().str() + " differ in dimensions");
   }
   if (!builder) builder.emplace(0);
   return builder->build();
@@ -48,6 +63,9 @@ struct IndexCache::Impl {
     std::mutex building;                       // one build a tenant at a time; the others wait
     std::shared_ptr<const ExactIndex> index;   // this and what follows: under Impl::mutex
     std::uint64_t version = 0;
+    base::EmbeddingSpace space;
+    // What was found incomplete, so that not every question reads all vectors to find it again.
+    std::optional<std::pair<std::uint64_t, base::EmbeddingSpace>> incomplete;
     std::uint64_t last_use = 0;
     bool dropped = false;
   };
@@ -65,14 +83,26 @@ struct IndexCache::Impl {
     return entry;
   }
 
-  std::shared_ptr<const ExactIndex> fresh(Entry& entry, std::uint64_t version) {
+  bool known_incomplete(Entry& entry, std::uint64_t version, const base::EmbeddingSpace& space) {
     std::scoped_lock lock(mutex);
-    if (!entry.index || entry.version != version) return nullptr;
+    return entry.incomplete == std::pair(version, space);
+  }
+
+  void note_incomplete(Entry& entry, std::uint64_t version, const base::EmbeddingSpace& space) {
+    std::scoped_lock lock(mutex);
+    entry.incomplete = std::pair(version, space);
+  }
+
+  std::shared_ptr<const ExactIndex> fresh(Entry& entry, std::uint64_t version,
+                                          const base::EmbeddingSpace& space) {
+    std::scoped_lock lock(mutex);
+    if (!entry.index || entry.version != version || entry.space != space) return nullptr;
     entry.last_use = ++uses;
     return entry.index;
   }
 
-  void keep(Entry& entry, std::shared_ptr<const ExactIndex> index, std::uint64_t version) {
+  void keep(Entry& entry, std::shared_ptr<const ExactIndex> index, std::uint64_t version,
+            const base::EmbeddingSpace& space) {
     std::scoped_lock lock(mutex);
     // Dropped while it was built: whoever asked may still use it, but it is not kept.
     if (entry.dropped) return;
@@ -80,6 +110,7 @@ struct IndexCache::Impl {
     bytes += index->bytes();
     entry.index = std::move(index);
     entry.version = version;
+    entry.space = space;
     entry.last_use = ++uses;
     while (bytes > bytes_max) {
       auto oldest = entries.end();
@@ -101,19 +132,25 @@ IndexCache::IndexCache(std::size_t bytes_max) : impl_(new Impl{.bytes_max = byte
 IndexCache::~IndexCache() = default;
 
 base::Result<std::shared_ptr<const ExactIndex>> IndexCache::get(const tenancy::TenantScope& scope,
-                                                                storage::TenantStore& store) {
+                                                                storage::TenantStore& store,
+                                                                const base::EmbeddingSpace& space) {
   if (!scope.alive()) return tenant_gone();
   // The index kept under this scope's tenant was read through a store that accepted a scope of the
   // same tenant. A foreign store's version does not match, and its for_each_vector refuses.
   const auto entry = impl_->entry_of(scope.tenant());
-  if (auto index = impl_->fresh(*entry, store.vectors_version())) return index;
+  if (auto index = impl_->fresh(*entry, store.vectors_version(), space)) return index;
   std::scoped_lock building(entry->building);
   // Read before the vectors: a change while reading makes the next search build again.
   const std::uint64_t version = store.vectors_version();
-  if (auto index = impl_->fresh(*entry, version)) return index;
-  BULKHEAD_TRY(index, build(scope, store));
-  impl_->keep(*entry, index, version);
-  return index;
+  if (auto index = impl_->fresh(*entry, version, space)) return index;
+  if (impl_->known_incomplete(*entry, version, space)) return lacking();
+  auto index = build(scope, store, space);
+  if (!index) {
+    if (index.error().is(storage::StorageError::Reindexing)) impl_->note_incomplete(*entry, version, space);
+    return index.take_error();
+  }
+  impl_->keep(*entry, *index, version, space);
+  return *index;
 }
 
 std::size_t IndexCache::bytes_of(const base::TenantId& tenant) const {

@@ -69,10 +69,10 @@ TEST(Measured, OneBusyTenant) {
     const std::string id = "f" + std::to_string(f);
     ASSERT_OK(store->put_file(scope, sample_file(id), "x"));
     auto chunks = sample_chunks(id, 1000);
-    std::vector<std::vector<float>> vectors(1000, std::vector<float>(384));
+    auto vectors = sample_vectors(1000, 384);
     for (std::size_t i = 0; i < chunks.size(); ++i) {
       chunks[i].text = prose(random, 180);
-      for (float& x : vectors[i]) x = normal(random);
+      for (float& x : vectors[i][0].vector) x = normal(random);
     }
     replaces.push_back(milliseconds([&] {
       ASSERT_OK(store->replace_chunks(scope, file_id(id), chunks, vectors));
@@ -117,7 +117,7 @@ TEST(Measured, OneBusyTenant) {
   std::size_t vectors = 0;
   const double stream = milliseconds([&] {
     ASSERT_OK(store->for_each_vector(
-        scope, [&](ChunkKey, const base::FileId&, const float*, std::size_t) { ++vectors; }));
+        scope, [&](ChunkKey, const base::FileId&, const ChunkVectors&) { ++vectors; }));
   });
   EXPECT_EQ(vectors, 20'000u);
   std::printf("[ measured ] for_each_vector of 20,000 x 384: %.0f ms\n", stream);

@@ -257,7 +257,7 @@ TEST_P(PostgresWalls, ARecordMovedToAnotherTenantDoesNotOpen) {
       "UPDATE chunk_vectors SET box = (SELECT box FROM chunk_vectors WHERE tenant = '" +
       pg.place("hospital")->name + "' LIMIT 1) WHERE key = " + key);
   EXPECT_FAILS(StorageError::SealBroken, store->for_each_vector(scope, [](ChunkKey, const base::FileId&,
-                                                                          const float*, std::size_t) {}));
+                                                                          const ChunkVectors&) {}));
 }
 
 TEST_P(PostgresWalls, NothingTypedStandsInTheFilesOrTheLog) {

@@ -100,7 +100,7 @@ TEST_F(Seals, AChunkIsTiedToItsPlaceItsFileAndItsIngest) {
 TEST_F(Seals, AnotherTenantsVectorDoesNotEnterTheIndex) {
   const auto scope = platform.scope("b");
   const auto store = platform.store("b");
-  const auto visit = [](ChunkKey, const base::FileId&, const float*, std::size_t) {};
+  const auto visit = [](ChunkKey, const base::FileId&, const ChunkVectors&) {};
   EXPECT_OK(store->for_each_vector(scope, visit));
   const std::string of_a = box("a", "SELECT box FROM chunk_vectors ORDER BY key");
   raw("b").run("UPDATE chunk_vectors SET box = ?1 WHERE key = (SELECT min(key) FROM chunks)", {of_a});

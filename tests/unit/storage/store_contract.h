@@ -83,8 +83,8 @@ class StoreContract : public ::testing::Test {
     note(store->has_chunks(scope, file));
     note(store->file_chunks(scope, file));
     note(store->get_chunks(scope, keys));
-    note(store->for_each_vector(scope, [](ChunkKey, const base::FileId&, const float*,
-                                          std::size_t) {}));
+    note(store->put_vectors(scope, file, 1, sample_vectors(2)));
+    note(store->for_each_vector(scope, [](ChunkKey, const base::FileId&, const ChunkVectors&) {}));
     note(store->search_text(scope, {"leave"}, {file}, 5));
     note(store->candidates(scope, {vs}));
     note(store->put_api_key(scope, {.id = key_id("k2")}));
@@ -331,10 +331,12 @@ TYPED_TEST_P(StoreContract, ChunksAreReplacedWholeAndFound) {
   EXPECT_EQ(chunks->at(1).ordinal, 0u);
   std::size_t vectors = 0;
   ASSERT_OK(this->store->for_each_vector(
-      *this->own, [&](ChunkKey, const base::FileId&, const float* vector, std::size_t dimensions) {
+      *this->own, [&](ChunkKey, const base::FileId&, const ChunkVectors& each) {
         ++vectors;
-        EXPECT_EQ(dimensions, 8u);
-        EXPECT_EQ(std::count(vector, vector + dimensions, 1.0F), 1);
+        ASSERT_EQ(each.size(), 1u);
+        EXPECT_FALSE(each[0].space.known());
+        EXPECT_EQ(each[0].vector.size(), 8u);
+        EXPECT_EQ(std::count(each[0].vector.begin(), each[0].vector.end(), 1.0F), 1);
       }));
   EXPECT_EQ(vectors, 8u);
 
@@ -506,11 +508,58 @@ TYPED_TEST_P(StoreContract, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut) {
   EXPECT_FAILS(StorageError::NotFound, this->store->delete_chat(*this->own, chat_id("c1")));
 }
 
+TYPED_TEST_P(StoreContract, VectorsOfASecondSpaceComeBesideAndTheFirstGo) {
+  const auto f1 = file_id("f1");
+  const auto& own = *this->own;
+  this->put("f1");
+  ASSERT_OK(this->store->replace_chunks(own, f1, sample_chunks("f1", 300), sample_vectors(300, 8, sample_space(2))));
+  const auto keys = keys_of(*this->store, own, f1);
+  auto chunks = must(this->store->file_chunks(own, f1));
+  ASSERT_EQ(chunks.vectors.size(), 300u);
+  EXPECT_NE(chunks.batch, 0);
+  const auto second = sample_vectors(300, 16, sample_space(1));
+  auto both = chunks.vectors;
+  for (std::size_t i = 0; i < both.size(); ++i) both[i].insert(both[i].begin(), second[i][0]);
+
+  const std::uint64_t version = this->store->vectors_version();
+  ASSERT_OK(this->store->put_vectors(own, f1, chunks.batch, both));
+  EXPECT_GT(this->store->vectors_version(), version) << "an index that is kept is read anew";
+  EXPECT_EQ(must(this->store->file_chunks(own, f1)).vectors, both);
+  EXPECT_EQ(keys_of(*this->store, own, f1), keys) << "the chunks are the same";
+  EXPECT_EQ(this->store->search_text(own, {"parental"}, {f1}, 500)->size(), 300u);
+  std::size_t seen = 0;
+  ASSERT_OK(this->store->for_each_vector(own, [&](ChunkKey, const base::FileId&, const ChunkVectors& each) {
+    EXPECT_EQ(each, both[seen++]);
+  }));
+  EXPECT_EQ(seen, 300u);
+  this->store.reset();
+  this->store = this->backend.reopened("hospital");
+  EXPECT_EQ(must(this->store->file_chunks(own, f1)).vectors, both);
+  ASSERT_OK(this->store->put_vectors(own, f1, chunks.batch, second));
+  EXPECT_EQ(must(this->store->file_chunks(own, f1)).vectors, second);
+
+  auto unsorted = both;
+  for (auto& each : unsorted) std::swap(each[0], each[1]);
+  EXPECT_FALSE(this->store->put_vectors(own, f1, chunks.batch, unsorted).ok());
+  auto uneven = both;
+  uneven[7].pop_back();
+  EXPECT_FALSE(this->store->put_vectors(own, f1, chunks.batch, uneven).ok());
+  EXPECT_FALSE(this->store->put_vectors(own, f1, chunks.batch, sample_vectors(299, 8, sample_space(3))).ok());
+  EXPECT_EQ(must(this->store->file_chunks(own, f1)).vectors, second) << "what is refused changes nothing";
+  // Made for chunks that are gone.
+  ASSERT_OK(this->store->replace_chunks(own, f1, sample_chunks("f1", 300), sample_vectors(300)));
+  EXPECT_FAILS(StorageError::Busy, this->store->put_vectors(own, f1, chunks.batch, second));
+  EXPECT_EQ(must(this->store->file_chunks(own, f1)).vectors, sample_vectors(300));
+  ASSERT_OK(this->store->replace_chunks(own, f1, {}, {}));
+  EXPECT_FAILS(StorageError::Busy, this->store->put_vectors(own, f1, 0, {}));
+  EXPECT_FAILS(StorageError::NotFound, this->store->put_vectors(own, file_id("none"), 1, second));
+}
+
 REGISTER_TYPED_TEST_SUITE_P(StoreContract, EveryMemberRefusesAnotherTenantsScope,
                             EveryMemberRefusesADeadScope, FilesComeBackAsTheyWere, AnIdIsNeverTakenOver,
                             QuotaIsEnforcedAndGivenBack, ListsAreCompleteInOrderAndBounded,
                             VectorStoresAndAttachmentsLiveAndDie, ChunksAreReplacedWholeAndFound,
                             HostileTextIsOnlyText, WordsAreFoundAcrossCaseAccentsAndScripts, VersionsOnlyGrow,
-                            ApiKeysAreKeptAndRevoked, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut);
+                            ApiKeysAreKeptAndRevoked, VectorsOfASecondSpaceComeBesideAndTheFirstGo, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut);
 
 }  // namespace bulkhead::storage

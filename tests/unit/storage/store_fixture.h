@@ -129,10 +129,17 @@ inline std::vector<Chunk> sample_chunks(std::string_view file, std::size_t count
   return chunks;
 }
 
-inline std::vector<std::vector<float>> sample_vectors(std::size_t count,
-                                                      std::size_t dimensions = 8) {
-  std::vector<std::vector<float>> vectors(count, std::vector<float>(dimensions, 0.0F));
-  for (std::size_t i = 0; i < count; ++i) vectors[i][i % dimensions] = 1.0F;
+inline base::EmbeddingSpace sample_space(std::uint8_t number) {
+  base::EmbeddingSpace space;
+  space.bytes.fill(number);
+  return space;
+}
+
+// Of a space that is not known, as long as none is named.
+inline std::vector<ChunkVectors> sample_vectors(std::size_t count, std::size_t dimensions = 8,
+                                                const base::EmbeddingSpace& space = {}) {
+  std::vector<ChunkVectors> vectors(count, {{space, std::vector<float>(dimensions, 0.0F)}});
+  for (std::size_t i = 0; i < count; ++i) vectors[i][0].vector[i % dimensions] = 1.0F;
   return vectors;
 }
 
@@ -140,7 +147,7 @@ inline std::vector<ChunkKey> keys_of(TenantStore& store, const tenancy::TenantSc
                                      const base::FileId& file) {
   std::vector<ChunkKey> keys;
   const auto read = store.for_each_vector(
-      scope, [&](ChunkKey key, const base::FileId& owner, const float*, std::size_t) {
+      scope, [&](ChunkKey key, const base::FileId& owner, const ChunkVectors&) {
         if (owner == file) keys.push_back(key);
       });
   if (!read) ADD_FAILURE() << read.error().describe();
