@@ -45,12 +45,29 @@ void print_version(const std::string& id, const json::Value& version, const std:
               text_of(version, "licence").c_str(), text_of(version, "origin").c_str());
 }
 
+void print_indexing(const json::Value& indexing) {
+  const json::Value skipped = indexing["skipped"];
+  std::printf("  documents are being indexed anew: %lld of %lld tenants done",
+              static_cast<long long>(indexing["tenants_done"].as_int().value_or(0)),
+              static_cast<long long>(indexing["tenants_total"].as_int().value_or(0)));
+  for (std::size_t i = 0; i < skipped.size(); ++i) {
+    std::printf("%s%s", i == 0 ? "; passed over: " : ", ",
+                std::string(skipped.at(i).as_string().value_or("")).c_str());
+  }
+  std::printf("\n");
+}
+
 void print_entry(const json::Value& entry) {
   std::string id = text_of(entry, "id");
   double share = entry["next_share"].as_double().value_or(0);
   print_version(id, entry["current"], text_of(entry, "state"), 1 - share);
-  if (entry["next"].exists())
-    print_version(id + " (new)", entry["next"], text_of(entry["next_worker"], "state"), share);
+  const json::Value indexing = entry["indexing"];
+  const bool running = text_of(indexing, "state") == "indexing_anew";
+  if (entry["next"].exists()) {
+    print_version(id + " (new)", entry["next"], running ? "indexing" : text_of(entry["next_worker"], "state"),
+                  share);
+  }
+  if (running) print_indexing(indexing);
 }
 
 void print_head() {
@@ -165,7 +182,8 @@ void add_model(CLI::App& app, Action& action) {
       ->check(CLI::Range(0.0, 1.0));
   replaced->footer(
       "With --path the new version starts; --share 0.1 gives it a tenth of the users. Without --path\n"
-      "--share moves the running roll-out: 1 completes it, 0 rolls it back.");
+      "--share moves the running roll-out: 1 completes it, 0 rolls it back.\n"
+      "A new embedding model takes over by itself when all documents are indexed with it; 0 cancels.");
   CLI::App* removed =
       add_verb(group, "remove", "Unload a model that was loaded while serving", options, action, remove);
   add_id(removed, options);

@@ -20,9 +20,8 @@ base::Task<void> finish(engine::EnginePool& pool, std::string model, base::Embed
 }  // namespace
 
 ReindexParts::ReindexParts(Uses uses)
-    : uses_(uses), rounds_(kInterval, [this](const std::function<bool()>& ending) {
-        reembedder_->run_once(ending);
-      }) {
+    : uses_(uses),
+      rounds_(kInterval, [this](const std::function<bool()>& ending) { reembedder_->run_once(ending); }) {
   rag::ReembedOptions options;
   options.embedding_model = uses_.config.engine.embedding.id;
   storage::PlatformDatabase& platform = uses_.platform;
@@ -65,11 +64,13 @@ void ReindexParts::record(const rag::ReembedEvent& event) {
   audit::Record entry;
   entry.time = uses_.clock.wall();
   entry.event = event.kind == rag::ReembedEvent::Kind::Begun ? audit::Event::ReindexingStarted
-                                                              : audit::Event::DocumentsReindexed;
+                                                             : audit::Event::DocumentsReindexed;
   entry.model = uses_.config.engine.embedding.id;
   entry.target = "space:" + event.space.hex();
-  entry.note = std::to_string(progress.tenants_done) + " of " + std::to_string(progress.tenants_total) + " tenants";
-  if (!progress.skipped.empty()) entry.note += ", " + std::to_string(progress.skipped.size()) + " passed over";
+  entry.note =
+      std::to_string(progress.tenants_done) + " of " + std::to_string(progress.tenants_total) + " tenants";
+  if (!progress.skipped.empty())
+    entry.note += ", " + std::to_string(progress.skipped.size()) + " passed over";
   static_cast<void>(uses_.audit.append(entry));
 }
 

@@ -1,5 +1,5 @@
-// The re-embedder of a deployment with its rounds, what it keeps of its state, its audit records and its gauge.
-// Wiring only.
+// The re-embedder of a deployment with its rounds, what it keeps of its state, its audit records and its
+// gauge. Wiring only.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// EmbeddingSpace: names what made a vector. Vectors of one space can be compared with each other; those of two
-// can't, whatever their dimensions. Sixteen bytes; all zero is "not known", which no model's space is.
+// EmbeddingSpace: names what made a vector. Vectors of one space can be compared with each other; those of
+// two can't, whatever their dimensions. Sixteen bytes; all zero is "not known", which no model's space is.
 //
 // A local model's space is the first half of its file's SHA-256, which its worker checks at every load.
 #pragma once

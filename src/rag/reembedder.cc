@@ -80,13 +80,13 @@ struct Reembedder::Impl {
   std::map<base::TenantId, Outcome> outcomes;  // of those that `run_once` waits for
   std::set<base::TenantId> again;              // asked for while active
   ReembedProgress progress;
-  std::string campaign;             // the spaces that `clean` is about
-  std::set<base::TenantId> clean;   // tenants that were found to have exactly those
-  bool looked_twice = false;        // a whole look after the last change found nothing to do
-  bool lacking = false;             // of this campaign: something was embedded, not only dropped
+  std::string campaign;            // the spaces that `clean` is about
+  std::set<base::TenantId> clean;  // tenants that were found to have exactly those
+  bool looked_twice = false;       // a whole look after the last change found nothing to do
+  bool lacking = false;            // of this campaign: something was embedded, not only dropped
   bool told = false;
   std::set<base::TenantId> passed_over;  // until they are back
-  std::optional<std::string> settled;  // the spaces that everything was last found to have
+  std::optional<std::string> settled;    // the spaces that everything was last found to have
 
   Impl(Uses u, ReembedOptions o)
       : uses(u), options(std::move(o)), queue(options.concurrent, kFilesWaitingMax) {}
@@ -107,7 +107,8 @@ struct Reembedder::Impl {
   Task<Result<std::vector<Due>>> due_files(tenancy::TenantScope scope, Spaces wanted) {
     auto due = co_await on_store(scope, [&](storage::TenantStore& store) -> Result<std::vector<Due>> {
       std::vector<Due> found;
-      const auto look = [&](storage::ChunkKey, const base::FileId& file, const storage::ChunkVectors& vectors) {
+      const auto look = [&](storage::ChunkKey, const base::FileId& file,
+                            const storage::ChunkVectors& vectors) {
         if (has_exactly(vectors, wanted)) return;
         if (found.empty() || found.back().file != file) found.push_back({file, false});
         found.back().lacks = found.back().lacks || !has_all(vectors, wanted);
@@ -317,7 +318,8 @@ struct Reembedder::Impl {
       }
       std::unique_lock lock(mutex);
       ended.wait_for(lock, kLookForEnd, [&] {
-        return std::any_of(waited.begin(), waited.end(), [&](const auto& id) { return outcomes.contains(id); });
+        return std::any_of(waited.begin(), waited.end(),
+                           [&](const auto& id) { return outcomes.contains(id); });
       });
       collect(waited, look);
     }

@@ -1,6 +1,6 @@
 // Reembedder: gives the stored chunks of tenants vectors of the embedding spaces that the engine works in
-// (engine::Engine::embedding_spaces), and takes those of other spaces away. Documents are neither read nor cut
-// anew: what was embedded of a chunk can be told from the stored chunk.
+// (engine::Engine::embedding_spaces), and takes those of other spaces away. Documents are neither read nor
+// cut anew: what was embedded of a chunk can be told from the stored chunk.
 //
 // Two ways lead here. `start`, when a search met a chunk without a vector of the current space; and
 // `run_once`, which looks through all tenants as long as the spaces are others than those that everything was

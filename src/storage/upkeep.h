@@ -1,5 +1,6 @@
 // Upkeep: what the platform does to a tenant's store by itself, without a credential of the tenant's:
-// moving data to new keys. It reads content only to seal it anew and gives none of it out.
+// moving data to new keys, and embedding it anew (rag/reembedder.h). It reads content only for that and gives
+// none of it out.
 //
 // Rotation of a tenant's keys (docs/keys.md): `rotate` makes the new keys durable and puts them in
 // use; `run_once` moves the data, a subject at a time, and destroys the older keys at the end. What is

@@ -27,7 +27,7 @@ TOPICS = {
 QUESTIONS = {
     "What does a small pet feline do?": "cats.txt",
     "How do I bake in my oven?": "bread.txt",
-    "Which planets can I observe at night?": "stars.txt",
+    "Which planets can astronomers observe?": "stars.txt",
     "How long must accounting documents stay archived?": "tax.txt",
     "Who guides a vessel into port?": "ships.txt",
     "Which medicine helps a sick person who is hot?": "fever.txt",

@@ -245,6 +245,69 @@ TEST_F(EnginePoolTest, ARollOutIsKeptAndRolledBack) {
   EXPECT_FALSE(run(pool->set_share("chat", 1)).ok()) << "nothing is being rolled out";
 }
 
+TEST_F(EnginePoolTest, AnEmbeddingModelIsReplacedBySpaces) {
+  const fs::path source = fs::path(BULKHEAD_SOURCE_DIR) / "build/models/embed.gguf";
+  for (const char* name : {"embed1.gguf", "embed2.gguf"}) {
+    fs::copy_file(source, folder() / "models" / name, fs::copy_options::overwrite_existing);
+  }
+  std::ofstream(folder() / "models/embed2.gguf", std::ios::app | std::ios::binary) << std::string(32, '\0');
+  const auto embedding = [](const std::string& name) {
+    ModelVersion made = version("embed", name);
+    made.kind = "embedding";
+    return made;
+  };
+  const auto old_space = base::EmbeddingSpace::of_model(hash_of("embed1.gguf"));
+  const auto new_space = base::EmbeddingSpace::of_model(hash_of("embed2.gguf"));
+  const auto embed = [&](CallContext who, base::EmbeddingSpace space) {
+    return run(pool->embed(std::move(who), "embed", {"a text"}, space));
+  };
+  const std::vector<ModelVersion> configured{version("chat", "one.gguf"), embedding("embed1.gguf")};
+  start(options(), configured);
+  EXPECT_EQ(pool->embedding_spaces("embed"), (EmbeddingSpaces{old_space, std::nullopt}));
+  EXPECT_FALSE(pool->embedding_spaces("chat").current.known());
+  EXPECT_TRUE(embed(context("alpha"), old_space).ok());
+  auto foreign = embed(context("alpha"), new_space);
+  ASSERT_FALSE(foreign.ok()) << "no worker makes such vectors";
+  EXPECT_TRUE(foreign.error().is(EngineError::Unavailable));
+
+  auto partly = run(pool->replace(embedding("embed2.gguf"), 0.5));
+  ASSERT_FALSE(partly.ok());
+  EXPECT_TRUE(partly.error().is(EngineError::ModelRefused));
+  EXPECT_FALSE(run(pool->replace(embedding("embed1.gguf"), 1)).ok()) << "in use already";
+  ASSERT_TRUE(run(pool->replace(embedding("embed2.gguf"), 1)).ok());
+  EXPECT_EQ(pool->embedding_spaces("embed"), (EmbeddingSpaces{old_space, new_space}));
+  for (const auto& space : {old_space, new_space, base::EmbeddingSpace()}) {
+    EXPECT_TRUE(embed(context("alpha"), space).ok());
+  }
+  // A tenant with a worker of its own has one for the next model too.
+  EXPECT_TRUE(embed(context("own", true), old_space).ok());
+  EXPECT_TRUE(embed(context("own", true), new_space).ok());
+  EXPECT_TRUE(worker("own/chat").ready);
+  EXPECT_TRUE(worker("own/embed@next").ready);
+  EXPECT_EQ(worker("own/embed@next").sha256, hash_of("embed2.gguf"));
+  EXPECT_FALSE(run(pool->set_share("embed", 1)).ok()) << "it takes over by itself";
+  EXPECT_FALSE(run(pool->finish_embedding("embed", old_space)).ok()) << "not what waits";
+
+  pool.reset();
+  start(options(), configured);
+  EXPECT_EQ(pool->embedding_spaces("embed"), (EmbeddingSpaces{old_space, new_space}))
+      << "kept over a restart";
+  ASSERT_TRUE(eventually([&] { return worker("embed@next").ready; }));
+  EXPECT_TRUE(embed(context("own", true), old_space).ok());
+  const int before = worker("own/chat").pid;
+  ASSERT_TRUE(run(pool->finish_embedding("embed", new_space)).ok());
+  EXPECT_EQ(pool->embedding_spaces("embed"), (EmbeddingSpaces{new_space, std::nullopt}));
+  EXPECT_TRUE(embed(context("alpha"), new_space).ok());
+  EXPECT_FALSE(embed(context("alpha"), old_space).ok());
+  EXPECT_TRUE(embed(context("own", true), new_space).ok());
+  EXPECT_NE(worker("own/chat").pid, before) << "its worker carries the new model too";
+  EXPECT_FALSE(embed(context("own", true), old_space).ok());
+
+  ASSERT_TRUE(run(pool->replace(embedding("embed1.gguf"), 1)).ok());
+  ASSERT_TRUE(run(pool->set_share("embed", 0)).ok()) << "cancelled";
+  EXPECT_EQ(pool->embedding_spaces("embed"), (EmbeddingSpaces{new_space, std::nullopt}));
+}
+
 TEST_F(EnginePoolTest, ADedicatedWorkerStartsOnceForConcurrentFirstRequests) {
   start();
   std::vector<std::future<Result<Completion>>> answers;

@@ -10,9 +10,7 @@
 namespace bulkhead::storage {
 namespace {
 
-ChunkVectors two() {
-  return {{sample_space(1), {0.5F, -0.25F, 1.0F}}, {sample_space(2), {1.0F, 0.0F}}};
-}
+ChunkVectors two() { return {{sample_space(1), {0.5F, -0.25F, 1.0F}}, {sample_space(2), {1.0F, 0.0F}}}; }
 
 TEST(PackedVectors, ComeBackWithTheirSpaces) {
   const ChunkVectors unknown_and_one{{{}, {1.0F, 2.0F}}, {sample_space(9), {3.0F}}};
@@ -79,7 +77,8 @@ TEST(PackedVectors, WhatIsCutOrHostileIsRefusedOrReadAsWhatItIs) {
   std::mt19937 random(7);
   for (int round = 0; round < 20'000; ++round) {
     base::Bytes bytes = packed;
-    for (int flips = 0; flips < 3; ++flips) bytes[random() % bytes.size()] = static_cast<std::uint8_t>(random());
+    for (int flips = 0; flips < 3; ++flips)
+      bytes[random() % bytes.size()] = static_cast<std::uint8_t>(random());
     bytes.resize(random() % (bytes.size() + 1));
     const auto read = unpack_vectors(bytes);
     if (read) {

@@ -116,8 +116,8 @@ TEST(Measured, OneBusyTenant) {
               percentile(gets, 0.99));
   std::size_t vectors = 0;
   const double stream = milliseconds([&] {
-    ASSERT_OK(store->for_each_vector(
-        scope, [&](ChunkKey, const base::FileId&, const ChunkVectors&) { ++vectors; }));
+    ASSERT_OK(store->for_each_vector(scope,
+                                     [&](ChunkKey, const base::FileId&, const ChunkVectors&) { ++vectors; }));
   });
   EXPECT_EQ(vectors, 20'000u);
   std::printf("[ measured ] for_each_vector of 20,000 x 384: %.0f ms\n", stream);

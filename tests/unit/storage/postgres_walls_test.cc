@@ -256,8 +256,8 @@ TEST_P(PostgresWalls, ARecordMovedToAnotherTenantDoesNotOpen) {
   pg.superuser("lawfirm")->must_run(
       "UPDATE chunk_vectors SET box = (SELECT box FROM chunk_vectors WHERE tenant = '" +
       pg.place("hospital")->name + "' LIMIT 1) WHERE key = " + key);
-  EXPECT_FAILS(StorageError::SealBroken, store->for_each_vector(scope, [](ChunkKey, const base::FileId&,
-                                                                          const ChunkVectors&) {}));
+  EXPECT_FAILS(StorageError::SealBroken,
+               store->for_each_vector(scope, [](ChunkKey, const base::FileId&, const ChunkVectors&) {}));
 }
 
 TEST_P(PostgresWalls, NothingTypedStandsInTheFilesOrTheLog) {

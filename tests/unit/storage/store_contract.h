@@ -330,8 +330,8 @@ TYPED_TEST_P(StoreContract, ChunksAreReplacedWholeAndFound) {
   EXPECT_EQ(chunks->at(0).tokens, wanted.tokens);
   EXPECT_EQ(chunks->at(1).ordinal, 0u);
   std::size_t vectors = 0;
-  ASSERT_OK(this->store->for_each_vector(
-      *this->own, [&](ChunkKey, const base::FileId&, const ChunkVectors& each) {
+  ASSERT_OK(
+      this->store->for_each_vector(*this->own, [&](ChunkKey, const base::FileId&, const ChunkVectors& each) {
         ++vectors;
         ASSERT_EQ(each.size(), 1u);
         EXPECT_FALSE(each[0].space.known());
@@ -512,7 +512,8 @@ TYPED_TEST_P(StoreContract, VectorsOfASecondSpaceComeBesideAndTheFirstGo) {
   const auto f1 = file_id("f1");
   const auto& own = *this->own;
   this->put("f1");
-  ASSERT_OK(this->store->replace_chunks(own, f1, sample_chunks("f1", 300), sample_vectors(300, 8, sample_space(2))));
+  ASSERT_OK(this->store->replace_chunks(own, f1, sample_chunks("f1", 300),
+                                        sample_vectors(300, 8, sample_space(2))));
   const auto keys = keys_of(*this->store, own, f1);
   auto chunks = must(this->store->file_chunks(own, f1));
   ASSERT_EQ(chunks.vectors.size(), 300u);
@@ -528,9 +529,8 @@ TYPED_TEST_P(StoreContract, VectorsOfASecondSpaceComeBesideAndTheFirstGo) {
   EXPECT_EQ(keys_of(*this->store, own, f1), keys) << "the chunks are the same";
   EXPECT_EQ(this->store->search_text(own, {"parental"}, {f1}, 500)->size(), 300u);
   std::size_t seen = 0;
-  ASSERT_OK(this->store->for_each_vector(own, [&](ChunkKey, const base::FileId&, const ChunkVectors& each) {
-    EXPECT_EQ(each, both[seen++]);
-  }));
+  ASSERT_OK(this->store->for_each_vector(
+      own, [&](ChunkKey, const base::FileId&, const ChunkVectors& each) { EXPECT_EQ(each, both[seen++]); }));
   EXPECT_EQ(seen, 300u);
   this->store.reset();
   this->store = this->backend.reopened("hospital");
@@ -560,6 +560,7 @@ REGISTER_TYPED_TEST_SUITE_P(StoreContract, EveryMemberRefusesAnotherTenantsScope
                             QuotaIsEnforcedAndGivenBack, ListsAreCompleteInOrderAndBounded,
                             VectorStoresAndAttachmentsLiveAndDie, ChunksAreReplacedWholeAndFound,
                             HostileTextIsOnlyText, WordsAreFoundAcrossCaseAccentsAndScripts, VersionsOnlyGrow,
-                            ApiKeysAreKeptAndRevoked, VectorsOfASecondSpaceComeBesideAndTheFirstGo, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut);
+                            ApiKeysAreKeptAndRevoked, VectorsOfASecondSpaceComeBesideAndTheFirstGo,
+                            Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut);
 
 }  // namespace bulkhead::storage

@@ -146,8 +146,8 @@ inline std::vector<ChunkVectors> sample_vectors(std::size_t count, std::size_t d
 inline std::vector<ChunkKey> keys_of(TenantStore& store, const tenancy::TenantScope& scope,
                                      const base::FileId& file) {
   std::vector<ChunkKey> keys;
-  const auto read = store.for_each_vector(
-      scope, [&](ChunkKey key, const base::FileId& owner, const ChunkVectors&) {
+  const auto read =
+      store.for_each_vector(scope, [&](ChunkKey key, const base::FileId& owner, const ChunkVectors&) {
         if (owner == file) keys.push_back(key);
       });
   if (!read) ADD_FAILURE() << read.error().describe();

@@ -21,9 +21,9 @@ class Cache : public ::testing::Test {
     }
   }
   void fill(std::string_view tenant, std::size_t count, std::size_t dimensions = 8) {
-    ASSERT_OK(platform.store(tenant)->replace_chunks(
-        platform.scope(tenant), storage::file_id("f1"), storage::sample_chunks("f1", count),
-        storage::sample_vectors(count, dimensions, space)));
+    ASSERT_OK(platform.store(tenant)->replace_chunks(platform.scope(tenant), storage::file_id("f1"),
+                                                     storage::sample_chunks("f1", count),
+                                                     storage::sample_vectors(count, dimensions, space)));
   }
   base::Result<std::shared_ptr<const ExactIndex>> get(IndexCache& cache, std::string_view tenant) {
     return get(cache, tenant, space);
@@ -55,12 +55,12 @@ TEST_F(Cache, GivesNoIndexToAnotherTenantOrADeadScope) {
   IndexCache cache;
   const auto of_a = *get(cache, "a");
   const auto scope_b = platform.scope("b");
-  EXPECT_TRUE(storage::fails_with(StorageError::ScopeMismatch,
-                                  cache.get(scope_b, *platform.store("a"), space)));
+  EXPECT_TRUE(
+      storage::fails_with(StorageError::ScopeMismatch, cache.get(scope_b, *platform.store("a"), space)));
   EXPECT_EQ((*get(cache, "b"))->size(), 20u) << "control: its own";
   EXPECT_NE(*get(cache, "b"), of_a);
-  EXPECT_TRUE(storage::fails_with(StorageError::ScopeMismatch,
-                                  cache.get(scope_b, *platform.store("a"), space)))
+  EXPECT_TRUE(
+      storage::fails_with(StorageError::ScopeMismatch, cache.get(scope_b, *platform.store("a"), space)))
       << "also with its own index in the cache";
   const auto scope_a = platform.scope("a");
   const auto store_a = platform.store("a");
