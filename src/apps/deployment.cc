@@ -276,7 +276,8 @@ Result<void> Deployment::Parts::start_engine() {
                         *opening_pool, *reactors, clock}));
   retriever = std::make_unique<rag::Retriever>(
       *stores, indexes, engine(), *roles, options.embedding.id, *pool,
-      [this](const base::TenantId& id) { reindexing->reembedder().start(id); });
+      [this](const base::TenantId& id) { reindexing->reembedder().start(id); },
+      [this] { return engine_parts->reranks_retrieval_with(); });
   rag::IngestOptions ingest;
   ingest.embedding_model = options.embedding.id;
   ingest.concurrent = config.extract.concurrent;

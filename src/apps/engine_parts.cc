@@ -34,6 +34,7 @@ std::vector<engine::ModelVersion> configured_models(const gateway::EngineConfig&
   if (!engine.chat.path.empty()) list.push_back(version_of(engine.chat, engine, "chat"));
   for (const gateway::LocalModel& model : engine.models) list.push_back(version_of(model, engine, "chat"));
   if (!engine.embedding.path.empty()) list.push_back(version_of(engine.embedding, engine, "embedding"));
+  if (!engine.rerank.path.empty()) list.push_back(version_of(engine.rerank, engine, "rerank"));
   return list;
 }
 
@@ -136,6 +137,10 @@ engine::Engine& EngineParts::engine() {
 
 std::vector<engine::WorkerStatus> EngineParts::workers() const {
   return pool_ ? pool_->workers() : std::vector<engine::WorkerStatus>();
+}
+
+std::string EngineParts::reranks_retrieval_with() const {
+  return pool_ && uses_.config.retrieval.rerank ? pool_->rerank_model() : std::string();
 }
 
 void EngineParts::forget_tenant(const base::TenantId& tenant) {

@@ -40,6 +40,8 @@ class EngineParts {
 
   engine::Engine& engine();
   engine::EnginePool* pool() { return pool_.get(); }
+  // The id of the model that orders what retrieval finds; "" for none.
+  std::string reranks_retrieval_with() const;
   engine::EngineQueues& queues() { return *queues_; }
   // For run/serve.json: pid of each worker by name.
   std::vector<engine::WorkerStatus> workers() const;

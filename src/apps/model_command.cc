@@ -14,7 +14,7 @@ using http::Method;
 namespace {
 
 struct ModelOptions {
-  std::string config, key_file, id, path, sha256, origin, licence;
+  std::string config, key_file, id, kind = "chat", path, sha256, origin, licence;
   double share = 1;
   std::int64_t context = 0, slots = 0, gpu_layers = -1;
 };
@@ -99,7 +99,7 @@ void write_file_members(json::Writer& w, const ModelOptions& o) {
 
 int add(const ModelOptions& o) {
   json::Writer w;
-  w.begin_object().member("id", o.id);
+  w.begin_object().member("id", o.id).member("kind", o.kind);
   write_file_members(w, o);
   w.end_object();
   return perform(o, Method::Post, "/admin/models", w.take(), print_one);
@@ -169,9 +169,10 @@ void add_model(CLI::App& app, Action& action) {
       add_verb(group, "list", "Every model with version, state, hash, licence and origin", options, action,
                [as_json](const ModelOptions& o) { return list(o, *as_json); });
   listed->add_flag("--json", *as_json, "As the admin API says it");
-  CLI::App* added =
-      add_verb(group, "add", "Load a further chat model beside the others", options, action, add);
+  CLI::App* added = add_verb(group, "add", "Load a further model beside the others", options, action, add);
   add_id(added, options);
+  added->add_option("--kind", options->kind, "chat, or rerank: one cross-encoder that orders documents")
+      ->check(CLI::IsMember({"chat", "rerank"}));
   add_file_options(added, options)->required();
   CLI::App* replaced =
       add_verb(group, "replace", "Start a new version beside the old one and move users to it", options,

@@ -118,6 +118,7 @@ std::string record_members(const Record& record) {
   }
   text(w, "retrieval", record.retrieval_mode);
   if (record.retrieval_score) w.member("retrieval_score", *record.retrieval_score);
+  text(w, "reranked_by", record.reranked_by);
   number(w, "latency_us", record.latency_micros);
   if (record.burned) w.member("burned", *record.burned);
   text(w, "target", record.target);

@@ -85,6 +85,7 @@ struct Record {
   std::vector<std::string> retrieval_ids;  // "file-x#3"
   std::string retrieval_mode;  // "answered", "below_threshold", "off", ""
   std::optional<double> retrieval_score;
+  std::string reranked_by;  // id of the model that ordered what was found
   std::optional<std::int64_t> latency_micros;
   std::optional<bool> burned;
   std::string target;          // id acted on: file, store, key, tenant

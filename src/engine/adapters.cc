@@ -91,11 +91,16 @@ EmbeddingSpaces SplitEngine::embedding_spaces(const std::string& model) const {
   return embeddings_.embedding_spaces(model);
 }
 
+Task<Result<Ranking>> SplitEngine::rerank(CallContext context, std::string model, std::string query,
+                                          std::vector<std::string> documents) {
+  return embeddings_.rerank(std::move(context), std::move(model), std::move(query), std::move(documents));
+}
+
 Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext context,
                                                                   std::string model,
                                                                   std::vector<std::string> texts) {
   for (const ModelInfo& known : embeddings_.models()) {
-    if (known.id == model && known.kind == "embedding") {
+    if (known.id == model && known.kind != "chat") {
       return embeddings_.count_tokens(std::move(context), std::move(model), std::move(texts));
     }
   }
@@ -112,7 +117,7 @@ std::vector<ModelInfo> SplitEngine::models() const {
     if (model.kind == "chat") all.push_back(std::move(model));
   }
   for (ModelInfo& model : embeddings_.models()) {
-    if (model.kind == "embedding") all.push_back(std::move(model));
+    if (model.kind != "chat") all.push_back(std::move(model));
   }
   return all;
 }

@@ -15,7 +15,7 @@ std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker,
                                                const std::filesystem::path& socket,
                                                http::ClientOptions options);
 
-// Chat at one engine, embeddings and their tokens at another. Both must outlive it.
+// Chat at one engine, embeddings, reranking and their tokens at another. Both must outlive it.
 class SplitEngine final : public Engine {
  public:
   SplitEngine(Engine& chat, Engine& embeddings) : chat_(chat), embeddings_(embeddings) {}
@@ -26,6 +26,8 @@ class SplitEngine final : public Engine {
                                                                   std::vector<std::string> texts,
                                                                   base::EmbeddingSpace space = {}) override;
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
+  base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
+                                           std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;

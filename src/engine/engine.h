@@ -126,9 +126,15 @@ class ChatStream {
   virtual const Completion& result() const = 0;
 };
 
+// How well each document answers a query, as a cross-encoder sees it.
+struct Ranking {
+  std::vector<double> scores;  // in the documents' order; higher is better, the scale is the model's own
+  std::int64_t tokens = 0;     // of all pairs
+};
+
 struct ModelInfo {
   std::string id;
-  std::string kind;           // "chat", "embedding"
+  std::string kind;           // "chat", "embedding", "rerank"
   std::int64_t context = 0;   // tokens of one sequence
   std::int64_t dimensions = 0;
   std::string sha256;
@@ -170,6 +176,9 @@ class Engine {
       CallContext context, std::string model, std::vector<std::string> texts,
       base::EmbeddingSpace space = {}) = 0;
   virtual EmbeddingSpaces embedding_spaces(const std::string& model) const = 0;
+  // Scores of `documents` for `query`. ContextExceeded names the document by index; nothing is cut.
+  virtual base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
+                                                   std::vector<std::string> documents) = 0;
   // Tokens of each text for `model`.
   virtual base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) = 0;

@@ -109,6 +109,14 @@ const ModelEntry* EnginePool::Impl::embedding_entry() const {
   return nullptr;
 }
 
+const ModelEntry* EnginePool::Impl::rerank_entry() const {
+  for (const auto& [id, route] : routes) {
+    const ModelEntry* entry = table.find(id);
+    if (entry && entry->current.kind == "rerank") return entry;
+  }
+  return nullptr;
+}
+
 Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::dedicated_worker(const std::string& tenant,
                                                                         const ModelEntry& entry) {
   bool moved = entry.next && place_of(tenant, "") < entry.next_share;
@@ -194,7 +202,18 @@ Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& cont
   if (entry->current.kind == "embedding") return pick_embedding(context, *entry, space);
   const tenancy::Tenant& tenant = context.scope.record();
   if (wants_own_worker(context)) {
-    BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *entry));
+    const ModelEntry* generating = entry;
+    if (entry->current.kind != "chat") {
+      const std::string& own = tenant.policy.chat_model;
+      generating = table.find(own.empty() ? options.default_model : own);
+      if (!generating) {
+        return Error(
+            EngineError::Unavailable,
+            "This tenant's policy asks for an engine of its own, and there is no local chat model to "
+            "start it with. Ask your operator.");
+      }
+    }
+    BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *generating));
     return Reached{ModelWorker::Lease(std::move(worker)), true};
   }
   const Route& route = found->second;
@@ -244,6 +263,14 @@ EmbeddingSpaces EnginePool::embedding_spaces(const std::string& model) const {
                          .next = std::nullopt};
   if (entry->next) spaces.next = base::EmbeddingSpace::of_model(entry->next->sha256);
   return spaces;
+}
+
+Task<Result<Ranking>> EnginePool::rerank(CallContext context, std::string model, std::string query,
+                                         std::vector<std::string> documents) {
+  auto worker = co_await impl_->reach(context, model);
+  if (!worker) co_return worker.take_error();
+  co_return co_await (*worker)->engine().rerank(std::move(context), std::move(model), std::move(query),
+                                                std::move(documents));
 }
 
 Task<Result<std::vector<std::int64_t>>> EnginePool::count_tokens(CallContext context, std::string model,
@@ -297,10 +324,16 @@ bool EnginePool::ready() const {
   std::lock_guard lock(impl_->mutex);
   for (const auto& [id, route] : impl_->routes) {
     const ModelEntry* entry = impl_->table.find(id);
-    bool needed = id == impl_->options.default_model || (entry && entry->current.kind == "embedding");
+    bool needed = id == impl_->options.default_model || (entry && entry->current.kind != "chat");
     if (needed && !route.current->ready()) return false;
   }
   return !impl_->routes.empty();
+}
+
+std::string EnginePool::rerank_model() const {
+  std::lock_guard lock(impl_->mutex);
+  const ModelEntry* entry = impl_->rerank_entry();
+  return entry ? entry->current.id : std::string();
 }
 
 std::vector<ModelEntry> EnginePool::entries() const {

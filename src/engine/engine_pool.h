@@ -7,8 +7,8 @@
 // the old one.
 // Dedicated workers start at the first request (which waits, at most `start_time_max`; further ones
 // wait for the same start), stop after `dedicated_idle_max` without one, and at once when their
-// tenant is suspended or destroyed. They carry the embedding model too: nothing of such a tenant is
-// computed in a shared process. At most `dedicated_max` run; more are refused with Unavailable.
+// tenant is suspended or destroyed. They carry the embedding and the rerank model too: nothing of such a
+// tenant is computed in a shared process. At most `dedicated_max` run; more are refused with Unavailable.
 // Changes. `add`, `replace`, `set_share` and `remove` run one at a time (others get ModelBusy). A new
 // version is admitted (model_admission.h), started beside the old one and answers before any traffic
 // moves; if it doesn't, the old one goes on untouched. A version without traffic drains: its requests
@@ -78,16 +78,22 @@ class EnginePool final : public Engine {
                                                                   std::vector<std::string> texts,
                                                                   base::EmbeddingSpace space = {}) override;
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
+  base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
+                                           std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;
+  // The id of the one rerank model, whether it answers already or not; "" for none.
+  std::string rerank_model() const;
 
-  // A new model; its path is taken inside rules.model_dir and its sha256 must be given.
+  // A new model; its path is taken inside rules.model_dir and its sha256 must be given. At most one
+  // model reranks. When it changes, dedicated workers are drained and start anew with it.
   base::Task<base::Result<ModelEntry>> add(ModelVersion version);
   // A new version of a model; of a chat model `share` 1 switches over, less begins a roll-out in steps. Of an
   // embedding model, where only 1 makes sense, it becomes the next one until `finish_embedding`.
+  // A rerank model is switched over at once.
   base::Task<base::Result<ModelEntry>> replace(ModelVersion version, double share);
   // The running roll-out: 1 completes it (not of an embedding model), 0 rolls it back.
   base::Task<base::Result<ModelEntry>> set_share(std::string id, double share);

@@ -96,14 +96,20 @@ Task<Result<ModelEntry>> EnginePool::add(ModelVersion version) {
     if (pool.table.find(version.id)) {
       co_return conflict("A model of this id is served already. Replace it, or choose another id.");
     }
+    if (version.kind == "rerank" && pool.rerank_entry()) {
+      co_return conflict("A rerank model is served already. Replace it, or remove it first.");
+    }
   }
   auto worker = co_await pool.bring_up(version);
   if (!worker) co_return worker.take_error();
   ModelEntry entry;
   entry.current = version;
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit(
-      [&entry](ModelTable& table) { table.put(entry); },
-      [&] { pool.routes[version.id].current = std::exchange(pool.candidate, nullptr); }));
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
+                                            [&] {
+                                              pool.routes[version.id].current =
+                                                  std::exchange(pool.candidate, nullptr);
+                                              if (version.kind == "rerank") pool.retire_dedicated();
+                                            }));
   co_return entry;
 }
 
@@ -128,6 +134,11 @@ Task<Result<ModelEntry>> EnginePool::replace(ModelVersion version, double share)
     if (embedding && version.sha256 == found->current.sha256) {
       co_return conflict("This version of the embedding model is in use already.");
     }
+    if (found->current.kind == "rerank" && share < 1) {
+      co_return Error(EngineError::ModelRefused,
+                      "A rerank model is switched over at once: leave 'share' away, or give 1.")
+          .with_parameter("share");
+    }
     if (found->next) {
       co_return conflict(
           "A new version of this model is being rolled out. Complete it with share 1 or roll it "
@@ -151,6 +162,7 @@ Task<Result<ModelEntry>> EnginePool::replace(ModelVersion version, double share)
                                               if (at_once) {
                                                 pool.retire(std::exchange(
                                                     route.current, std::exchange(pool.candidate, nullptr)));
+                                                if (version.kind == "rerank") pool.retire_dedicated();
                                               } else {
                                                 route.next = std::exchange(pool.candidate, nullptr);
                                               }
@@ -247,6 +259,7 @@ Task<Result<ModelEntry>> EnginePool::remove(std::string id) {
                                               pool.retire(route->second.current);
                                               pool.retire(route->second.next);
                                               pool.routes.erase(route);
+                                              if (entry.current.kind == "rerank") pool.retire_dedicated();
                                               for (auto one = pool.dedicated.begin();
                                                    one != pool.dedicated.end();) {
                                                 if (one->first.second != id) {

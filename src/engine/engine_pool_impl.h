@@ -45,11 +45,13 @@ struct EnginePool::Impl {
                                                         const ModelVersion& version,
                                                         const std::string& suffix);
   const ModelEntry* embedding_entry() const;
+  const ModelEntry* rerank_entry() const;
 
   // engine_pool_supervisor.cc: processes. With the lock held unless said otherwise.
   base::Result<std::shared_ptr<ModelWorker>> start_worker(const ModelVersion& version,
                                                           const std::string& tenant);
   void retire(std::shared_ptr<ModelWorker> worker);
+  void retire_dedicated();
   std::vector<std::shared_ptr<ModelWorker>> all_workers() const;
   std::vector<WorkerStatus> describe_workers() const;
   void retire_idle();

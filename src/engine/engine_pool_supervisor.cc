@@ -23,7 +23,9 @@ struct LastStop {
 };
 
 void add_model(std::vector<std::string>& arguments, const ModelVersion& version) {
-  std::string flag = version.kind == "embedding" ? "--embed-model" : "--chat-model";
+  std::string flag = version.kind == "embedding" ? "--embed-model"
+                     : version.kind == "rerank"  ? "--rerank-model"
+                                                 : "--chat-model";
   arguments.insert(arguments.end(),
                    {flag, version.id + "=" + version.path.string(), flag + "-sha256", version.sha256});
   if (!version.chat_template.empty()) {
@@ -53,6 +55,8 @@ Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::start_worker(const ModelV
     add_model(arguments, embedding->current);
     worker.embedding_sha256 = embedding->current.sha256;
   }
+  const ModelEntry* rerank = carries ? rerank_entry() : nullptr;
+  if (rerank) add_model(arguments, rerank->current);
   return ModelWorker::start(std::move(worker), clock);
 }
 
@@ -61,6 +65,11 @@ void EnginePool::Impl::retire(std::shared_ptr<ModelWorker> worker) {
   retired.push_back({std::move(worker), clock.monotonic() + options.answer_time_max});
   attention = true;
   wake.notify_all();
+}
+
+void EnginePool::Impl::retire_dedicated() {
+  for (auto& [key, worker] : dedicated) retire(std::move(worker));
+  dedicated.clear();
 }
 
 std::vector<std::shared_ptr<ModelWorker>> EnginePool::Impl::all_workers() const {

@@ -251,6 +251,13 @@ Task<Result<std::vector<std::vector<float>>>> ExternalEngine::embed(CallContext,
 
 EmbeddingSpaces ExternalEngine::embedding_spaces(const std::string&) const { return {}; }
 
+Task<Result<Ranking>> ExternalEngine::rerank(CallContext, std::string, std::string,
+                                             std::vector<std::string>) {
+  co_return Error(EngineError::ModelUnknown,
+                  "There is no such model. GET /v1/models lists those you can use.")
+      .with_parameter("model");
+}
+
 Task<Result<std::vector<std::int64_t>>> ExternalEngine::count_tokens(CallContext, std::string,
                                                                      std::vector<std::string> texts) {
   std::vector<std::int64_t> counts;

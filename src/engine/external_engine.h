@@ -68,6 +68,8 @@ class ExternalEngine final : public Engine {
                                                                   base::EmbeddingSpace space = {}) override;
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   // An estimate that is too high for every tokenizer we know, so that a budget kept by it is safe.
+  base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
+                                           std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;

@@ -94,6 +94,15 @@ EmbeddingSpaces HttpEngine::embedding_spaces(const std::string& model) const {
   return {};
 }
 
+Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model, std::string query,
+                                         std::vector<std::string> documents) {
+  if (documents.empty()) co_return Ranking();
+  auto answer =
+      co_await post(context, "/v1/rerank", wire::rerank_body(model, query, documents), kCompletionBytesMax);
+  if (!answer) co_return answer.take_error();
+  co_return wire::parse_ranking(*answer, documents.size());
+}
+
 Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context,
                                                                  std::string model,
                                                                  std::vector<std::string> texts) {

@@ -23,7 +23,7 @@ namespace bulkhead::engine {
 
 struct ModelVersion {
   std::string id;               // what clients call it; the same for all versions
-  std::string kind = "chat";    // "chat", "embedding"
+  std::string kind = "chat";    // "chat", "embedding", "rerank"
   std::filesystem::path path;   // GGUF file
   std::string sha256;           // 64 lower-case hex digits; checked at each load
   std::string origin;           // where the file came from, as the operator states it

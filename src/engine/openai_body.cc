@@ -111,6 +111,15 @@ std::string embeddings_body(std::string_view model, const std::vector<std::strin
   return input_body(model, texts);
 }
 
+std::string rerank_body(std::string_view model, std::string_view query,
+                        const std::vector<std::string>& documents) {
+  json::Writer w;
+  w.begin_object().member("model", model).member("query", query).key("documents").begin_array();
+  for (const std::string& document : documents) w.value(document);
+  w.end_array().end_object();
+  return w.take();
+}
+
 std::string tokenize_body(std::string_view model, const std::vector<std::string>& texts) {
   return input_body(model, texts);
 }

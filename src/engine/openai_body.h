@@ -19,6 +19,9 @@ std::string generation_body(const ChatRequest& request);
 void write_generation_members(base::json::Writer& writer, const ChatRequest& request);
 
 std::string embeddings_body(std::string_view model, const std::vector<std::string>& texts);
+// In the form of Jina's API, which the stock llama.cpp server takes too.
+std::string rerank_body(std::string_view model, std::string_view query,
+                        const std::vector<std::string>& documents);
 std::string tokenize_body(std::string_view model, const std::vector<std::string>& texts);
 std::string burn_body(const BurnTarget& target);
 

@@ -53,6 +53,17 @@ std::string nameable(std::string_view parameter) {
   return known ? std::string(parameter) : std::string();
 }
 
+// "input[3]" or "documents[3]": which of several texts is meant. Else "".
+std::string place_of_text(std::string_view parameter) {
+  for (std::string_view list : {"input[", "documents["}) {
+    if (!parameter.starts_with(list) || !parameter.ends_with(']')) continue;
+    std::string_view index = parameter.substr(list.size(), parameter.size() - list.size() - 1);
+    bool number = !index.empty() && index.size() <= 6 && index.find_first_not_of("0123456789") == index.npos;
+    if (number) return std::string(parameter);
+  }
+  return "";
+}
+
 void copy_token(json::Writer& w, const json::Value& token) {
   w.member("token", token["token"].as_string().value_or(""));
   w.key("logprob").value(token["logprob"].as_double().value_or(-9999.0));
@@ -225,6 +236,28 @@ Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body,
   return vectors;
 }
 
+Result<Ranking> parse_ranking(std::string_view body, std::size_t expected) {
+  auto document = json::Document::parse(body);
+  if (!document) return bad_answer("rerank: " + document.error().describe());
+  json::Value results = document->root()["results"];
+  if (!results.is_array() || results.size() != expected) return bad_answer("rerank: wrong count");
+  std::vector<std::optional<double>> scores(expected);
+  for (std::size_t i = 0; i < expected; ++i) {
+    auto index = results.at(i)["index"].as_int();
+    auto score = results.at(i)["relevance_score"].as_double();
+    bool usable = index && *index >= 0 && static_cast<std::size_t>(*index) < expected && score &&
+                  std::abs(*score) <= kComponentMax;
+    if (!usable) return bad_answer("rerank: malformed item");
+    std::optional<double>& place = scores[static_cast<std::size_t>(*index)];
+    if (place) return bad_answer("rerank: index repeated");
+    place = *score;
+  }
+  Ranking ranking;
+  for (const std::optional<double>& score : scores) ranking.scores.push_back(*score);
+  ranking.tokens = count_or_zero(document->root()["usage"]["total_tokens"]);
+  return ranking;
+}
+
 Result<std::vector<std::int64_t>> parse_token_counts(std::string_view body, std::size_t expected) {
   auto document = json::Document::parse(body);
   if (!document) return bad_answer("tokenize: " + document.error().describe());
@@ -264,13 +297,14 @@ Error read_error(int status, std::string_view body) {
   std::string code = "status_" + std::to_string(status);
   std::int64_t prompt_tokens = 0;
   std::int64_t context = 0;
-  std::string parameter;
+  std::string parameter, text_place;
   if (auto document = json::Document::parse(body)) {
     json::Value error = document->root()["error"];
     auto text = error["code"].as_string();
     if (!text) text = error["type"].as_string();
     if (text && text->size() <= 64) code = std::string(*text);
     parameter = nameable(error["param"].as_string().value_or(""));
+    text_place = place_of_text(error["param"].as_string().value_or(""));
     prompt_tokens = count_or_zero(error["prompt_tokens"]);
     context = count_or_zero(error["context"]);
     if (code == "exceed_context_size_error") {  // llama.cpp's words for the same
@@ -278,6 +312,11 @@ Error read_error(int status, std::string_view body) {
       prompt_tokens = count_or_zero(error["n_prompt_tokens"]);
       context = count_or_zero(error["n_ctx"]);
     }
+  }
+  if (code == "context_length_exceeded" && !text_place.empty()) {
+    return Error(EngineError::ContextExceeded,
+                 "'" + text_place + "' does not fit into the model's context. Shorten it.", code)
+        .with_parameter(text_place);
   }
   if (code == "context_length_exceeded") {
     std::string message = "The prompt does not fit into the model's context";

@@ -38,7 +38,7 @@ void write_extension(json::Writer& w, const AnswerHead& head) {
   w.key("bulkhead").begin_object();
   if (head.shape == AnswerShape::Chat) {
     w.key("retrieval");
-    rag::write_manifest(w, head.outcome, head.relevance, head.threshold, head.citations);
+    rag::write_manifest(w, head.outcome, head.relevance, head.threshold, head.reranked_by, head.citations);
   }
   w.member("burn_receipt", "/v1/bulkhead/receipts/" + head.request_id).end_object();
 }

@@ -27,6 +27,7 @@ struct AnswerHead {
   // Retrieval: outcome "off", "answered", "below_threshold", "nothing_readable".
   std::string outcome;
   double relevance = 0, threshold = 0;
+  std::string reranked_by;  // id of the rerank model; "" for none
   std::vector<rag::Citation> citations;
 };
 

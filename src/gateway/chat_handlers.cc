@@ -64,6 +64,8 @@ Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
   if (!found) co_return explained(call, found.take_error());
   plan.head.relevance = found->relevance;
   call.record.retrieval_score = found->relevance;
+  plan.head.reranked_by = found->reranked_by;
+  call.record.reranked_by = found->reranked_by;
   if (found->chunks.empty() || found->relevance < plan.head.threshold) {
     plan.head.outcome = found->files_searched == 0 ? "nothing_readable" : "below_threshold";
     plan.ask_engine = policy.retrieval != tenancy::RetrievalMode::Required;

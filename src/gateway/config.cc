@@ -132,6 +132,7 @@ void check_model_ids(ConfigReader& r, const EngineConfig& engine) {
   std::set<std::string> ids;
   auto twice = [&](const LocalModel& model) { return !model.path.empty() && !ids.insert(model.id).second; };
   bool clash = twice(engine.chat) || twice(engine.embedding);
+  clash = twice(engine.rerank) || clash;
   for (const LocalModel& model : engine.models) clash = twice(model) || clash;
   if (clash) r.fail(ConfigError::Contradiction, "models", "and the other sections need different ids");
 }
@@ -144,6 +145,7 @@ void read_engine(ConfigReader& r, const std::filesystem::path& base, EngineConfi
   r.section("external", [&](ConfigReader& e) { read_external(e, base, out.external); });
   r.section("chat", [&](ConfigReader& m) { read_chat_model(m, base, out.chat); });
   r.section("embedding", [&](ConfigReader& m) { read_model(m, base, out.embedding); });
+  r.section("rerank", [&](ConfigReader& m) { read_model(m, base, out.rerank); });
   r.number("slots", out.slots, 1, 256);
   r.number("threads", out.threads, 0, 256);
   r.number("batch_threads", out.batch_threads, 0, 256);
@@ -266,6 +268,7 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   r.section("retrieval", [&](ConfigReader& s) {
     s.real("threshold", out.retrieval.threshold, 0, 1);
     s.number("results_max", out.retrieval.results_max, 1, 50);
+    s.flag("rerank", out.retrieval.rerank);
     s.number("answer_tokens", out.retrieval.answer_tokens, 16, 100'000);
   });
   r.section("extract", [&](ConfigReader& s) {

@@ -92,7 +92,7 @@ struct EngineConfig {
   bool is_external() const { return !external.urls.empty(); }
   std::string chat_model;                   // model id that clients see (own: chat.id)
   std::int64_t chat_context = 8192;         // tokens of one sequence (remote: what it says)
-  LocalModel chat, embedding;               // embedding.path empty: none
+  LocalModel chat, embedding, rerank;       // path empty: none
   std::vector<LocalModel> models;           // further chat models, [[engine.models]]
   std::filesystem::path model_dir;          // where models loaded while serving must lie; empty: none may
   std::vector<std::string>
@@ -115,6 +115,7 @@ struct EngineConfig {
 struct RetrievalConfig {
   double threshold = 0.36;                  // measured: tests/retrieval
   std::size_t results_max = 6;
+  bool rerank = true;                       // when a rerank model is served
   std::int64_t answer_tokens = 512;         // kept free when max_tokens isn't given
 };
 

@@ -17,6 +17,9 @@ HandlerResult list_models(Call& call);
 HandlerResult get_model(Call& call);
 HandlerResult create_embeddings(Call& call);
 
+// rerank_handlers.cc
+HandlerResult create_rerank(Call& call);
+
 // chat_handlers.cc
 HandlerResult create_chat(Call& call);
 

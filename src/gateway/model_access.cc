@@ -19,7 +19,7 @@ bool may_chat_with(const Call& call, const std::string& id) {
 }  // namespace
 
 bool may_use_model(const Call& call, const engine::ModelInfo& model) {
-  return model.kind == "embedding" || may_chat_with(call, model.id);
+  return model.kind != "chat" || may_chat_with(call, model.id);
 }
 
 base::Result<std::string> resolve_chat_model(const Call& call, const std::string& asked) {

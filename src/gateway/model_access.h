@@ -1,5 +1,5 @@
-// Which models a tenant may use: its own standard model, those its policy names, and the embedding
-// model. Everything else looks as if it didn't exist (OWASP AISVS 5.2.1: deny by default).
+// Which models a tenant may use: its own standard model, those its policy names, the embedding and
+// the rerank model. Everything else looks as if it didn't exist (OWASP AISVS 5.2.1: deny by default).
 #pragma once
 
 #include <string>

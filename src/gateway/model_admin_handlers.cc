@@ -83,7 +83,10 @@ Result<ModelBody> parse_model_body(const json::Value& root, engine::ModelVersion
   ModelBody body;
   body.version = std::move(defaults);
   engine::ModelVersion& version = body.version;
-  if (is_new) version.id = reader.text("id", kTextBytesMax, true).value_or("");
+  if (is_new) {
+    version.id = reader.text("id", kTextBytesMax, true).value_or("");
+    version.kind = reader.text("kind", kTextBytesMax).value_or("chat");
+  }
   version.path = reader.text("path", kPathBytesMax, true).value_or("");
   version.sha256 = reader.text("sha256", 64, true).value_or("");
   version.origin = reader.text("origin", kTextBytesMax, true).value_or("");
@@ -96,6 +99,9 @@ Result<ModelBody> parse_model_body(const json::Value& root, engine::ModelVersion
   if (is_new && !engine::valid_model_id(version.id)) {
     return api_error(ApiError::BadParameter, "'id' must be 1 to 96 letters, digits, '.', '_', '-' and ':'.",
                      "id");
+  }
+  if (is_new && version.kind != "chat" && version.kind != "rerank") {
+    return api_error(ApiError::BadParameter, "'kind' must be chat or rerank.", "kind");
   }
   if (!engine::valid_sha256(version.sha256)) {
     return api_error(ApiError::BadParameter, "'sha256' must be 64 lower-case hex digits.", "sha256");

@@ -36,6 +36,8 @@ constexpr std::array kRoutes = {
           create_completion, 4u << 20, true},
     Route{Post, "/v1/embeddings", Audience::Tenant, Permission::EmbeddingsCreate, Event::RequestEnded,
           create_embeddings, 4u << 20, true},
+    Route{Post, "/v1/rerank", Audience::Tenant, Permission::RerankCreate, Event::RequestEnded, create_rerank,
+          4u << 20, true},
 
     Route{Post, "/v1/files", Audience::Tenant, Permission::FilesWrite, Event::FileUploaded, create_file,
           kUploadBytesMax},

@@ -121,6 +121,7 @@ std::string search_json(std::string_view query, const rag::Retrieval& found) {
     w.key("content").begin_array().begin_object();
     w.member("type", "text").member("text", chunk.chunk.text).end_object().end_array();
     w.key("bulkhead").begin_object();
+    if (!found.reranked_by.empty()) w.member("rerank_score", chunk.rerank_score);
     w.member("similarity", chunk.similarity)
         .member("chunk", static_cast<std::uint64_t>(chunk.chunk.ordinal))
         .member("page", static_cast<std::uint64_t>(chunk.chunk.page))
@@ -128,8 +129,9 @@ std::string search_json(std::string_view query, const rag::Retrieval& found) {
     w.end_object().end_object();
   }
   w.end_array().member("has_more", false).key("next_page").null();
-  w.key("bulkhead").begin_object().member("relevance", found.relevance).end_object();
-  w.end_object();
+  w.key("bulkhead").begin_object().member("relevance", found.relevance);
+  if (!found.reranked_by.empty()) w.member("reranked_by", found.reranked_by);
+  w.end_object().end_object();
   return w.take();
 }
 

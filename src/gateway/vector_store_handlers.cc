@@ -217,6 +217,7 @@ HandlerResult search_vector_store(Call& call) {
                                                          {store->id}, options);
   if (!found) co_return found.take_error();
   call.record.retrieval_score = found->relevance;
+  call.record.reranked_by = found->reranked_by;
   for (const rag::RetrievedChunk& chunk : found->chunks) {
     call.record.retrieval_ids.push_back(chunk.chunk.file.str() + "#" + std::to_string(chunk.chunk.ordinal));
   }

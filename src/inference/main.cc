@@ -12,7 +12,7 @@
 #include "base/scrub.h"
 #include "base/secret.h"
 #include "http/server.h"
-#include "inference/embedder.h"
+#include "inference/encoder.h"
 #include "inference/model.h"
 #include "inference/routes.h"
 #include "inference/sandbox.h"
@@ -26,7 +26,7 @@ constexpr std::size_t kKeyHexBytes = 64;
 
 struct Options {
   int listen_fd = -1, control_fd = -1;
-  std::string chat, chat_sha256, chat_template, embedding, embedding_sha256;
+  std::string chat, chat_sha256, chat_template, embedding, embedding_sha256, rerank, rerank_sha256;
   SchedulerOptions scheduler;
   int threads = 0, batch_threads = 0, gpu_layers = 0;
   bool no_burn = false, no_lookahead = false, allow_swap = false;
@@ -97,9 +97,9 @@ int serve(Options options) {
   options.scheduler.lookahead = !options.no_lookahead;
 
   Engine engine;
-  std::unique_ptr<Model> chat, embedding;
+  std::unique_ptr<Model> chat, embedding, rerank;
   std::unique_ptr<Scheduler> scheduler;
-  std::unique_ptr<Embedder> embedder;
+  std::unique_ptr<Encoder> embedder, reranker;
   if (!options.chat.empty()) {
     chat = or_die(Model::load(model_file(options.chat, options.chat_sha256, options.chat_template),
                               ModelKind::Chat, options.gpu_layers));
@@ -110,9 +110,18 @@ int serve(Options options) {
   if (!options.embedding.empty()) {
     embedding = or_die(Model::load(model_file(options.embedding, options.embedding_sha256),
                                    ModelKind::Embedding, options.gpu_layers));
-    embedder = or_die(Embedder::start(*embedding, options.scheduler.batch_threads, !options.no_burn));
+    embedder = or_die(
+        Encoder::start(*embedding, EncoderUse::Embedding, options.scheduler.batch_threads, !options.no_burn));
     engine.embedding = embedding.get();
     engine.embedder = embedder.get();
+  }
+  if (!options.rerank.empty()) {
+    rerank = or_die(Model::load(model_file(options.rerank, options.rerank_sha256), ModelKind::Rerank,
+                                options.gpu_layers));
+    reranker = or_die(
+        Encoder::start(*rerank, EncoderUse::Ranking, options.scheduler.batch_threads, !options.no_burn));
+    engine.rerank = rerank.get();
+    engine.reranker = reranker.get();
   }
 
   sigset_t signals;
@@ -134,11 +143,12 @@ int serve(Options options) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   if (auto sandboxed = enter_sandbox(); !sandboxed) die(sandboxed.error());
   base::log::info("ready", {{"chat", std::string_view(chat ? chat->id() : "")},
-                            {"embedding", std::string_view(embedding ? embedding->id() : "")}});
+                            {"embedding", std::string_view(embedding ? embedding->id() : "")},
+                            {"rerank", std::string_view(rerank ? rerank->id() : "")}});
   wait_for_signal(signals);
   routes.stop_accepting();
   // Cancels and burns what runs, which ends its requests. Requests that are still on their way meet a
-  // scheduler and an embedder that refuse, so both are there until the server is gone.
+  // scheduler and encoders that refuse, so both are there until the server is gone.
   if (scheduler) scheduler->stop();
   static_cast<void>((*started)->drain(std::chrono::seconds(2)));
   started->reset();
@@ -163,6 +173,8 @@ int main(int argc, char** argv) {
                  "File with a Jinja chat template in place of the model's own");
   app.add_option("--embed-model", options.embedding, "ID=PATH of the embedding model (GGUF)");
   app.add_option("--embed-model-sha256", options.embedding_sha256, "Its SHA-256; checked when given");
+  app.add_option("--rerank-model", options.rerank, "ID=PATH of the rerank model (GGUF)");
+  app.add_option("--rerank-model-sha256", options.rerank_sha256, "Its SHA-256; checked when given");
   app.add_option("--context", options.scheduler.context, "Tokens of one sequence")->check(CLI::Range(64, 1 << 20));
   app.add_option("--slots", options.scheduler.slots, "Sequences decoded side by side")->check(CLI::Range(1, 256));
   app.add_option("--threads", options.threads, "Threads for generation; 0: one a core");

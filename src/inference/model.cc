@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "crypto/hash.h"
+#include "gguf.h"
 
 namespace bulkhead::inference {
 
@@ -22,7 +23,7 @@ constexpr std::size_t kTemplateBytesMax = 1 << 20;
 // hybrid and sliding-window ones keep state elsewhere and are refused rather than burned by halves.
 constexpr std::array<std::string_view, 9> kChatArchitectures = {
     "llama", "qwen2", "qwen3", "mistral3", "phi3", "granite", "olmo2", "smollm3", "internlm2"};
-constexpr std::array<std::string_view, 3> kEmbeddingArchitectures = {"bert", "nomic-bert", "jina-bert-v2"};
+constexpr std::array<std::string_view, 3> kEncoderArchitectures = {"bert", "nomic-bert", "jina-bert-v2"};
 
 template <std::size_t N>
 std::string joined(const std::array<std::string_view, N>& names) {
@@ -61,14 +62,51 @@ std::string metadata(const llama_model* model, const char* key) {
 Result<void> check_architecture(const llama_model* model, ModelKind kind) {
   std::string name = metadata(model, "general.architecture");
   auto listed = [&name](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  bool fits = kind == ModelKind::Chat ? listed(kChatArchitectures) : listed(kEmbeddingArchitectures);
+  bool fits = kind == ModelKind::Chat ? listed(kChatArchitectures) : listed(kEncoderArchitectures);
   // A sliding window keeps a second cache under other names.
   if (fits && kind == ModelKind::Chat && llama_model_n_swa(model) > 0) fits = false;
   if (fits) return Result<void>();
   return Error(InferenceError::Unsupported,
-               "Models of architecture \"" + name + "\" are not served here, because it is not proven "
-               "that their memory can be erased. Accepted: " +
-                   (kind == ModelKind::Chat ? joined(kChatArchitectures) : joined(kEmbeddingArchitectures)));
+               "Models of architecture \"" + name +
+                   "\" are not served here, because it is not proven "
+                   "that their memory can be erased. Accepted: " +
+                   (kind == ModelKind::Chat ? joined(kChatArchitectures) : joined(kEncoderArchitectures)));
+}
+
+// Does the file hold what makes one score of a pair? llama.cpp loads files without it, and then gives
+// numbers that mean nothing.
+bool has_rank_head(const std::filesystem::path& path) {
+  gguf_context* file = gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr});
+  bool found = file && gguf_find_tensor(file, "cls.output.weight") >= 0;
+  gguf_free(file);
+  return found;
+}
+
+Result<void> check_head(const llama_model* model, const std::filesystem::path& path, ModelKind kind) {
+  bool ranks = has_rank_head(path);
+  if (kind != ModelKind::Rerank) {
+    if (!ranks) return Result<void>();
+    return Error(InferenceError::Unsupported,
+                 path.string() +
+                     " is a model for reranking (it holds cls.output.weight). Configure it as "
+                     "such, or choose another file.");
+  }
+  if (!ranks) {
+    return Error(InferenceError::Unsupported,
+                 path.string() +
+                     " can't rerank: it holds no head that scores a pair (cls.output.weight). "
+                     "Choose a cross-encoder converted for llama.cpp.");
+  }
+  if (llama_model_n_cls_out(model) != 1) {
+    return Error(InferenceError::Unsupported, path.string() + " can't rerank: its head gives " +
+                                                  std::to_string(llama_model_n_cls_out(model)) +
+                                                  " numbers a pair, not one score.");
+  }
+  if (llama_model_chat_template(model, "rerank")) {
+    return Error(InferenceError::Unsupported,
+                 path.string() + " wants its pairs in a template of its own, which isn't served here.");
+  }
+  return Result<void>();
 }
 
 std::string apply_template(const std::string& name, const std::vector<llama_chat_message>& messages) {
@@ -103,6 +141,7 @@ Result<std::unique_ptr<Model>> Model::load(const ModelFile& file, ModelKind kind
                                                       ": the file is damaged or of an unknown kind.");
   }
   BULKHEAD_CHECK_OK(check_architecture(model->model_, kind));
+  BULKHEAD_CHECK_OK(check_head(model->model_, file.path, kind));
   model->vocab_ = llama_model_get_vocab(model->model_);
   model->id_ = file.id;
   model->sha256_ = std::move(hash);
@@ -166,6 +205,21 @@ Tokens Model::tokenize(std::string_view text, bool add_special, bool parse_speci
 
 Tokens Model::tokenize_content(std::string_view text) const { return tokenize(text, false, false); }
 Tokens Model::tokenize_for_embedding(std::string_view text) const { return tokenize(text, true, false); }
+
+// As llama.cpp's own server joins a pair, whose scores ours equal.
+Tokens Model::tokenize_pair(std::string_view query, std::string_view document) const {
+  Tokens tokens;
+  auto append = [&tokens](const Tokens& more) { tokens.insert(tokens.end(), more.begin(), more.end()); };
+  llama_token end = llama_vocab_eos(vocab_);
+  if (end == LLAMA_TOKEN_NULL) end = llama_vocab_sep(vocab_);
+  if (llama_vocab_get_add_bos(vocab_)) tokens.push_back(llama_vocab_bos(vocab_));
+  append(tokenize_content(query));
+  if (llama_vocab_get_add_eos(vocab_)) tokens.push_back(end);
+  if (llama_vocab_get_add_sep(vocab_)) tokens.push_back(llama_vocab_sep(vocab_));
+  append(tokenize_content(document));
+  if (llama_vocab_get_add_eos(vocab_)) tokens.push_back(end);
+  return tokens;
+}
 
 namespace {
 Error lost_text() {

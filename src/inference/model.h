@@ -22,7 +22,7 @@
 
 namespace bulkhead::inference {
 
-enum class ModelKind { Chat, Embedding };
+enum class ModelKind { Chat, Embedding, Rerank };
 
 struct ModelFile {
   std::string id;
@@ -55,6 +55,8 @@ class Model {
   Tokens tokenize_content(std::string_view text) const;
   // For embedding models: content between the model's own begin and end tokens.
   Tokens tokenize_for_embedding(std::string_view text) const;
+  // For cross-encoders: query and document, joined by the tokens that the vocabulary joins them with.
+  Tokens tokenize_pair(std::string_view query, std::string_view document) const;
   base::Result<Tokens> tokenize_chat(const std::vector<ChatMessage>& messages) const;
   base::Result<ToolChat> prepare_tools(const std::vector<ChatMessage>& messages,
                                        const ToolRequest& request) const;

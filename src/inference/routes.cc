@@ -14,6 +14,7 @@ using base::Task;
 namespace {
 
 constexpr std::size_t kEmbeddingInputsMax = 256;
+constexpr std::size_t kRerankDocumentsMax = 256;
 constexpr std::size_t kTokenizeInputsMax = 1536;
 
 Error model_unknown() { return Error(InferenceError::ModelUnknown, "There is no such model."); }
@@ -74,6 +75,8 @@ Task<http::Response> Routes::answer(http::Exchange& exchange, bool& streamed) {
     result = co_await generate(exchange, std::move(*context), false, streamed);
   } else if (post && request.path == "/v1/embeddings") {
     result = co_await embeddings(exchange, std::move(*context));
+  } else if (post && request.path == "/v1/rerank") {
+    result = co_await rerank(exchange, std::move(*context));
   } else if (post && request.path == "/v1/tokenize") {
     result = tokenize(request);
   } else if (post && request.path == "/v1/bulkhead/burn") {
@@ -192,19 +195,43 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   std::vector<Tokens> texts;
   for (const std::string& text : body.input) texts.push_back(engine_.embedding->tokenize_for_embedding(text));
   auto embedded =
-      co_await engine_.embedder->embed(std::move(context.tenant), context.weight, std::move(texts));
+      co_await engine_.embedder->encode(std::move(context.tenant), context.weight, std::move(texts), "input");
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
-  for (std::size_t i = 0; i < embedded->vectors.size(); ++i) {
+  for (std::size_t i = 0; i < embedded->rows.size(); ++i) {
     w.begin_object().member("object", "embedding").member("index", static_cast<std::uint64_t>(i));
     w.key("embedding").begin_array();
-    for (float x : embedded->vectors[i]) w.value(static_cast<double>(x));
+    for (float x : embedded->rows[i]) w.value(static_cast<double>(x));
     w.end_array().end_object();
   }
   w.end_array().member("model", body.model).key("usage").begin_object();
   w.member("prompt_tokens", embedded->tokens).member("total_tokens", embedded->tokens).end_object();
   w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", embedded->cleared);
+  w.end_object().end_object().end_object();
+  co_return http::Response::json(200, w.take());
+}
+
+Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestContext context) {
+  if (!engine_.reranker) co_return model_unknown();
+  BULKHEAD_CO_TRY(body, parse_rerank(exchange.request().body, kRerankDocumentsMax));
+  if (body.model != engine_.rerank->id()) co_return model_unknown();
+  std::vector<Tokens> pairs;
+  for (const std::string& document : body.documents) {
+    pairs.push_back(engine_.rerank->tokenize_pair(body.query, document));
+  }
+  auto ranked = co_await engine_.reranker->encode(std::move(context.tenant), context.weight, std::move(pairs),
+                                                  "documents");
+  if (!ranked) co_return ranked.take_error();
+  json::Writer w;
+  w.begin_object().member("object", "list").member("model", body.model).key("results").begin_array();
+  for (std::size_t i = 0; i < ranked->rows.size(); ++i) {
+    w.begin_object().member("index", static_cast<std::uint64_t>(i));
+    w.member("relevance_score", static_cast<double>(ranked->rows[i][0])).end_object();
+  }
+  w.end_array().key("usage").begin_object();
+  w.member("prompt_tokens", ranked->tokens).member("total_tokens", ranked->tokens).end_object();
+  w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", ranked->cleared);
   w.end_object().end_object().end_object();
   co_return http::Response::json(200, w.take());
 }
@@ -242,6 +269,10 @@ http::Response Routes::models() const {
         .member("dimensions", engine_.embedder->dimensions())
         .member("sha256", engine_.embedding->sha256())
         .end_object();
+  }
+  if (engine_.rerank) {
+    w.begin_object().member("id", engine_.rerank->id()).member("object", "model").member("kind", "rerank");
+    w.member("context", engine_.reranker->context()).member("sha256", engine_.rerank->sha256()).end_object();
   }
   w.end_array().end_object();
   return http::Response::json(200, w.take());

@@ -9,17 +9,19 @@
 #include "http/message_signature.h"
 #include "http/server.h"
 #include "inference/answer.h"
-#include "inference/embedder.h"
+#include "inference/encoder.h"
 #include "inference/scheduler.h"
 
 namespace bulkhead::inference {
 
-// What serves requests. Either of the two models may be absent.
+// What serves requests. Each of the models may be absent.
 struct Engine {
   const Model* chat = nullptr;
   Scheduler* scheduler = nullptr;
   const Model* embedding = nullptr;
-  Embedder* embedder = nullptr;
+  Encoder* embedder = nullptr;
+  const Model* rerank = nullptr;
+  Encoder* reranker = nullptr;
 };
 
 class Routes {
@@ -43,6 +45,7 @@ class Routes {
   base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
                           Answer& answer, GenerationChannel::Item item);
   base::Task<base::Result<http::Response>> embeddings(http::Exchange& exchange, RequestContext context);
+  base::Task<base::Result<http::Response>> rerank(http::Exchange& exchange, RequestContext context);
   base::Task<base::Result<http::Response>> burn(const http::Request& request, RequestContext context);
   base::Result<http::Response> tokenize(const http::Request& request) const;
   http::Response models() const;

@@ -36,6 +36,13 @@ struct InputBody {
 };
 base::Result<InputBody> parse_input(std::string_view body, std::size_t count_max);
 
+struct RerankBody {
+  std::string model;
+  std::string query;
+  std::vector<std::string> documents;
+};
+base::Result<RerankBody> parse_rerank(std::string_view body, std::size_t count_max);
+
 enum class BurnScope { Session, Tenant };
 base::Result<BurnScope> parse_burn(std::string_view body);
 

@@ -349,6 +349,18 @@ Result<InputBody> parse_input(std::string_view body, std::size_t count_max) {
   return out;
 }
 
+Result<RerankBody> parse_rerank(std::string_view body, std::size_t count_max) {
+  BULKHEAD_TRY(document, parse_object(body, {"model", "query", "documents"}));
+  RerankBody out;
+  out.model = text_or_empty(document.root()["model"]);
+  out.query = text_or_empty(document.root()["query"]);
+  if (out.query.empty()) return bad("query must be a string that isn't empty.");
+  BULKHEAD_TRY(texts, read_texts(document.root()["documents"], count_max, "documents"));
+  if (texts.empty()) return bad("documents must not be empty.");
+  out.documents = std::move(texts);
+  return out;
+}
+
 Result<BurnScope> parse_burn(std::string_view body) {
   BULKHEAD_TRY(document, parse_object(body, {"scope"}));
   auto scope = document.root()["scope"].as_string().value_or("");

@@ -195,7 +195,13 @@ http::Response error_answer(const Error& error) {
   json::Writer w;
   w.begin_object().key("error").begin_object();
   w.member("message", error.message()).member("type", "invalid_request_error");
-  w.key("param").null().member("code", error.name().code).end_object().end_object();
+  w.key("param");
+  if (error.parameter().empty()) {
+    w.null();
+  } else {
+    w.value(error.parameter());
+  }
+  w.member("code", error.name().code).end_object().end_object();
   return http::Response::json(status_of(error), w.take());
 }
 

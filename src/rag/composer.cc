@@ -93,13 +93,14 @@ std::vector<engine::Message> compose_plain(const std::vector<engine::Message>& r
   return with_system(joined_system("", tenant_prompt, request), request);
 }
 
-void write_manifest(base::json::Writer& writer, std::string_view outcome, double relevance,
-                    double threshold, const std::vector<Citation>& citations) {
+void write_manifest(base::json::Writer& writer, std::string_view outcome, double relevance, double threshold,
+                    std::string_view reranked_by, const std::vector<Citation>& citations) {
   auto rounded = [](double value) { return std::round(value * 10'000) / 10'000; };
   writer.begin_object()
       .member("outcome", outcome)
       .member("relevance", rounded(relevance))
       .member("threshold", rounded(threshold));
+  if (!reranked_by.empty()) writer.member("reranked_by", reranked_by);
   writer.key("sources").begin_array();
   for (const Citation& citation : citations) {
     writer.begin_object()

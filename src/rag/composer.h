@@ -58,7 +58,7 @@ std::vector<engine::Message> compose_plain(const std::vector<engine::Message>& r
                                            const std::string& tenant_prompt);
 
 // The retrieval manifest as it stands in an answer: mode, relevance, threshold, sources.
-void write_manifest(base::json::Writer& writer, std::string_view outcome, double relevance,
-                    double threshold, const std::vector<Citation>& citations);
+void write_manifest(base::json::Writer& writer, std::string_view outcome, double relevance, double threshold,
+                    std::string_view reranked_by, const std::vector<Citation>& citations);
 
 }  // namespace bulkhead::rag

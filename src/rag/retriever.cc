@@ -19,6 +19,10 @@ constexpr std::size_t kWordsMax = 32;
 // Longer questions are cut for the embedding only; MiniLM's authors cut at 256 word pieces.
 constexpr std::size_t kQuestionBytesMax = 1000;
 constexpr std::size_t kQuestionBytesMin = 64;
+// What a rerank model is given first; cross-encoders of BERT's kind take 512 tokens a pair.
+constexpr std::size_t kRerankQuestionBytesMax = 512;
+constexpr std::size_t kRerankChunkBytesMax = 4096;
+constexpr std::size_t kRerankBytesMin = 64;
 // The share of the relevance that found words can add to the cosine.
 constexpr double kWordWeight = 0.25;
 // Chunks whose words count towards relevance.
@@ -92,8 +96,7 @@ std::vector<std::string> content_words(std::string_view text) {
   return kept;
 }
 
-double relevance_of(const std::vector<RetrievedChunk>& chunks,
-                    const std::vector<std::string>& words) {
+double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<std::string>& words) {
   if (chunks.empty()) return 0;
   double best = 0;
   for (const RetrievedChunk& chunk : chunks) best = std::max(best, chunk.similarity);
@@ -115,14 +118,16 @@ double relevance_of(const std::vector<RetrievedChunk>& chunks,
 
 Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
                      const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
-                     std::function<void(const base::TenantId&)> on_lacking)
+                     std::function<void(const base::TenantId&)> on_lacking,
+                     std::function<std::string()> rerank_model)
     : stores_(stores),
       indexes_(indexes),
       engine_(engine),
       roles_(roles),
       embedding_model_(std::move(embedding_model)),
       pool_(pool),
-      on_lacking_(std::move(on_lacking)) {}
+      on_lacking_(std::move(on_lacking)),
+      rerank_model_(std::move(rerank_model)) {}
 
 Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::string question,
                                             std::vector<base::VectorStoreId> vector_stores,
@@ -155,15 +160,52 @@ Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engin
   if (!vectors) co_return vectors.take_error();
   std::vector<float> query = std::move(vectors->at(0));
   if (auto over = stores_.held_up(context.scope.tenant())) co_await *over;
-  auto found = co_await pool_.run(
-      [&]() { return search(context.scope, question, query, space, std::move(vector_stores), options); });
+  std::string model = rerank_model_();
+  std::size_t chunks_max =
+      model.empty() ? options.results_max : std::max(options.results_max, options.rerank_max);
+  auto found = co_await pool_.run([&]() {
+    return search(context.scope, question, query, space, std::move(vector_stores), options, chunks_max);
+  });
+  if (!found) co_return found.take_error();
+  if (!model.empty() && !found->chunks.empty()) {
+    BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found));
+    std::size_t kept = std::min(found->chunks.size(), options.results_max);
+    found->chunks.erase(found->chunks.begin() + static_cast<std::ptrdiff_t>(kept), found->chunks.end());
+  }
   co_return std::move(found);
+}
+
+Task<Result<void>> Retriever::rerank(engine::CallContext context, std::string model,
+                                     const std::string& question, Retrieval& found) {
+  std::size_t question_bytes = kRerankQuestionBytesMax, chunk_bytes = kRerankChunkBytesMax;
+  Result<engine::Ranking> ranking = engine::Ranking();
+  // A pair that is too long for the model is refused before it costs anything: shorter heads are tried.
+  // They are for the order alone; the chat model sees everything.
+  while (true) {
+    std::vector<std::string> texts;
+    for (const RetrievedChunk& chunk : found.chunks) {
+      std::string text = chunk.chunk.heading.empty() ? "" : chunk.chunk.heading + "\n";
+      texts.push_back(prefix_of(text + chunk.chunk.text, chunk_bytes));
+    }
+    ranking = co_await engine_.rerank(context, model, prefix_of(question, question_bytes), std::move(texts));
+    if (ranking || !ranking.error().is(engine::EngineError::ContextExceeded)) break;
+    if (chunk_bytes <= kRerankBytesMin) break;
+    question_bytes = std::max(question_bytes / 2, kRerankBytesMin);
+    chunk_bytes /= 2;
+  }
+  if (!ranking) co_return ranking.take_error();
+  for (std::size_t i = 0; i < found.chunks.size(); ++i) found.chunks[i].rerank_score = ranking->scores[i];
+  std::stable_sort(
+      found.chunks.begin(), found.chunks.end(),
+      [](const RetrievedChunk& a, const RetrievedChunk& b) { return a.rerank_score > b.rerank_score; });
+  found.reranked_by = std::move(model);
+  co_return Result<void>();
 }
 
 Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std::string& question,
                                     const std::vector<float>& query, const base::EmbeddingSpace& space,
                                     std::vector<base::VectorStoreId> vector_stores,
-                                    const RetrievalOptions& options) {
+                                    const RetrievalOptions& options, std::size_t chunks_max) {
   BULKHEAD_TRY(store, stores_.open(scope));
   if (vector_stores.empty()) {
     BULKHEAD_TRY(defaults, store->default_vector_stores(scope));
@@ -218,7 +260,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
     if (left.similarity != right.similarity) return left.similarity > right.similarity;
     return a < b;
   });
-  if (order.size() > options.results_max) order.resize(options.results_max);
+  if (order.size() > chunks_max) order.resize(chunks_max);
 
   BULKHEAD_TRY(chunks, store->get_chunks(scope, order));
   if (chunks.size() != order.size()) {
@@ -240,7 +282,9 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
     retrieved.file_name = name->second;
     result.chunks.push_back(std::move(retrieved));
   }
-  result.relevance = relevance_of(result.chunks, words);
+  // From the fused order, reranked or not: the threshold was measured with it.
+  std::span<const RetrievedChunk> best(result.chunks);
+  result.relevance = relevance_of(best.first(std::min(best.size(), options.results_max)), words);
   return result;
 }
 

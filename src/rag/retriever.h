@@ -12,11 +12,16 @@
 //
 // Whether the documents bear on the question is decided here from the scores (`relevance`), never by
 // the model.
+//
+// Where a rerank model is served, the best fused candidates are read by it together with the question and
+// ordered by its scores before the first `results_max` are taken. It sees only chunks that have passed the
+// access decision and the seal, and decides nothing but their order; when it fails, the request fails.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,11 +40,13 @@ struct RetrievedChunk {
   std::string file_name;
   double score = 0;          // fused, in (0, 1]: 1 is first in both rankings
   double similarity = 0;     // cosine to the question
+  double rerank_score = 0;   // the rerank model's own scale; 0 when there is none
 };
 
 struct Retrieval {
   std::vector<RetrievedChunk> chunks;  // best first
-  double relevance = 0;                // see relevance_of
+  double relevance = 0;                // see relevance_of; of the fused order
+  std::string reranked_by;             // id of the rerank model that made the order; "" for none
   std::size_t files_searched = 0;
   std::size_t files_withheld = 0;      // in the stores, but not readable by this principal
 };
@@ -47,11 +54,12 @@ struct Retrieval {
 struct RetrievalOptions {
   std::size_t results_max = 6;
   std::size_t pool = 32;               // hits taken from each ranking
+  std::size_t rerank_max = 24;         // fused candidates that a rerank model reads
 };
 
 // How strongly the best hits speak for an answer in the documents, 0..1: the best cosine, lifted by
 // the share of the question's rare words that the best chunks contain. tests/retrieval measures it.
-double relevance_of(const std::vector<RetrievedChunk>& chunks, const std::vector<std::string>& words);
+double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<std::string>& words);
 
 // The words of a question that carry meaning: lower case, no stop words, at most 32.
 std::vector<std::string> content_words(std::string_view text);
@@ -60,7 +68,8 @@ class Retriever {
  public:
   Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
             const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
-            std::function<void(const base::TenantId&)> on_lacking);  // called before Reindexing is given
+            std::function<void(const base::TenantId&)> on_lacking,  // called before Reindexing is given
+            std::function<std::string()> rerank_model);
 
   // Searches `vector_stores`; empty means the tenant's default ones.
   base::Task<base::Result<Retrieval>> retrieve(engine::CallContext context, std::string question,
@@ -73,10 +82,13 @@ class Retriever {
                                                   std::string question,
                                                   std::vector<base::VectorStoreId> vector_stores,
                                                   RetrievalOptions options);
+  // Orders the chunks by the scores of `model`.
+  base::Task<base::Result<void>> rerank(engine::CallContext context, std::string model,
+                                        const std::string& question, Retrieval& found);
   base::Result<Retrieval> search(const tenancy::TenantScope& scope, const std::string& question,
                                  const std::vector<float>& query, const base::EmbeddingSpace& space,
                                  std::vector<base::VectorStoreId> vector_stores,
-                                 const RetrievalOptions& options);
+                                 const RetrievalOptions& options, std::size_t chunks_max);
 
   storage::StoreManager& stores_;
   vector::IndexCache& indexes_;
@@ -85,6 +97,7 @@ class Retriever {
   std::string embedding_model_;
   base::BlockingPool& pool_;
   const std::function<void(const base::TenantId&)> on_lacking_;
+  std::function<std::string()> rerank_model_;  // id of the model that is to rerank just now; "" for none
 };
 
 }  // namespace bulkhead::rag

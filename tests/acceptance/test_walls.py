@@ -9,17 +9,18 @@ ROUTES = re.findall(r'Route\{(\w+), "([^"]+)", Audience::(\w+), Permission::(\w+
                     (ROOT / "src/gateway/routes.cc").read_text())
 
 # What each role may do, written down a second time here on purpose: a change there must be meant.
-MEMBER = {"ModelsRead", "ChatCreate", "ChatRead", "ChatDelete", "EmbeddingsCreate", "FilesWrite", "FilesRead",
-          "StoresRead", "StoresWrite", "ReceiptsRead"}
+MEMBER = {"ModelsRead", "ChatCreate", "ChatRead", "ChatDelete", "EmbeddingsCreate", "RerankCreate", "FilesWrite",
+          "FilesRead", "StoresRead", "StoresWrite", "ReceiptsRead"}
 ROLES = {
     "tenant-admin": MEMBER | {"KeysManage", "DataErase", "AuditRead", "TenantRead"}, "member": MEMBER,
     "auditor": {"AuditRead", "TenantRead"},
-    "service": {"ModelsRead", "ChatCreate", "EmbeddingsCreate", "FilesRead", "StoresRead"},
+    "service": {"ModelsRead", "ChatCreate", "EmbeddingsCreate", "RerankCreate", "FilesRead", "StoresRead"},
     "operator": {"PlatformTenants", "PlatformKeys", "PlatformAudit", "PlatformMetrics", "PlatformModels"},
 }
 BODIES = {"/v1/chat/completions": {"model": "default", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1},
           "/v1/completions": {"model": "default", "prompt": "hi", "max_tokens": 1},
           "/v1/embeddings": {"model": "default", "input": "x"}, "/v1/vector_stores": {"name": "matrix"},
+          "/v1/rerank": {"model": "default", "query": "x", "documents": ["y"]},
           "/v1/vector_stores/{id}/search": {"query": "dose"}, "/v1/vector_stores/{id}/files": {"file_id": "file-x"},
           "/v1/bulkhead/files/{id}/access": {"shared": True}, "/v1/vector_stores/{id}": {"name": "x"},
           "/v1/bulkhead/api_keys": {"user": "x", "roles": ["no-such-role"]}, "/admin/tenants": {"id": "Not A Name"},

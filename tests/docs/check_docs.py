@@ -79,7 +79,7 @@ class Docs:
         self.compare(page, "metric", metrics, [n for n in names if re.match(r"(bulkhead|gen_ai)_", n)])
         permissions = facts.permissions(self.source("access/permission.cc")).values()
         self.compare(page, "permission", permissions,
-                     [n for n in names if re.fullmatch(r"(models|chat|embeddings|files|stores|keys|data|audit|tenant|receipts"
+                     [n for n in names if re.fullmatch(r"(models|chat|embeddings|rerank|files|stores|keys|data|audit|tenant|receipts"
                                                        r"|platform)\.\w+", n)])
         for member in facts.policy_members(self.source("tenancy/tenant.cc")) - set(re.findall(NAME, text)):
             self.problems.append(f"{page}: the policy member {member} is missing")

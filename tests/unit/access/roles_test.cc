@@ -31,6 +31,7 @@ constexpr Row kMatrix[] = {
     {ChatReadAll, "chat.read_all", {'Y', '-', '-', '-', '-'}},
     {ChatDelete, "chat.delete", {'Y', 'Y', '-', '-', '-'}},
     {EmbeddingsCreate, "embeddings.create", {'Y', 'Y', '-', 'Y', '-'}},
+    {RerankCreate, "rerank.create", {'Y', 'Y', '-', 'Y', '-'}},
     {FilesWrite, "files.write", {'Y', 'Y', '-', '-', '-'}},
     {FilesRead, "files.read", {'Y', 'Y', '-', 'Y', '-'}},
     {FilesReadAll, "files.read_all", {'Y', '-', '-', '-', '-'}},

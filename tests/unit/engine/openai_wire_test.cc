@@ -40,6 +40,36 @@ TEST(OpenAiWire, VectorsAreOfUnitLengthOrRefused) {
   EXPECT_FALSE(parse_embeddings(R"({"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]})", 2));
 }
 
+TEST(OpenAiWire, EveryDocumentHasOneUsableScoreOrThereIsNoRanking) {
+  auto ranking = parse_ranking(
+      R"({"results":[{"index":1,"relevance_score":-2.5},{"index":0,"relevance_score":7}],"usage":{"total_tokens":9}})",
+      2);
+  ASSERT_TRUE(ranking);
+  EXPECT_EQ(ranking->scores, (std::vector<double>{7, -2.5}));
+  EXPECT_EQ(ranking->tokens, 9);
+  for (const char* second : {R"({"index":1,"relevance_score":1})", R"({"index":2,"relevance_score":1})",
+                             R"({"index":0,"relevance_score":null})", R"({"index":-1,"relevance_score":1})",
+                             R"({"index":0,"relevance_score":1e300})", R"({"relevance_score":1})"}) {
+    std::string body = R"({"results":[{"index":1,"relevance_score":1},)" + std::string(second) + "]}";
+    auto refused = parse_ranking(body, 2);
+    ASSERT_FALSE(refused) << second;
+    EXPECT_TRUE(refused.error().is(EngineError::BadAnswer));
+  }
+  EXPECT_FALSE(parse_ranking(R"({"results":[{"index":0,"relevance_score":1}]})", 2));
+}
+
+TEST(OpenAiWire, ATextThatDoesNotFitIsNamedByItsPlaceAlone) {
+  auto named = [](const std::string& parameter) {
+    return read_error(400, R"({"error":{"code":"context_length_exceeded","param":")" + parameter + R"("}})")
+        .parameter();
+  };
+  EXPECT_EQ(named("documents[17]"), "documents[17]");
+  EXPECT_EQ(named("input[0]"), "input[0]");
+  for (const char* other : {"", "documents[SECRET]", "documents[]", "SECRET[1]", "documents[12345678]"}) {
+    EXPECT_EQ(named(other), "messages") << other;
+  }
+}
+
 TEST(OpenAiWire, AnUpstreamsWordsNeverReachTheMessage) {
   std::string body = R"({"error":{"message":"the prompt was SECRET","code":"odd","type":"x"}})";
   for (int status : {400, 401, 404, 413, 422, 429, 500, 503}) {

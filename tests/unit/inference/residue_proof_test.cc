@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/scrub.h"
+#include "inference/encoder.h"
 #include "llama-ext.h"
 #include "support.h"
 
@@ -179,6 +180,31 @@ TEST(ResidueProof, AKeptPrefixIsThereUntilItIsBurned) {
   Names kept = left_after(true, PrefixScope::Session, false);
   EXPECT_NE(std::find(kept.begin(), kept.end(), "K rows"), kept.end()) << "control: kept rows can be seen";
   EXPECT_EQ(left_after(true, PrefixScope::Session, true), Names{});
+}
+
+// What is left of the token ids of a pair that a cross-encoder scored.
+Names left_after_ranking(bool burn) {
+  static unsigned seed = 177;
+  std::filesystem::path path = std::filesystem::path(BULKHEAD_SOURCE_DIR) / "build/models/rerank-test.gguf";
+  model();  // llama.cpp is ready
+  auto ranker = Model::load({"ranker", path, "", {}}, ModelKind::Rerank, 0);
+  EXPECT_TRUE(ranker.ok());
+  base::set_heap_scrubbing(burn);
+  auto encoder = Encoder::start(**ranker, EncoderUse::Ranking, 1, burn);
+  EXPECT_TRUE(encoder.ok());
+  std::vector<Tokens> pairs = {(*ranker)->tokenize_pair(words(20, seed), words(60, seed + 1))};
+  seed += 2;
+  std::vector<Needle> needles = {needle("token ids", pairs[0].data() + 10, kNeedleBytes)};
+  EXPECT_TRUE(base::run_blocking((*encoder)->encode("acme", 1, std::move(pairs), "documents")).ok());
+  Names found = found_in_memory(needles);
+  base::set_heap_scrubbing(true);
+  return found;
+}
+
+TEST(ResidueProof, Aisvs_4_2_4_NothingOfARankedPairIsLeft) {
+  if (!base::heap_scrubbing_linked()) GTEST_SKIP() << "sanitizers bring an allocator of their own";
+  EXPECT_EQ(left_after_ranking(true), Names{});
+  EXPECT_EQ(left_after_ranking(false), Names{"token ids"}) << "control";
 }
 
 }  // namespace

@@ -49,6 +49,10 @@ class TestEngine final : public engine::Engine {
     std::lock_guard lock(mutex);
     return spaces;
   }
+  Task<Result<engine::Ranking>> rerank(engine::CallContext, std::string, std::string,
+                                       std::vector<std::string>) override {
+    co_return engine::Ranking();
+  }
   Task<Result<std::vector<std::int64_t>>> count_tokens(engine::CallContext, std::string,
                                                        std::vector<std::string> texts) override {
     co_return std::vector<std::int64_t>(texts.size(), 1);

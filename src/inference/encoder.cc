@@ -1,4 +1,4 @@
-#include "inference/embedder.h"
+#include "inference/encoder.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,31 +22,32 @@ constexpr int kPollLevel = 0;
 
 }  // namespace
 
-Result<std::unique_ptr<Embedder>> Embedder::start(const Model& model, int threads, bool burn) {
-  std::unique_ptr<Embedder> embedder(new Embedder(model, burn));
+Result<std::unique_ptr<Encoder>> Encoder::start(const Model& model, EncoderUse use, int threads, bool burn) {
+  std::unique_ptr<Encoder> encoder(new Encoder(model, use, burn));
   llama_context_params params = llama_context_default_params();
   params.embeddings = true;
-  params.pooling_type = LLAMA_POOLING_TYPE_MEAN;
+  params.pooling_type = use == EncoderUse::Ranking ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_MEAN;
   params.n_ctx = kBatchTokens;
   params.n_batch = params.n_ubatch = kBatchTokens;
   params.n_seq_max = kSequencesMax;
   params.n_threads = params.n_threads_batch = threads;
   params.no_perf = true;
-  embedder->context_ = llama_init_from_model(model.handle(), params);
-  if (!embedder->context_) {
-    return Error(InferenceError::Failed, "The embedding model's context could not be made.");
+  encoder->context_ = llama_init_from_model(model.handle(), params);
+  if (!encoder->context_) {
+    return Error(InferenceError::Failed,
+                 "The context of the model \"" + model.id() + "\" could not be made.");
   }
   ggml_threadpool_params pool = ggml_threadpool_params_default(threads);
   pool.poll = kPollLevel;
-  embedder->threads_ = ggml_threadpool_new(&pool);
-  llama_attach_threadpool(embedder->context_, embedder->threads_, embedder->threads_);
-  embedder->batch_ = llama_batch_init(static_cast<int>(kBatchTokens), 0, 1);
-  Embedder* raw = embedder.get();
-  embedder->thread_ = std::thread([raw] { raw->run(); });
-  return embedder;
+  encoder->threads_ = ggml_threadpool_new(&pool);
+  llama_attach_threadpool(encoder->context_, encoder->threads_, encoder->threads_);
+  encoder->batch_ = llama_batch_init(static_cast<int>(kBatchTokens), 0, 1);
+  Encoder* raw = encoder.get();
+  encoder->thread_ = std::thread([raw] { raw->run(); });
+  return encoder;
 }
 
-Embedder::~Embedder() {
+Encoder::~Encoder() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -58,27 +59,35 @@ Embedder::~Embedder() {
   if (batch_.token) llama_batch_free(batch_);
 }
 
-std::int64_t Embedder::context() const { return model_.trained_context(); }
-std::int64_t Embedder::dimensions() const { return llama_model_n_embd(model_.handle()); }
+std::int64_t Encoder::context() const {
+  return std::min(model_.trained_context(), static_cast<std::int64_t>(kBatchTokens));
+}
 
-Task<Result<EmbeddingResult>> Embedder::embed(std::string tenant, double weight, std::vector<Tokens> texts) {
+std::int64_t Encoder::dimensions() const {
+  return use_ == EncoderUse::Ranking ? 1 : llama_model_n_embd(model_.handle());
+}
+
+Task<Result<EncodedTexts>> Encoder::encode(std::string tenant, double weight, std::vector<Tokens> texts,
+                                           std::string_view parameter) {
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (texts[i].size() <= static_cast<std::size_t>(context())) continue;
-    co_return Error(InferenceError::ContextExceeded,
-                    "Text " + std::to_string(i) + " has " + std::to_string(texts[i].size()) +
-                        " tokens; the embedding model takes " + std::to_string(context()) + ".")
-        .with_parameter("input[" + std::to_string(i) + "]");
+    std::string name = std::string(parameter) + "[" + std::to_string(i) + "]";
+    std::string with_what = use_ == EncoderUse::Ranking ? " has with the query " : " has ";
+    co_return Error(InferenceError::ContextExceeded, name + with_what + std::to_string(texts[i].size()) +
+                                                         " tokens; the model takes " +
+                                                         std::to_string(context()) + ".")
+        .with_parameter(name);
   }
   auto job = std::make_shared<Job>();
   job->tenant = std::move(tenant);
   job->weight = weight;
   job->texts = std::move(texts);
-  job->result.vectors.resize(job->texts.size());
+  job->result.rows.resize(job->texts.size());
   {
     std::lock_guard lock(mutex_);
     if (stopping_) co_return Error(InferenceError::ShuttingDown, "The engine is shutting down.");
     if (queue_.size(job->tenant) >= kLineMax) {
-      co_return Error(InferenceError::QueueFull, "Too many embedding requests are waiting.");
+      co_return Error(InferenceError::QueueFull, "Too many requests are waiting for this model.");
     }
     queue_.push(job->tenant, job->weight, 0, job);
   }
@@ -88,7 +97,7 @@ Task<Result<EmbeddingResult>> Embedder::embed(std::string tenant, double weight,
   co_return std::move(job->result);
 }
 
-void Embedder::run() {
+void Encoder::run() {
   while (true) {
     std::shared_ptr<Job> job;
     {
@@ -108,14 +117,13 @@ void Embedder::run() {
   }
 }
 
-std::size_t Embedder::compute_batch(Job& job) {
+std::size_t Encoder::compute_batch(Job& job) {
   std::size_t end = job.done_texts, tokens = 0;
   while (end < job.texts.size() && end - job.done_texts < kSequencesMax &&
          tokens + job.texts[end].size() <= kBatchTokens) {
     tokens += job.texts[end++].size();
   }
-  if (!encode(job, end))
-    job.failure.emplace(InferenceError::Failed, "The embedding model failed on this input.");
+  if (!compute(job, end)) job.failure.emplace(InferenceError::Failed, "The model failed on this input.");
   job.result.tokens += static_cast<std::int64_t>(tokens);
   if (burn_) {
     llama_context_scrub(context_);
@@ -129,7 +137,7 @@ std::size_t Embedder::compute_batch(Job& job) {
   return tokens;
 }
 
-bool Embedder::encode(Job& job, std::size_t end) {
+bool Encoder::compute(Job& job, std::size_t end) {
   const std::vector<Tokens>& texts = job.texts;
   const std::size_t begin = job.done_texts;
   batch_.n_tokens = 0;
@@ -144,17 +152,22 @@ bool Embedder::encode(Job& job, std::size_t end) {
     }
   }
   if (llama_encode(context_, batch_) != 0) return false;
-  auto width = static_cast<std::size_t>(dimensions());
   for (std::size_t i = begin; i < end; ++i) {
-    const float* row = llama_get_embeddings_seq(context_, static_cast<llama_seq_id>(i - begin));
-    if (!row) return false;
-    double norm = 0;
-    for (std::size_t k = 0; k < width; ++k) norm += static_cast<double>(row[k]) * row[k];
-    auto scale = norm > 0 ? static_cast<float>(1 / std::sqrt(norm)) : 0.0f;
-    job.result.vectors[i].resize(width);
-    for (std::size_t k = 0; k < width; ++k) job.result.vectors[i][k] = row[k] * scale;
+    const float* raw = llama_get_embeddings_seq(context_, static_cast<llama_seq_id>(i - begin));
+    if (!raw) return false;
+    job.result.rows[i] = row_of(raw);
   }
   return true;
+}
+
+std::vector<float> Encoder::row_of(const float* raw) const {
+  std::vector<float> row(raw, raw + dimensions());
+  if (use_ == EncoderUse::Ranking) return row;
+  double norm = 0;
+  for (float x : row) norm += static_cast<double>(x) * x;
+  auto scale = norm > 0 ? static_cast<float>(1 / std::sqrt(norm)) : 0.0f;
+  for (float& x : row) x *= scale;
+  return row;
 }
 
 }  // namespace bulkhead::inference

@@ -1,0 +1,106 @@
+// The encoder's two uses on real models. The cross-encoder is the tests' own
+// (scripts/setup/make_rerank_test.py).
+#include "inference/encoder.h"
+
+#include "support.h"
+
+namespace bulkhead::inference {
+namespace {
+
+std::filesystem::path models() { return std::filesystem::path(BULKHEAD_SOURCE_DIR) / "build/models"; }
+
+base::Result<std::unique_ptr<Model>> load(const char* file, ModelKind kind) {
+  llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  llama_backend_init();
+  return Model::load({"m", models() / file, "", {}}, kind, 0);
+}
+
+const Model& cross_encoder() {
+  static std::unique_ptr<Model> loaded = std::move(*load("rerank-test.gguf", ModelKind::Rerank));
+  return *loaded;
+}
+
+// The shape of a batch changes the order of sums, and the random head makes much of it.
+constexpr double kRounding = 0.01;
+
+const std::vector<std::string> kDocuments = {
+    "Take two a day.", "Walls of a ship.", "bread and salt", "x",
+    "The longest of these documents speaks of the harbour in winter."};
+
+std::vector<Tokens> pairs_of(const std::vector<std::string>& documents) {
+  std::vector<Tokens> pairs;
+  for (const std::string& document : documents)
+    pairs.push_back(cross_encoder().tokenize_pair("how many", document));
+  return pairs;
+}
+
+std::vector<float> scores(Encoder& encoder, std::vector<Tokens> pairs) {
+  auto ranked = base::run_blocking(encoder.encode("acme", 1, std::move(pairs), "documents"));
+  EXPECT_TRUE(ranked.ok());
+  std::vector<float> out;
+  for (const auto& row : ranked->rows) {
+    EXPECT_EQ(row.size(), 1u);
+    out.push_back(row[0]);
+  }
+  EXPECT_TRUE(ranked->cleared);
+  return out;
+}
+
+TEST(Encoder, AScoreIsTheSameAloneAndAmongOthers) {
+  auto encoder = std::move(*Encoder::start(cross_encoder(), EncoderUse::Ranking, 1, true));
+  std::vector<float> together = scores(*encoder, pairs_of(kDocuments));
+  for (std::size_t i = 0; i < kDocuments.size(); ++i) {
+    EXPECT_NEAR(scores(*encoder, pairs_of({kDocuments[i]}))[0], together[i], kRounding) << kDocuments[i];
+    if (i > 0)
+      EXPECT_GT(std::abs(together[i] - together[i - 1]), 5 * kRounding) << "control: the pairs differ";
+  }
+}
+
+TEST(Encoder, MorePairsThanABatchHoldsKeepTheirOrder) {
+  auto encoder = std::move(*Encoder::start(cross_encoder(), EncoderUse::Ranking, 1, true));
+  std::vector<float> few = scores(*encoder, pairs_of(kDocuments));
+  std::vector<std::string> many;
+  for (int i = 0; i < 9; ++i) many.insert(many.end(), kDocuments.begin(), kDocuments.end());
+  std::vector<float> all = scores(*encoder, pairs_of(many));
+  ASSERT_EQ(all.size(), many.size());
+  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_NEAR(all[i], few[i % few.size()], kRounding) << i;
+}
+
+TEST(Encoder, APairOverTheContextIsRefusedByItsIndex) {
+  auto encoder = std::move(*Encoder::start(cross_encoder(), EncoderUse::Ranking, 1, true));
+  auto refused = base::run_blocking(
+      encoder->encode("acme", 1, pairs_of({"short", test::words(600, 1), "short"}), "documents"));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(refused.error().is(InferenceError::ContextExceeded));
+  EXPECT_EQ(refused.error().parameter(), "documents[1]");
+}
+
+TEST(Encoder, ControlTokensInAPairAreCharacters) {
+  const Model& model = cross_encoder();
+  Token sep = llama_vocab_sep(model.vocab());
+  auto seps = [&](const Tokens& tokens) { return std::count(tokens.begin(), tokens.end(), sep); };
+  EXPECT_EQ(seps(model.tokenize_pair("how [SEP] many", "two [SEP] [CLS]")),
+            seps(model.tokenize_pair("how many", "two")));
+  Tokens parsed(32);
+  std::string text = "how [SEP] many";
+  int count = llama_tokenize(model.vocab(), text.data(), static_cast<int>(text.size()), parsed.data(), 32,
+                             false, true);
+  parsed.resize(static_cast<std::size_t>(count));
+  EXPECT_EQ(seps(parsed), 1) << "control: parsed as special it would be a token";
+}
+
+TEST(Encoder, AModelIsServedForWhatItsHeadIsFor) {
+  auto message = [](const char* file, ModelKind kind) {
+    auto made = load(file, kind);
+    return made ? std::string() : made.error().message();
+  };
+  EXPECT_EQ(message("rerank-test.gguf", ModelKind::Rerank), "");
+  EXPECT_EQ(message("embed.gguf", ModelKind::Embedding), "");
+  EXPECT_NE(message("embed.gguf", ModelKind::Rerank).find("cls.output.weight"), std::string::npos);
+  EXPECT_NE(message("rerank-test.gguf", ModelKind::Embedding).find("reranking"), std::string::npos);
+  EXPECT_NE(message("rerank-test.gguf", ModelKind::Chat), "");
+  EXPECT_NE(message("chat-test.gguf", ModelKind::Rerank), "");
+}
+
+}  // namespace
+}  // namespace bulkhead::inference
