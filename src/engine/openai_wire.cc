@@ -53,8 +53,9 @@ std::string nameable(std::string_view parameter) {
   return known ? std::string(parameter) : std::string();
 }
 
-// "input[3]" or "documents[3]": which of several texts is meant. Else "".
+// "query", "input[3]" or "documents[3]": which of several texts is meant. Else "".
 std::string place_of_text(std::string_view parameter) {
+  if (parameter == "query") return std::string(parameter);
   for (std::string_view list : {"input[", "documents["}) {
     if (!parameter.starts_with(list) || !parameter.ends_with(']')) continue;
     std::string_view index = parameter.substr(list.size(), parameter.size() - list.size() - 1);

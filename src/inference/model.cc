@@ -207,13 +207,13 @@ Tokens Model::tokenize_content(std::string_view text) const { return tokenize(te
 Tokens Model::tokenize_for_embedding(std::string_view text) const { return tokenize(text, true, false); }
 
 // As llama.cpp's own server joins a pair, whose scores ours equal.
-Tokens Model::tokenize_pair(std::string_view query, std::string_view document) const {
+Tokens Model::tokenize_pair(const Tokens& query, std::string_view document) const {
   Tokens tokens;
   auto append = [&tokens](const Tokens& more) { tokens.insert(tokens.end(), more.begin(), more.end()); };
   llama_token end = llama_vocab_eos(vocab_);
   if (end == LLAMA_TOKEN_NULL) end = llama_vocab_sep(vocab_);
   if (llama_vocab_get_add_bos(vocab_)) tokens.push_back(llama_vocab_bos(vocab_));
-  append(tokenize_content(query));
+  append(query);
   if (llama_vocab_get_add_eos(vocab_)) tokens.push_back(end);
   if (llama_vocab_get_add_sep(vocab_)) tokens.push_back(llama_vocab_sep(vocab_));
   append(tokenize_content(document));

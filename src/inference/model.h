@@ -56,7 +56,7 @@ class Model {
   // For embedding models: content between the model's own begin and end tokens.
   Tokens tokenize_for_embedding(std::string_view text) const;
   // For cross-encoders: query and document, joined by the tokens that the vocabulary joins them with.
-  Tokens tokenize_pair(std::string_view query, std::string_view document) const;
+  Tokens tokenize_pair(const Tokens& query, std::string_view document) const;
   base::Result<Tokens> tokenize_chat(const std::vector<ChatMessage>& messages) const;
   base::Result<ToolChat> prepare_tools(const std::vector<ChatMessage>& messages,
                                        const ToolRequest& request) const;

@@ -216,9 +216,17 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   if (!engine_.reranker) co_return model_unknown();
   BULKHEAD_CO_TRY(body, parse_rerank(exchange.request().body, kRerankDocumentsMax));
   if (body.model != engine_.rerank->id()) co_return model_unknown();
+  const Tokens query = engine_.rerank->tokenize_content(body.query);
+  // Before it is laid beside each document: a long query would be tokenised and copied for every one of them.
+  if (query.size() > static_cast<std::size_t>(engine_.reranker->context())) {
+    co_return Error(InferenceError::ContextExceeded,
+                    "The query has " + std::to_string(query.size()) + " tokens; the model takes " +
+                        std::to_string(engine_.reranker->context()) + " of query and document together.")
+        .with_parameter("query");
+  }
   std::vector<Tokens> pairs;
   for (const std::string& document : body.documents) {
-    pairs.push_back(engine_.rerank->tokenize_pair(body.query, document));
+    pairs.push_back(engine_.rerank->tokenize_pair(query, document));
   }
   auto ranked = co_await engine_.reranker->encode(std::move(context.tenant), context.weight, std::move(pairs),
                                                   "documents");

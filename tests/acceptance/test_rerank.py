@@ -117,7 +117,8 @@ def test_a_score_does_not_depend_on_company(ranked):
     ({"documents": [{"text": "x", "title": "y"}]}, "documents[0].title"), ({"query": ""}, "query"),
     ({"query": 7}, "query"), ({"top_n": 0}, "top_n"), ({"top_n": "2"}, "top_n"), ({"return_documents": 1}, "return_documents"),
     ({"rank_fields": ["a"]}, "rank_fields"), ({"max_tokens_per_doc": 9}, "max_tokens_per_doc"), ({"tenant": "beta"}, "tenant"),
-    ({"documents": ["x", "word " * 600]}, "documents[1]")])
+    ({"documents": ["x", "word " * 600]}, "documents[1]"), ({"query": "word " * 600}, "query"),
+    ({"query": "word " * 700_000, "documents": ["x"] * 256}, "query")])
 def test_mistakes_are_refused_by_name(member, body, parameter):
     assert rerank(member).status == 200, "control"
     error = refusal(member.call("POST", "/v1/rerank", {"model": "default", "query": QUERY, "documents": ["x"], **body}))

@@ -30,7 +30,7 @@ const std::vector<std::string> kDocuments = {
 std::vector<Tokens> pairs_of(const std::vector<std::string>& documents) {
   std::vector<Tokens> pairs;
   for (const std::string& document : documents)
-    pairs.push_back(cross_encoder().tokenize_pair("how many", document));
+    pairs.push_back(cross_encoder().tokenize_pair(cross_encoder().tokenize_content("how many"), document));
   return pairs;
 }
 
@@ -79,8 +79,8 @@ TEST(Encoder, ControlTokensInAPairAreCharacters) {
   const Model& model = cross_encoder();
   Token sep = llama_vocab_sep(model.vocab());
   auto seps = [&](const Tokens& tokens) { return std::count(tokens.begin(), tokens.end(), sep); };
-  EXPECT_EQ(seps(model.tokenize_pair("how [SEP] many", "two [SEP] [CLS]")),
-            seps(model.tokenize_pair("how many", "two")));
+  EXPECT_EQ(seps(model.tokenize_pair(model.tokenize_content("how [SEP] many"), "two [SEP] [CLS]")),
+            seps(model.tokenize_pair(model.tokenize_content("how many"), "two")));
   Tokens parsed(32);
   std::string text = "how [SEP] many";
   int count = llama_tokenize(model.vocab(), text.data(), static_cast<int>(text.size()), parsed.data(), 32,

@@ -192,7 +192,8 @@ Names left_after_ranking(bool burn) {
   base::set_heap_scrubbing(burn);
   auto encoder = Encoder::start(**ranker, EncoderUse::Ranking, 1, burn);
   EXPECT_TRUE(encoder.ok());
-  std::vector<Tokens> pairs = {(*ranker)->tokenize_pair(words(20, seed), words(60, seed + 1))};
+  std::vector<Tokens> pairs = {
+      (*ranker)->tokenize_pair((*ranker)->tokenize_content(words(20, seed)), words(60, seed + 1))};
   seed += 2;
   std::vector<Needle> needles = {needle("token ids", pairs[0].data() + 10, kNeedleBytes)};
   EXPECT_TRUE(base::run_blocking((*encoder)->encode("acme", 1, std::move(pairs), "documents")).ok());
