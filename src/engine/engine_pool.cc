@@ -178,6 +178,10 @@ Result<EnginePool::Impl::Reached> EnginePool::Impl::pick_embedding(const CallCon
     BULKHEAD_TRY(worker, own_worker(tenant.id.str(), *version, is_next ? "@next" : ""));
     return Reached{ModelWorker::Lease(std::move(worker)), true};
   }
+  return pick_carrier(tenant);
+}
+
+Result<EnginePool::Impl::Reached> EnginePool::Impl::pick_carrier(const tenancy::Tenant& tenant) {
   const std::string& own = tenant.policy.chat_model;
   const ModelEntry* generating = table.find(own.empty() ? options.default_model : own);
   if (!generating) {
@@ -202,18 +206,8 @@ Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& cont
   if (entry->current.kind == "embedding") return pick_embedding(context, *entry, space);
   const tenancy::Tenant& tenant = context.scope.record();
   if (wants_own_worker(context)) {
-    const ModelEntry* generating = entry;
-    if (entry->current.kind != "chat") {
-      const std::string& own = tenant.policy.chat_model;
-      generating = table.find(own.empty() ? options.default_model : own);
-      if (!generating) {
-        return Error(
-            EngineError::Unavailable,
-            "This tenant's policy asks for an engine of its own, and there is no local chat model to "
-            "start it with. Ask your operator.");
-      }
-    }
-    BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *generating));
+    if (entry->current.kind != "chat") return pick_carrier(tenant);
+    BULKHEAD_TRY(worker, dedicated_worker(tenant.id.str(), *entry));
     return Reached{ModelWorker::Lease(std::move(worker)), true};
   }
   const Route& route = found->second;

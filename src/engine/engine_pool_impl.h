@@ -34,6 +34,8 @@ struct EnginePool::Impl {
                              const base::EmbeddingSpace& space);
   base::Result<Reached> pick_embedding(const CallContext& context, const ModelEntry& entry,
                                        const base::EmbeddingSpace& space);
+  // The tenant's own worker, which carries what is no chat model beside its chat model.
+  base::Result<Reached> pick_carrier(const tenancy::Tenant& tenant);
   static const ModelVersion* version_for(const ModelEntry& entry, const base::EmbeddingSpace& space);
   base::Task<base::Result<ModelWorker::Lease>> reach(CallContext context, std::string model,
                                                      base::EmbeddingSpace space = {});
