@@ -151,6 +151,13 @@ def serving(new_stack, models):
     return stack, libraries
 
 
+def right(asked, stored):
+    """How many of the questions' vectors find what answers them among the documents' vectors."""
+    names = list(TOPICS)
+    tops = [names[max(range(len(names)), key=lambda i: dot(vector, stored[i]))] for vector in asked]
+    return sum(top == wanted for top, wanted in zip(tops, QUESTIONS.values()))
+
+
 def test_control_vectors_of_the_two_models_are_no_good_for_each_other(serving, models):
     """What would be answered if only the width were looked at."""
     stack, libraries = serving
@@ -159,15 +166,9 @@ def test_control_vectors_of_the_two_models_are_no_good_for_each_other(serving, m
     texts, questions = list(TOPICS.values()), list(QUESTIONS)
     stored = embed(library.tenant.admin, texts)
     asked = embed(library.tenant.admin, questions)
-    names = list(TOPICS)
-
-    def right(vectors):
-        tops = [names[max(range(len(names)), key=lambda i: dot(vector, stored[i]))] for vector in vectors]
-        return sum(top == QUESTIONS[question] for top, question in zip(tops, questions))
-
-    assert right(asked) == len(questions)
+    assert right(asked, stored) == len(questions)
     other = [[-x if i % 2 == 0 else x for i, x in enumerate(vector)] for vector in asked]
-    assert right(other) < len(questions)
+    assert right(other, stored) < len(questions)
 
 
 def test_an_embedding_model_is_replaced_while_searches_are_answered(serving, models):
@@ -217,6 +218,7 @@ def test_a_replacement_goes_on_after_a_restart(serving, models):
     stack, libraries = serving
     third = models / "third.gguf"
     replace(stack, third)
+    assert "next" in entry(stack), "control: it is not over yet"
     stack.stop_process("gateway", signal.SIGKILL)
     stack.start_gateway()
     assert libraries["alpha"].all_right(), "the old one serves, or the new one does"
@@ -228,7 +230,8 @@ def test_a_replacement_goes_on_after_a_restart(serving, models):
 def test_another_model_in_the_configuration_is_never_answered_with_wrong_hits(serving, models):
     stack, libraries = serving
     fourth = models / "fourth.gguf"
-    with_other_signs(FIRST, fourth, every=5)
+    with_other_signs(FIRST, fourth, every=2)
+    stored = embed(libraries["alpha"].tenant.admin, list(TOPICS.values()))
     stack.stop_process("gateway")
     stack.options["embed"] = fourth
     stack.write_config()
@@ -238,6 +241,8 @@ def test_another_model_in_the_configuration_is_never_answered_with_wrong_hits(se
     in_use(stack, fourth)
     audited(stack, "documents_reindexed", fourth)
     assert libraries["beta"].all_right()
+    asked = embed(libraries["alpha"].tenant.admin, list(QUESTIONS))
+    assert right(asked, stored) < len(QUESTIONS), "control: in the vectors that were stored there are wrong hits"
 
 
 def test_what_a_tenant_of_its_own_is_indexed_with_is_its_own_worker(new_stack, models):
