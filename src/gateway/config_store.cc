@@ -49,6 +49,9 @@ void read_store(ConfigReader& r, const std::filesystem::path& base, storage::Pos
   r.text("name", out.name);
   const auto kind = r.choice("kind", {"postgres"});
   const auto layout = r.choice("layout", {"schema", "database", "row_level_security"});
+  if (auto vectors = r.choice("vectors", {"sealed", "pgvector"}))
+    out.vectors =
+        *vectors == "pgvector" ? storage::PostgresVectors::Pgvector : storage::PostgresVectors::Sealed;
   r.text("host", out.host);
   r.number("port", out.port, 1, 65'535);
   r.text("dbname", out.dbname);

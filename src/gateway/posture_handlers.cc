@@ -135,7 +135,10 @@ void look_inside(Services& services, const base::TenantId& other, TenantPosture&
   out.walls.push_back(records_wall(proof));
   out.walls.push_back(keys);
   out.cost.index_bytes = services.indexes.bytes_of(tenant.id);
-  out.walls.push_back(vectors_wall(services, out));
+  // A store that searches by itself has said so, and nothing of it is in memory.
+  const bool said =
+      std::any_of(store.begin(), store.end(), [](const Wall& each) { return each.layer == "vectors"; });
+  if (!said) out.walls.push_back(vectors_wall(services, out));
 }
 
 // What blocks, of one tenant.

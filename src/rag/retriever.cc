@@ -6,6 +6,8 @@
 #include <set>
 #include <unordered_map>
 
+#include "vector/search.h"
+
 namespace bulkhead::rag {
 
 using base::Error;
@@ -227,15 +229,15 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   result.files_withheld = candidates.size() - files.size();
   if (files.empty()) return result;
 
-  BULKHEAD_TRY(index, indexes_.get(scope, *store, space));
-  if (index->size() > 0 && index->dimensions() != query.size()) {
+  BULKHEAD_TRY(nearest, vector::search(scope, *store, indexes_, space, query, files, options.pool));
+  if (nearest.dimensions != 0 && nearest.dimensions != query.size()) {
     return Error(engine::EngineError::BadAnswer,
                  "The embedding model gave a vector of the wrong size. Try again, or tell your operator.",
-                 "stored vectors have " + std::to_string(index->dimensions()) +
+                 "stored vectors have " + std::to_string(nearest.dimensions) +
                      " dimensions, the embedding model gives " + std::to_string(query.size()));
   }
   std::vector<std::string> words = content_words(question);
-  std::vector<vector::Hit> by_vector = index->search(query, files, options.pool);
+  const std::vector<vector::Hit>& by_vector = nearest.hits;
   std::vector<storage::LexicalHit> by_text;
   if (!words.empty()) {
     BULKHEAD_TRY(hits, store->search_text(scope, words, files, options.pool));

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "storage/postgres_extension.h"
 #include "storage/postgres_schema.h"
 
 namespace bulkhead::storage {
@@ -57,7 +58,7 @@ base::Error half_made(const std::string& what) {
       "what is left of it");
 }
 
-// Version and tables go together, in the caller's transaction, which this commits.
+// Version and tables go together, in the caller's transaction.
 base::Result<void> bring_up_to_date(PostgresTransaction& transaction, const std::string& schema,
                                     bool shared) {
   BULKHEAD_CHECK_OK(
@@ -68,10 +69,8 @@ base::Result<void> bring_up_to_date(PostgresTransaction& transaction, const std:
   if (rows.size() != 1) return half_made("schema " + schema + ": schema_version must hold one row");
   const std::int64_t version = rows.integer(0, 0);
   if (version == kPostgresSchemaVersion) return {};
-  if (version == kPostgresSchemaVersion - 1) {
-    BULKHEAD_CHECK_OK(transaction.connection().execute(postgres_upgrade(shared)));
-    return transaction.commit();
-  }
+  if (version == kPostgresSchemaVersion - 1)
+    return transaction.connection().execute(postgres_upgrade(shared));
   if (version > kPostgresSchemaVersion) {
     return misconfigured("schema " + schema + " has version " + std::to_string(version) +
                          ", made by a newer Bulkhead. Run that version");
@@ -128,6 +127,7 @@ base::Result<std::shared_ptr<const PostgresPlace>> PostgresBackend::place_of(con
   login->search_path = shared()                                     ? options.prefix
                        : options.layout == PostgresLayout::Database ? kOwnDatabaseSchema
                                                                     : place->name;
+  if (options.vectors == PostgresVectors::Pgvector) login->extension_schema = options.extension_schema();
   BULKHEAD_TRY(password, platform_.secret(secret_name("role", login->user)));
   login->password = as_text_secret(password);
   place->login = std::move(login);
@@ -206,9 +206,13 @@ base::Result<void> PostgresBackend::ensure_schema(const PostgresPlace& place) {
     return half_made(has_role ? "role " + login.user + " has lost its schema " + login.search_path
                               : "schema " + login.search_path + " has lost its role " + login.user);
   }
-  if (has_schema) return bring_up_to_date(transaction, login.search_path, shared());
-  BULKHEAD_CHECK_OK(make_role(transaction, login));
-  BULKHEAD_CHECK_OK(make_schema(transaction, login));
+  if (has_schema) {
+    BULKHEAD_CHECK_OK(bring_up_to_date(transaction, login.search_path, shared()));
+  } else {
+    BULKHEAD_CHECK_OK(make_role(transaction, login));
+    BULKHEAD_CHECK_OK(make_schema(transaction, login));
+  }
+  BULKHEAD_CHECK_OK(arrange_vectors(transaction, login));
   return transaction.commit();
 }
 
@@ -224,6 +228,14 @@ base::Result<void> PostgresBackend::ensure_shared(const PostgresPlace& place) {
                                      place.name, base::ByteView(hash)));
   if (fits.empty()) {
     return half_made("tenant_access has another proof for " + place.name + " than platform.db");
+  }
+  if (pool_.options().vectors == PostgresVectors::Pgvector) {
+    BULKHEAD_CHECK_OK(search_with_extension(transaction, *place.login));
+    const std::string partition = search_partition(place);
+    BULKHEAD_TRY(there, transaction.run("SELECT to_regclass(quote_ident($1)) IS NOT NULL", partition));
+    if (!there.flag(0, 0)) {
+      BULKHEAD_CHECK_OK(transaction.connection().execute(postgres_search_partition(partition, place.name)));
+    }
   }
   return transaction.commit();
 }
@@ -249,13 +261,21 @@ base::Result<void> PostgresBackend::ensure_database(const PostgresPlace& place) 
     auto made = lease->execute(Ddl()
                                    .sql("CREATE DATABASE ")
                                    .name(login.dbname)
-                                   .sql(" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"));
+                                   .sql(" TEMPLATE ")
+                                   .name(pool_.options().vectors == PostgresVectors::Pgvector
+                                             ? pool_.options().template_database()
+                                             : "template0")
+                                   .sql(" ENCODING 'UTF8' LOCALE 'C'"));
     if (!made) return made;
   }
   BULKHEAD_TRY(transaction, administer(login.dbname));
   BULKHEAD_TRY(has_schema, exists(transaction, kFindSchema, login.search_path));
-  if (has_schema) return bring_up_to_date(transaction, login.search_path, shared());
-  BULKHEAD_CHECK_OK(make_schema(transaction, login));
+  if (has_schema) {
+    BULKHEAD_CHECK_OK(bring_up_to_date(transaction, login.search_path, shared()));
+  } else {
+    BULKHEAD_CHECK_OK(make_schema(transaction, login));
+  }
+  BULKHEAD_CHECK_OK(arrange_vectors(transaction, login));
   return transaction.commit();
 }
 
@@ -282,7 +302,10 @@ base::Result<std::shared_ptr<const PostgresPlace>> PostgresBackend::ensure(const
 
 base::Result<std::shared_ptr<OpenStore>> PostgresBackend::open(const tenancy::TenantScope& scope) {
   BULKHEAD_TRY(place, ensure(scope.tenant()));
-  BULKHEAD_TRY(store, PostgresStore::open(scope, pool_, std::move(place), *words_, clock_));
+  const auto index = [this, place](const base::EmbeddingSpace& space, std::size_t dimensions) {
+    return index_vectors(*place, space, dimensions);
+  };
+  BULKHEAD_TRY(store, PostgresStore::open(scope, pool_, place, *words_, clock_, index));
   return std::shared_ptr<OpenStore>(std::move(store));
 }
 
@@ -321,10 +344,9 @@ base::Result<void> PostgresBackend::check() {
       return misconfigured(who + " does not own the database " + options.dbname +
                            ". ALTER DATABASE ... OWNER TO");
     }
+    if (options.vectors == PostgresVectors::Pgvector)
+      BULKHEAD_CHECK_OK(check_extension(transaction, options));
     if (!shared()) return {};
-    BULKHEAD_TRY(has_schema, exists(transaction, kFindSchema, options.prefix));
-    if (!has_schema) return {};
-    BULKHEAD_CHECK_OK(bring_up_to_date(transaction, options.prefix, true));
   }
   PostgresPlace app;
   auto login = std::make_shared<PostgresLogin>();
@@ -333,10 +355,19 @@ base::Result<void> PostgresBackend::check() {
   login->search_path = options.prefix;
   BULKHEAD_TRY(password, platform_.secret(secret_name("role", login->user)));
   login->password = as_text_secret(password);
+  if (options.vectors == PostgresVectors::Pgvector) login->extension_schema = options.extension_schema();
   app.login = std::move(login);
+  {
+    BULKHEAD_TRY(transaction, administer(options.dbname));
+    BULKHEAD_TRY(has_schema, exists(transaction, kFindSchema, options.prefix));
+    if (!has_schema) return {};
+    BULKHEAD_CHECK_OK(bring_up_to_date(transaction, options.prefix, true));
+    BULKHEAD_CHECK_OK(arrange_vectors(transaction, *app.login));
+    BULKHEAD_CHECK_OK(transaction.commit());
+  }
   BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool_, app, PostgresTransaction::Mode::Read));
-  BULKHEAD_CHECK_OK(check_serving_role(transaction, *app.login));
-  return check_row_policies(transaction);
+  BULKHEAD_CHECK_OK(check_serving_role(transaction, *app.login, options));
+  return check_row_policies(transaction, options.vectors);
 }
 
 base::Result<tenancy::TenantEraser::Report> PostgresBackend::erase(const base::TenantId& tenant) {
@@ -367,6 +398,11 @@ base::Result<void> PostgresBackend::erase_shared(const PostgresPlace& place,
   {
     // By the serving role and under the policy: the admin role sees no rows either.
     BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool_, place, PostgresTransaction::Mode::Write));
+    if (pool_.options().vectors == PostgresVectors::Pgvector) {
+      for (std::string_view table : postgres_search_tables()) {
+        BULKHEAD_CHECK_OK(transaction.connection().execute(Ddl().sql("DELETE FROM ").name(table)));
+      }
+    }
     const auto tables = postgres_tables();
     for (auto table = tables.rbegin(); table != tables.rend(); ++table) {
       BULKHEAD_CHECK_OK(transaction.connection().execute(Ddl().sql("DELETE FROM ").name(*table)));
@@ -375,6 +411,8 @@ base::Result<void> PostgresBackend::erase_shared(const PostgresPlace& place,
   }
   BULKHEAD_TRY(transaction, administer(place.login->dbname));
   BULKHEAD_CHECK_OK(set_search_path(transaction, place.login->search_path));
+  BULKHEAD_CHECK_OK(
+      transaction.connection().execute(Ddl().sql("DROP TABLE IF EXISTS ").name(search_partition(place))));
   BULKHEAD_TRY(gone, transaction.run("DELETE FROM tenant_access WHERE tenant = $1", place.name));
   BULKHEAD_CHECK_OK(transaction.commit());
   if (gone.affected() != 0)
@@ -421,6 +459,14 @@ base::Result<void> PostgresBackend::erase_own(const PostgresPlace& place,
     if (!own_database) {
       BULKHEAD_CHECK_OK(transaction.connection().execute(
           Ddl().sql("REVOKE ALL ON DATABASE ").name(login.dbname).sql(" FROM ").name(login.user)));
+      BULKHEAD_TRY(has_extension, exists(transaction, kFindSchema, pool_.options().extension_schema()));
+      if (has_extension) {
+        BULKHEAD_CHECK_OK(transaction.connection().execute(Ddl()
+                                                               .sql("REVOKE ALL ON SCHEMA ")
+                                                               .name(pool_.options().extension_schema())
+                                                               .sql(" FROM ")
+                                                               .name(login.user)));
+      }
     }
     BULKHEAD_CHECK_OK(transaction.connection().execute(Ddl().sql("DROP ROLE ").name(login.user)));
     report.removed.push_back(label + "role " + login.user);

@@ -57,12 +57,19 @@ class PostgresBackend final : public StoreBackend {
   base::Result<void> ensure_schema(const PostgresPlace& place);
   base::Result<void> ensure_shared(const PostgresPlace& place);
   base::Result<void> ensure_database(const PostgresPlace& place);
+  // The tables that search in the database needs, or their removal where it is not asked for; all of it is
+  // derived, and made anew from the sealed vectors. The tables of `login` are there.
+  base::Result<void> arrange_vectors(PostgresTransaction& transaction, const PostgresLogin& login);
+  // An index over the vectors of one space, made before the first of them is written.
+  base::Result<void> index_vectors(const PostgresPlace& place, const base::EmbeddingSpace& space,
+                                   std::size_t dimensions);
   base::Result<void> make_role(PostgresTransaction& transaction, const PostgresLogin& login);
   // Schema, tables and rights, and nothing for anybody else in this database.
   base::Result<void> make_schema(PostgresTransaction& transaction, const PostgresLogin& login);
   base::Result<void> erase_shared(const PostgresPlace& place, tenancy::TenantEraser::Report& report);
   base::Result<void> erase_own(const PostgresPlace& place, tenancy::TenantEraser::Report& report);
   // postgres_probe.cc
+  WallSeen rotated_vectors(PostgresTransaction& transaction, const PostgresPlace& place);
   WallSeen try_foreign_rows(const PostgresPlace& place, const std::string& other);
   WallSeen try_other_place(PostgresTransaction& transaction, const PostgresPlace& place,
                            const std::string& other);

@@ -39,13 +39,17 @@ base::Result<const RecordSealer*> once_a_file(std::map<base::FileId, RecordSeale
 
 }  // namespace
 
-base::Result<void> PostgresStore::drop_batch(PostgresTransaction& transaction, std::int64_t batch) {
+base::Result<void> PostgresStore::drop_batch(PostgresTransaction& transaction, std::int64_t batch,
+                                             bool searches) {
   const ChunkKey first = chunk_key(batch, 0);
   const ChunkKey last = chunk_key(batch, kChunksPerFileMax - 1);
   BULKHEAD_TRY(words, transaction.run("DELETE FROM words WHERE key BETWEEN $1 AND $2", first, last));
   BULKHEAD_TRY(chunks, transaction.run("DELETE FROM chunks WHERE key BETWEEN $1 AND $2", first, last));
   BULKHEAD_TRY(vectors,
                transaction.run("DELETE FROM chunk_vectors WHERE key BETWEEN $1 AND $2", first, last));
+  if (searches) {
+    BULKHEAD_TRY(rotated, transaction.run("DELETE FROM search_vectors WHERE batch = $1", batch));
+  }
   BULKHEAD_TRY(gone, transaction.run("DELETE FROM batches WHERE batch = $1 RETURNING chunks, words", batch));
   if (gone.empty()) return {};
   return count_batch(transaction, -gone.integer(0, 0), -gone.integer(0, 1));
@@ -65,13 +69,14 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
     words_total += total(words[i]);
   }
   const BlindIndex index(scope);
+  BULKHEAD_CHECK_OK(prepare_vectors(vectors));
 
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(row, use->run("SELECT no, batch, key_version, key_box FROM files WHERE id = $1 FOR UPDATE",
                              file.str()));
   if (row.empty()) return not_found("file");
   const std::int64_t no = row.integer(0, 0);
-  if (row.integer(0, 1) != 0) BULKHEAD_CHECK_OK(drop_batch(*use, row.integer(0, 1)));
+  if (row.integer(0, 1) != 0) BULKHEAD_CHECK_OK(drop_batch(*use, row.integer(0, 1), searches_vectors()));
   std::int64_t batch = 0;
   if (!chunks.empty()) {
     BULKHEAD_TRY(
@@ -112,6 +117,11 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
                                      "SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])",
                                      tags, word_keys, word_counts));
   }
+  if (searches_vectors()) {
+    std::vector<ChunkKey> keys;
+    for (const Chunk& chunk : chunks) keys.push_back(chunk_key(batch, chunk.ordinal));
+    BULKHEAD_CHECK_OK(write_vectors(*use, scope, keys, vectors));
+  }
   BULKHEAD_TRY(updated, use->run("UPDATE files SET batch = $2 WHERE no = $1", no, batch));
   return commit_moved(use, true);
 }
@@ -120,6 +130,7 @@ base::Result<void> PostgresStore::put_vectors(const Scope& scope, const base::Fi
                                               std::int64_t batch, const std::vector<ChunkVectors>& vectors) {
   BULKHEAD_CHECK_OK(check(scope));
   BULKHEAD_CHECK_OK(check_vectors(vectors));
+  BULKHEAD_CHECK_OK(prepare_vectors(vectors));
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(
       row, use->run("SELECT batch, key_version, key_box FROM files WHERE id = $1 FOR UPDATE", file.str()));
@@ -142,6 +153,12 @@ base::Result<void> PostgresStore::put_vectors(const Scope& scope, const base::Fi
                                    "unnest($1::bigint[], $2::bytea[]) AS n(key, box) "
                                    "WHERE chunk_vectors.key = n.key",
                                    keys, points));
+  }
+  if (searches_vectors()) {
+    std::vector<ChunkKey> keys;
+    for (int i = 0; i < found.size(); ++i) keys.push_back(found.integer(i, 0));
+    BULKHEAD_TRY(gone, use->run("DELETE FROM search_vectors WHERE batch = $1", batch));
+    BULKHEAD_CHECK_OK(write_vectors(*use, scope, keys, vectors));
   }
   return commit_moved(use, true);
 }

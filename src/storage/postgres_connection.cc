@@ -151,6 +151,9 @@ Ddl& Ddl::name(std::string_view identifier) { return add(quoted(identifier, '"')
 // With standard_conforming_strings (set at login) a quote is the only special character.
 Ddl& Ddl::literal(std::string_view text) { return add(quoted(text, '\'')); }
 
+Ddl& Ddl::number(std::uint64_t number) { return add(std::to_string(number)); }
+Ddl& Ddl::bytes(base::ByteView bytes) { return add("'\\x" + base::hex_encode(bytes) + "'::bytea"); }
+
 Ddl& Ddl::filled(Sql script, Sql column, Sql key) {
   std::string_view rest = script.text();
   for (std::size_t at = 0; (at = rest.find('@')) != std::string_view::npos;) {
@@ -169,7 +172,8 @@ base::Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const
   const std::string network_time = milliseconds(options.statement_time_max + options.connect_time_max);
   // pg_temp last: a temporary table must never stand in for a real one.
   const std::string settings =
-      "-c search_path=" + (login.search_path.empty() ? "pg_catalog" : login.search_path) + ",pg_temp" +
+      "-c search_path=" + (login.search_path.empty() ? "pg_catalog" : login.search_path) +
+      (login.extension_schema.empty() ? "" : "," + login.extension_schema) + ",pg_temp" +
       " -c statement_timeout=" + milliseconds(options.statement_time_max) +
       " -c lock_timeout=" + milliseconds(options.lock_time_max) +
       " -c idle_in_transaction_session_timeout=" + milliseconds(options.statement_time_max) +
@@ -254,20 +258,43 @@ base::Error PostgresConnection::error(const pg_result* result) const {
   return base::Error(code, public_message(code), std::move(detail));
 }
 
+namespace {
+
+// As libpq takes them.
+struct Parameters {
+  Parameters(const PostgresValue* values, std::size_t count)
+      : types(count), data(count), sizes(count), formats(count, 1) {
+    for (std::size_t i = 0; i < count; ++i) {
+      types[i] = values[i].type();
+      data[i] = values[i].data();
+      sizes[i] = values[i].size();
+    }
+  }
+  std::vector<Oid> types;
+  std::vector<const char*> data;
+  std::vector<int> sizes, formats;
+};
+
+}  // namespace
+
+base::Result<PostgresRows> PostgresConnection::run_unprepared(const char* statement,
+                                                              const PostgresValue* values,
+                                                              std::size_t count) {
+  const Parameters with(values, count);
+  PostgresRows rows(PQexecParams(handle_, statement, static_cast<int>(count), with.types.data(),
+                                 with.data.data(), with.sizes.data(), with.formats.data(), 1));
+  if (!rows.succeeded()) return error(rows.raw());
+  return rows;
+}
+
 base::Result<PostgresRows> PostgresConnection::run_values(Sql sql, const PostgresValue* values,
                                                           std::size_t count) {
-  std::vector<Oid> types(count);
-  std::vector<const char*> data(count);
-  std::vector<int> sizes(count), formats(count, 1);
-  for (std::size_t i = 0; i < count; ++i) {
-    types[i] = values[i].type();
-    data[i] = values[i].data();
-    sizes[i] = values[i].size();
-  }
+  const Parameters with(values, count);
   std::string& name = prepared_[sql.text()];
   if (name.empty()) {
     std::string fresh = "s" + std::to_string(prepared_.size());
-    PostgresRows made(PQprepare(handle_, fresh.c_str(), sql.text(), static_cast<int>(count), types.data()));
+    PostgresRows made(
+        PQprepare(handle_, fresh.c_str(), sql.text(), static_cast<int>(count), with.types.data()));
     if (!made.succeeded()) {
       base::Error failed = error(made.raw());
       prepared_.erase(sql.text());
@@ -275,8 +302,8 @@ base::Result<PostgresRows> PostgresConnection::run_values(Sql sql, const Postgre
     }
     name = std::move(fresh);
   }
-  PostgresRows rows(PQexecPrepared(handle_, name.c_str(), static_cast<int>(count), data.data(), sizes.data(),
-                                   formats.data(), 1));
+  PostgresRows rows(PQexecPrepared(handle_, name.c_str(), static_cast<int>(count), with.data.data(),
+                                   with.sizes.data(), with.formats.data(), 1));
   if (!rows.succeeded()) return error(rows.raw());
   return rows;
 }

@@ -36,6 +36,7 @@ struct PostgresLogin {
   base::Secret password;
   std::string dbname;
   std::string search_path;  // one schema; empty: none but pg_catalog
+  std::string extension_schema{};  // searched after it; empty: none
 };
 
 // The rows of one statement.
@@ -100,6 +101,8 @@ class Ddl {
   Ddl& filled(Sql script, Sql column, Sql key);
   Ddl& name(std::string_view identifier);  // quoted
   Ddl& literal(std::string_view text);     // quoted
+  Ddl& number(std::uint64_t number);
+  Ddl& bytes(base::ByteView bytes);  // a literal of type bytea
   const std::string& text() const { return text_; }
 
  private:
@@ -125,6 +128,12 @@ class PostgresConnection {
   // One or more statements without values.
   base::Result<void> execute(Sql script) { return execute_text(script.text()); }
   base::Result<void> execute(const Ddl& statement) { return execute_text(statement.text().c_str()); }
+  // One statement that needs names or numbers in its text; planned for these values alone.
+  template <typename... Values>
+  base::Result<PostgresRows> run_once(const Ddl& statement, const Values&... values) {
+    const PostgresValue list[] = {PostgresValue(values)..., PostgresValue(std::int64_t{0})};
+    return run_unprepared(statement.text().c_str(), list, sizeof...(values));
+  }
   // An aborted transaction answers COMMIT with a rollback and no error: that is an error here.
   base::Result<void> commit();
   // The SCRAM-SHA-256 verifier of a password: what the server keeps, so that no password stands in a
@@ -140,6 +149,8 @@ class PostgresConnection {
  private:
   explicit PostgresConnection(pg_conn* handle) : handle_(handle) {}
   base::Result<PostgresRows> run_values(Sql sql, const PostgresValue* values, std::size_t count);
+  base::Result<PostgresRows> run_unprepared(const char* statement, const PostgresValue* values,
+                                            std::size_t count);
   base::Result<void> execute_text(const char* script);
   base::Error error(const pg_result* result) const;
 

@@ -26,9 +26,16 @@ constexpr std::string_view layout_name(PostgresLayout layout) {
   return "unknown";
 }
 
+// Where a question's nearest passages are found.
+enum class PostgresVectors {
+  Sealed,    // in the gateway's memory: the database holds sealed vectors only
+  Pgvector,  // in the database: rotated vectors stand there beside the sealed ones
+};
+
 struct PostgresOptions {
   std::string name;  // of the store, as tenants name it
   PostgresLayout layout = PostgresLayout::Schema;
+  PostgresVectors vectors = PostgresVectors::Sealed;
   // Name, address or folder of a Unix socket; or several with commas between, of one cluster: the one that
   // takes writes is used.
   std::string host;
@@ -41,6 +48,12 @@ struct PostgresOptions {
   std::filesystem::path ca_file;     // empty: the system's
   std::string prefix = "bulkhead";   // of the names of roles, schemas and databases
   std::size_t connections_max = 16;  // to this server, all tenants together
+  // Chunks that a search compares one by one instead of asking the approximate index.
+  std::uint64_t exact_search_max = 20'000;
+  // The schema that holds the extension vector and nothing else.
+  std::string extension_schema() const { return prefix + "_vector"; }
+  // Database layout with pgvector: what tenants' databases are copied from.
+  std::string template_database() const { return prefix + "_template"; }
   std::chrono::seconds connect_time_max{5};
   std::chrono::seconds statement_time_max{30};
   std::chrono::seconds lock_time_max{5};

@@ -11,14 +11,20 @@ using Mode = PostgresTransaction::Mode;
 constexpr std::string_view kNoPrivilege = "SQLSTATE 42501";
 
 // Rows of all tables together, without any filter. The tables are those of the transaction's search path.
-base::Result<std::uint64_t> unfiltered_rows(PostgresTransaction& transaction) {
+base::Result<std::uint64_t> unfiltered_rows(PostgresTransaction& transaction, PostgresVectors vectors) {
+  std::uint64_t searched = 0;
+  if (vectors == PostgresVectors::Pgvector) {
+    BULKHEAD_TRY(more, transaction.run("SELECT (SELECT count(*) FROM search_vectors) + "
+                                       "(SELECT count(*) FROM search_state)"));
+    searched = more.count(0, 0);
+  }
   BULKHEAD_TRY(rows, transaction.run("SELECT (SELECT count(*) FROM meta) + (SELECT count(*) FROM files) + "
                                      "(SELECT count(*) FROM file_pieces) + (SELECT count(*) FROM batches) + "
                                      "(SELECT count(*) FROM chunks) + (SELECT count(*) FROM chunk_vectors) + "
                                      "(SELECT count(*) FROM words) + (SELECT count(*) FROM vector_stores) + "
                                      "(SELECT count(*) FROM attachments) + (SELECT count(*) FROM api_keys) + "
                                      "(SELECT count(*) FROM chats)"));
-  return rows.count(0, 0);
+  return searched + rows.count(0, 0);
 }
 
 WallSeen unseen(std::string wall, const base::Error& error) {
@@ -28,21 +34,24 @@ WallSeen unseen(std::string wall, const base::Error& error) {
   return seen;
 }
 
-WallSeen serving_role(PostgresTransaction& transaction, const PostgresLogin& login) {
+WallSeen serving_role(PostgresTransaction& transaction, const PostgresLogin& login,
+                      const PostgresOptions& options) {
   const std::string wall = "a serving role without any right beyond its own rows";
-  if (auto checked = check_serving_role(transaction, login); !checked) return unseen(wall, checked.error());
+  if (auto checked = check_serving_role(transaction, login, options); !checked)
+    return unseen(wall, checked.error());
   WallSeen seen{.layer = "store", .stands = true, .wall = wall};
   seen.check = "pg_roles, pg_class, pg_auth_members: " + login.user +
                " is no superuser, has no BYPASSRLS, owns nothing, is a member of nothing, creates nothing";
   return seen;
 }
 
-WallSeen row_policies(PostgresTransaction& transaction) {
+WallSeen row_policies(PostgresTransaction& transaction, PostgresVectors vectors) {
   const std::string wall = "row-level security, forced, on every shared table";
-  if (auto checked = check_row_policies(transaction); !checked) return unseen(wall, checked.error());
+  if (auto checked = check_row_policies(transaction, vectors); !checked) return unseen(wall, checked.error());
   WallSeen seen{.layer = "store", .stands = true, .wall = wall};
   seen.check = "pg_class, pg_policy: FORCE on all " + std::to_string(postgres_tables().size()) +
-               " tables, the one policy on each is Bulkhead's";
+               (vectors == PostgresVectors::Pgvector ? " tables and on those of the search" : " tables") +
+               ", the one policy on each is Bulkhead's";
   return seen;
 }
 
@@ -67,7 +76,7 @@ base::Result<bool> recognised(PostgresPool& pool, const PostgresPlace& place) {
 // What the role sees with these settings, with the search path of its login.
 base::Result<std::uint64_t> rows_seen_as(PostgresPool& pool, const PostgresPlace& place) {
   BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool, place, Mode::Read));
-  return unfiltered_rows(transaction);
+  return unfiltered_rows(transaction, pool.options().vectors);
 }
 
 }  // namespace
@@ -84,7 +93,7 @@ WallSeen PostgresBackend::try_foreign_rows(const PostgresPlace& place, const std
     BULKHEAD_TRY(transaction, administer(place.login->dbname));
     BULKHEAD_CHECK_OK(transaction.connection().execute(
         Ddl().sql("SET LOCAL search_path = ").name(place.login->search_path).sql(", pg_temp")));
-    return unfiltered_rows(transaction);
+    return unfiltered_rows(transaction, pool_.options().vectors);
   }();
   auto known = recognised(pool_, place);
   auto own = rows_seen_as(pool_, place);
@@ -140,6 +149,30 @@ WallSeen PostgresBackend::try_other_place(PostgresTransaction& transaction, cons
   return seen;
 }
 
+// That every sealed vector has its rotated one and no other has one is how it is seen that they are derived.
+WallSeen PostgresBackend::rotated_vectors(PostgresTransaction& transaction, const PostgresPlace& place) {
+  WallSeen seen{.layer = "vectors"};
+  seen.wall =
+      shared()
+          ? "own partition and own index in the database; vectors rotated under the tenant's key, not sealed"
+          : "own table and own index in the database; vectors rotated under the tenant's key, not sealed";
+  seen.remedy = "Restart the gateway: it makes them anew from the sealed vectors.";
+  auto rows = transaction.run(
+      "SELECT (SELECT count(*) FROM search_vectors), (SELECT count(*) FROM search_vectors s WHERE NOT EXISTS "
+      "(SELECT 1 FROM chunk_vectors v WHERE v.key = s.key)), (SELECT count(*) FROM pg_indexes "
+      "WHERE schemaname = current_schema() AND tablename = $1 AND indexdef LIKE '%USING hnsw%')",
+      shared() ? "search_" + place.name : std::string("search_vectors"));
+  if (!rows) {
+    seen.check = "could not be tried: " + rows.error().detail();
+    return seen;
+  }
+  const std::int64_t held = rows->integer(0, 0), foreign = rows->integer(0, 1), indexes = rows->integer(0, 2);
+  seen.stands = foreign == 0 && (held == 0 || indexes > 0);
+  seen.check = "its role sees " + std::to_string(held) + " vectors, " + std::to_string(foreign) +
+               " of them of no passage of its own, and " + std::to_string(indexes) + " indexes on them";
+  return seen;
+}
+
 base::Result<std::uint64_t> PostgresBackend::place_bytes(PostgresTransaction& transaction) {
   switch (pool_.options().layout) {
     case PostgresLayout::Database: {
@@ -185,12 +218,14 @@ base::Result<StoreProbe> PostgresBackend::probe(const base::TenantId& tenant, co
     out.walls.push_back(unseen("a server as Bulkhead needs it", server.error()));
   }
   BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool_, *place, Mode::Read));
-  out.walls.push_back(serving_role(transaction, login));
+  out.walls.push_back(serving_role(transaction, login, pool_.options()));
   if (shared()) {
-    out.walls.push_back(row_policies(transaction));
+    out.walls.push_back(row_policies(transaction, pool_.options().vectors));
   } else {
     out.walls.push_back(try_other_place(transaction, *place, server_name(other)));
   }
+  if (pool_.options().vectors == PostgresVectors::Pgvector)
+    out.walls.push_back(rotated_vectors(transaction, *place));
   out.walls.push_back(expired_chats(transaction, clock_.unix_seconds()));
   BULKHEAD_TRY(bytes, place_bytes(transaction));
   out.bytes = bytes;

@@ -9,6 +9,29 @@ constexpr auto kTables =
     std::to_array<std::string_view>({"meta", "files", "file_pieces", "batches", "chunks", "chunk_vectors",
                                      "words", "vector_stores", "attachments", "api_keys", "chats"});
 
+constexpr auto kSearchTables = std::to_array<std::string_view>({"search_vectors", "search_state"});
+
+// `vectors_version` in search_state is that of meta as long as every sealed vector has its rotated one here;
+// 0 while they are being made.
+constexpr Sql kSearchScript = R"sql(
+CREATE TABLE search_state (@C@
+  name text NOT NULL,
+  value bigint NOT NULL,
+  CONSTRAINT search_state_key PRIMARY KEY (@K@ name));
+CREATE TABLE search_vectors (@C@
+  key bigint NOT NULL,
+  batch bigint NOT NULL,
+  space bytea NOT NULL,
+  dimensions bigint NOT NULL,
+  point vector NOT NULL,
+  CONSTRAINT search_vectors_key PRIMARY KEY (@K@ key, space)))sql";
+constexpr Sql kSearchIndexes = R"sql(
+CREATE INDEX search_vectors_by_space ON search_vectors (@K@ space, dimensions, batch);
+CREATE INDEX search_vectors_by_batch ON search_vectors (@K@ batch);
+)sql";
+
+constexpr Sql kTenantColumn = "tenant text NOT NULL DEFAULT current_setting('bulkhead.tenant', true),";
+
 // @C@ is the tenant's column, @K@ its place in a key; both empty where the tables are the tenant's own.
 // Foreign keys hold the tenant too: PostgreSQL checks them past the row policies.
 constexpr Sql kScript = R"sql(
@@ -148,6 +171,13 @@ END $$;
 REVOKE ALL ON FUNCTION current_tenant() FROM PUBLIC;
 )sql";
 
+void add_policy(Ddl& out, std::string_view table) {
+  out.sql("ALTER TABLE ").name(table).sql(" ENABLE ROW LEVEL SECURITY; ALTER TABLE ").name(table);
+  out.sql(" FORCE ROW LEVEL SECURITY; CREATE POLICY own_rows ON ").name(table);
+  // In a subquery it is asked once a statement, not once a row.
+  out.sql(" USING (tenant = (SELECT current_tenant())) WITH CHECK (tenant = (SELECT current_tenant()));\n");
+}
+
 }  // namespace
 
 std::span<const std::string_view> postgres_tables() { return kTables; }
@@ -162,17 +192,37 @@ Ddl postgres_schema(bool shared, std::string_view schema) {
     out.sql(kTenantCheck);
     out.sql("ALTER FUNCTION current_tenant() SET search_path = ").name(schema).sql(", pg_temp;\n");
   }
-  out.filled(kScript,
-             shared ? Sql("tenant text NOT NULL DEFAULT current_setting('bulkhead.tenant', true),") : Sql(""),
-             shared ? Sql("tenant,") : Sql(""));
+  out.filled(kScript, shared ? kTenantColumn : Sql(""), shared ? Sql("tenant,") : Sql(""));
   out.filled(kVersion2, Sql(""), shared ? Sql("tenant,") : Sql(""));
   if (!shared) return out;
-  for (std::string_view table : kTables) {
-    out.sql("ALTER TABLE ").name(table).sql(" ENABLE ROW LEVEL SECURITY; ALTER TABLE ").name(table);
-    out.sql(" FORCE ROW LEVEL SECURITY; CREATE POLICY own_rows ON ").name(table);
-    // In a subquery it is asked once a statement, not once a row.
-    out.sql(" USING (tenant = (SELECT current_tenant())) WITH CHECK (tenant = (SELECT current_tenant()));\n");
+  for (std::string_view table : kTables) add_policy(out, table);
+  return out;
+}
+
+std::span<const std::string_view> postgres_search_tables() { return kSearchTables; }
+
+Ddl postgres_search_schema(bool shared, std::string_view role) {
+  const Sql key = shared ? Sql("tenant,") : Sql("");
+  Ddl out;
+  out.filled(kSearchScript, shared ? kTenantColumn : Sql(""), key);
+  out.sql(shared ? Sql(" PARTITION BY LIST (tenant);") : Sql(";"));
+  out.filled(kSearchIndexes, Sql(""), key);
+  for (std::string_view table : kSearchTables) {
+    if (shared) add_policy(out, table);
+    out.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON ").name(table).sql(" TO ").name(role).sql(";\n");
   }
+  return out;
+}
+
+// Attached afterwards: that waits for nobody who reads or writes in other partitions. The serving role has no
+// right on it, only on the table that it is a part of.
+Ddl postgres_search_partition(std::string_view partition, std::string_view tenant) {
+  Ddl out;
+  out.sql("CREATE TABLE ").name(partition);
+  out.sql(" (LIKE search_vectors INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES);\n");
+  add_policy(out, partition);
+  out.sql("ALTER TABLE search_vectors ATTACH PARTITION ").name(partition);
+  out.sql(" FOR VALUES IN (").literal(tenant).sql(");\n");
   return out;
 }
 

@@ -25,6 +25,12 @@ inline constexpr std::int64_t kPostgresSchemaVersion = 2;
 std::span<const std::string_view> postgres_tables();
 // Makes all of it in `schema`, which must stand first in the search path. `shared`: with row-level security.
 Ddl postgres_schema(bool shared, std::string_view schema);
+// What search in the database needs beside them, with its policies and the serving role's rights: rotated
+// vectors (storage/vector_rotation.h), derived from the sealed ones. With row-level security the vectors'
+// table has a partition a tenant.
+std::span<const std::string_view> postgres_search_tables();
+Ddl postgres_search_schema(bool shared, std::string_view role);
+Ddl postgres_search_partition(std::string_view partition, std::string_view tenant);
 // Brings the tables in `schema` from a version that an earlier release made to the newest.
 Ddl postgres_upgrade(bool shared);
 // What a role that serves requests may do in `schema`, and nothing else.

@@ -27,16 +27,18 @@ std::int64_t first_version() {
 
 }  // namespace
 
-base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login) {
+base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login,
+                                      const PostgresOptions& options) {
   BULKHEAD_TRY(role, transaction.run(R"sql(
 SELECT r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication,
   (SELECT count(*) FROM pg_class c WHERE c.relowner = r.oid),
   (SELECT count(*) FROM pg_auth_members m WHERE m.member = r.oid),
   (SELECT count(*) FROM pg_namespace n WHERE has_schema_privilege(n.oid, 'CREATE')),
   (SELECT count(*) FROM pg_namespace n WHERE has_schema_privilege(n.oid, 'USAGE')
-     AND n.nspname NOT IN ('pg_catalog', 'information_schema', current_schema())),
+     AND n.nspname NOT IN ('pg_catalog', 'information_schema', current_schema(), $1)),
   has_database_privilege(current_database(), 'TEMP')
-FROM pg_roles r WHERE r.rolname = current_user)sql"));
+FROM pg_roles r WHERE r.rolname = current_user)sql",
+                                     options.extension_schema()));
   const std::string who = "role " + login.user + " in database " + login.dbname;
   if (role.empty()) return misconfigured(who + " is not in the catalogue");
   if (role.flag(0, 0)) {
@@ -57,9 +59,17 @@ FROM pg_roles r WHERE r.rolname = current_user)sql"));
   return {};
 }
 
-base::Result<void> check_row_policies(PostgresTransaction& transaction) {
+base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors) {
   std::vector<std::string> tables;
   for (std::string_view table : postgres_tables()) tables.emplace_back(table);
+  if (vectors == PostgresVectors::Pgvector) {
+    for (std::string_view table : postgres_search_tables()) tables.emplace_back(table);
+  }
+  BULKHEAD_TRY(
+      partitions,
+      transaction.run("SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+                      "WHERE i.inhparent = to_regclass('search_vectors') AND c.relkind = 'r'"));
+  for (int i = 0; i < partitions.size(); ++i) tables.push_back(partitions.text(i, 0));
   BULKHEAD_TRY(walls, transaction.run(R"sql(
 SELECT count(*) FILTER (WHERE c.relrowsecurity AND c.relforcerowsecurity),
   (SELECT count(*) FROM pg_policy p JOIN pg_class t ON t.oid = p.polrelid WHERE t.relnamespace = c.relnamespace),
@@ -83,13 +93,14 @@ GROUP BY c.relnamespace)sql",
 base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& scope, PostgresPool& pool,
                                                                  std::shared_ptr<const PostgresPlace> place,
                                                                  const WordTokenizer& words,
-                                                                 const base::Clock& clock) {
+                                                                 const base::Clock& clock,
+                                                                 VectorIndexer indexer) {
   if (!scope.alive()) return tenant_gone(scope.tenant());
   std::shared_ptr<PostgresStore> store(
-      new PostgresStore(scope.tenant(), pool, std::move(place), words, clock));
+      new PostgresStore(scope.tenant(), pool, std::move(place), words, clock, std::move(indexer)));
   BULKHEAD_TRY(use, store->writing(scope));
-  BULKHEAD_CHECK_OK(check_serving_role(*use, *store->place_->login));
-  if (!store->place_->proof.empty()) BULKHEAD_CHECK_OK(check_row_policies(*use));
+  BULKHEAD_CHECK_OK(check_serving_role(*use, *store->place_->login, pool.options()));
+  if (!store->place_->proof.empty()) BULKHEAD_CHECK_OK(check_row_policies(*use, pool.options().vectors));
   // The versions begin at random, so that a store made anew is never taken for the one an index was
   // built from.
   const std::vector<std::string> names = {"content_version", "vectors_version", "bytes_used", "chunks",
@@ -102,8 +113,12 @@ base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& sc
                               "(SELECT value FROM meta WHERE name = 'vectors_version')"));
   if (rows.is_null(0, 0) || rows.is_null(0, 1)) return damaged_meta();
   BULKHEAD_TRY(stale, stale_subjects(*use, scope));
+  if (store->searches_vectors()) {
+    BULKHEAD_TRY(lacking, store->lacks_vectors(*use));
+    store->vectors_lacking_ = lacking;
+  }
   BULKHEAD_CHECK_OK(use->commit());
-  store->needs_upkeep_ = !stale.empty();
+  store->needs_upkeep_ = !stale.empty() || store->vectors_lacking_;
   raise_version(store->content_version_, rows.count(0, 0));
   raise_version(store->vectors_version_, rows.count(0, 1));
   return store;
@@ -111,8 +126,13 @@ base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& sc
 
 PostgresStore::PostgresStore(base::TenantId tenant, PostgresPool& pool,
                              std::shared_ptr<const PostgresPlace> place, const WordTokenizer& words,
-                             const base::Clock& clock)
-    : tenant_(std::move(tenant)), pool_(pool), place_(std::move(place)), words_(words), clock_(clock) {}
+                             const base::Clock& clock, VectorIndexer indexer)
+    : tenant_(std::move(tenant)),
+      pool_(pool),
+      place_(std::move(place)),
+      words_(words),
+      clock_(clock),
+      indexer_(std::move(indexer)) {}
 
 PostgresStore::~PostgresStore() {
   // With row-level security the connections are everybody's.
@@ -139,7 +159,8 @@ base::Result<PostgresStore::Use> PostgresStore::use(const Scope& scope, Postgres
 }
 
 // The rows of meta are locked by all writers in one order, or two of them would wait for each other: chunks,
-// words, bytes_used, content_version, vectors_version. So one statement never takes two.
+// words, bytes_used, content_version, vectors_version; then that of search_state. So one statement never
+// takes two.
 base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
   const auto moved = [&](std::string_view name) -> base::Result<std::uint64_t> {
     BULKHEAD_TRY(rows, use->run("UPDATE meta SET value = value + 1 WHERE name = $1 RETURNING value", name));
@@ -151,6 +172,11 @@ base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
   if (vectors_too) {
     BULKHEAD_TRY(version, moved("vectors_version"));
     vectors = version;
+    if (searches_vectors()) {
+      BULKHEAD_TRY(noted, use->run("UPDATE search_state SET value = $1 WHERE name = 'vectors_version' "
+                                   "AND value <> 0",
+                                   vectors));
+    }
   }
   BULKHEAD_CHECK_OK(use->commit());
   // Two writers that publish in the other order look like this as well; an index is read once more then.

@@ -10,8 +10,12 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <shared_mutex>
 
 #include "base/clock.h"
@@ -36,9 +40,14 @@ class BlindIndex {
 };
 
 // Misconfigured when the role of this login has any right beyond its own rows.
-base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login);
-// Misconfigured unless every shared table has row-level security forced, and Bulkhead's policy alone.
-base::Result<void> check_row_policies(PostgresTransaction& transaction);
+base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login,
+                                      const PostgresOptions& options);
+// Misconfigured unless every shared table, and every partition, has row-level security forced, and Bulkhead's
+// policy alone.
+base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors);
+
+// Makes the index for vectors of this space and these dimensions, by the admin role.
+using VectorIndexer = std::function<base::Result<void>(const base::EmbeddingSpace&, std::size_t dimensions)>;
 
 class PostgresStore final : public OpenStore {
  public:
@@ -46,7 +55,8 @@ class PostgresStore final : public OpenStore {
   // than it should have and tables without their policy.
   static Result<std::shared_ptr<PostgresStore>> open(const Scope& scope, PostgresPool& pool,
                                                      std::shared_ptr<const PostgresPlace> place,
-                                                     const WordTokenizer& words, const base::Clock& clock);
+                                                     const WordTokenizer& words, const base::Clock& clock,
+                                                     VectorIndexer indexer);
   ~PostgresStore() override;
 
   void shut() override;
@@ -90,6 +100,10 @@ class PostgresStore final : public OpenStore {
   Result<FileChunks> file_chunks(const Scope&, const base::FileId& file) override;
   Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) override;
   Result<void> for_each_vector(const Scope&, const VectorVisitor& visit) override;
+  bool searches_vectors() const override { return pool_.options().vectors == PostgresVectors::Pgvector; }
+  Result<VectorHits> search_vectors(const Scope&, const base::EmbeddingSpace& space,
+                                    const std::vector<float>& query, const std::vector<base::FileId>& files,
+                                    std::size_t limit) override;
   Result<std::vector<LexicalHit>> search_text(const Scope&, const std::vector<std::string>& words,
                                               const std::vector<base::FileId>& files,
                                               std::size_t limit) override;
@@ -126,7 +140,7 @@ class PostgresStore final : public OpenStore {
   };
 
   PostgresStore(base::TenantId tenant, PostgresPool& pool, std::shared_ptr<const PostgresPlace> place,
-                const WordTokenizer& words, const base::Clock& clock);
+                const WordTokenizer& words, const base::Clock& clock, VectorIndexer indexer);
   // With every lost connection and every step back a number that was not there before: what an index was
   // built from may not be what the server holds.
   std::uint64_t published(const std::atomic<std::uint64_t>& version) const;
@@ -138,11 +152,29 @@ class PostgresStore final : public OpenStore {
   // Commits after moving the content version (and the vectors' one), then publishes both.
   Result<void> commit_moved(Use& use, bool vectors_too);
   // Inside a transaction: takes chunks, vectors and words of a batch out.
-  static Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch);
+  static Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch, bool searches);
   // Inside a transaction: so many more (or fewer) in the totals that ranking needs.
   static Result<void> count_batch(PostgresTransaction& transaction, std::int64_t chunks, std::int64_t words);
   // Inside a transaction: every API key under the newest Database key.
   static Result<void> reseal_api_keys(PostgresTransaction& transaction, const Scope& scope);
+  // postgres_vectors.cc, for search in the database. Before a transaction: the index that these vectors need.
+  Result<void> prepare_vectors(const std::vector<ChunkVectors>& vectors);
+  // Inside a transaction: these chunks' vectors, rotated.
+  static Result<void> write_vectors(PostgresTransaction& transaction, const Scope& scope,
+                                    const std::vector<ChunkKey>& keys,
+                                    const std::vector<ChunkVectors>& vectors);
+  // Inside a transaction that opens the store: whether vectors are still to be made from the sealed ones.
+  Result<bool> lacks_vectors(PostgresTransaction& transaction);
+  // Some more of them.
+  Result<Reseal> fill_some(const Scope& scope);
+  struct SpaceSeen {
+    std::uint64_t version = 0;  // of the vectors, when it was looked
+    base::EmbeddingSpace space;
+    bool complete = false;
+    std::size_t dimensions = 0;
+    std::uint64_t chunks = 0;
+  };
+  Result<SpaceSeen> look_at_space(PostgresTransaction& transaction, const base::EmbeddingSpace& space);
   using WordCounts = std::map<std::string, std::uint32_t>;
 
   const base::TenantId tenant_;
@@ -150,6 +182,11 @@ class PostgresStore final : public OpenStore {
   const std::shared_ptr<const PostgresPlace> place_;
   const WordTokenizer& words_;
   const base::Clock& clock_;
+  const VectorIndexer indexer_;
+  std::atomic<bool> vectors_lacking_{false};
+  std::mutex vectors_mutex_;  // for the next two
+  std::set<std::pair<base::EmbeddingSpace, std::size_t>> indexed_;
+  std::optional<SpaceSeen> space_seen_;
   std::atomic<bool> needs_upkeep_{false};
   std::atomic<std::uint64_t> content_version_{0};
   std::atomic<std::uint64_t> vectors_version_{0};

@@ -210,6 +210,10 @@ Result<void> renew(PostgresTransaction& transaction, const tenancy::TenantScope&
 }  // namespace
 
 Result<TenantStore::Reseal> PostgresStore::reseal_some(const Scope& scope) {
+  if (vectors_lacking_) {
+    BULKHEAD_TRY(filled, fill_some(scope));
+    if (filled == Reseal::More) return filled;
+  }
   {
     BULKHEAD_TRY(use, writing(scope));
     BULKHEAD_TRY(stale, stale_subjects(*use, scope));

@@ -193,6 +193,21 @@ class TenantStore {
   // Streams the vectors of every chunk of the tenant, for the in-memory index; a file's come together.
   using VectorVisitor = std::function<void(ChunkKey, const base::FileId&, const ChunkVectors& vectors)>;
   virtual Result<void> for_each_vector(const Scope&, const VectorVisitor& visit) = 0;
+  // Whether it finds the nearest chunks itself; else an index is built from `for_each_vector`.
+  virtual bool searches_vectors() const { return false; }
+  // The `limit` chunks of `files` nearest to `query` by inner product, best first; Reindexing as long as some
+  // chunk of the tenant has no vector in this space.
+  struct VectorHit {
+    ChunkKey key = 0;
+    float score = 0;  // cosine, -1..1
+  };
+  struct VectorHits {
+    std::size_t dimensions = 0;  // of the stored vectors; 0: there are none. No hits when the query's differ.
+    std::vector<VectorHit> hits;
+  };
+  virtual Result<VectorHits> search_vectors(const Scope&, const base::EmbeddingSpace& space,
+                                            const std::vector<float>& query,
+                                            const std::vector<base::FileId>& files, std::size_t limit);
   // BM25 over the chunks of `files`. `words` are plain words, never query syntax.
   virtual Result<std::vector<LexicalHit>> search_text(const Scope&,
                                                       const std::vector<std::string>& words,

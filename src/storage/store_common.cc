@@ -48,6 +48,22 @@ base::Error chunks_replaced() {
                      "the chunks that these vectors are for are gone");
 }
 
+base::Error space_lacking() {
+  return base::Error(
+      StorageError::Reindexing,
+      "Documents are being indexed anew for another embedding model. Try again in a few minutes.",
+      "some chunks have no vector of the embedding model in use yet");
+}
+
+// For backends that don't search: a caller that did not ask them.
+base::Result<TenantStore::VectorHits> TenantStore::search_vectors(const Scope&, const base::EmbeddingSpace&,
+                                                                  const std::vector<float>&,
+                                                                  const std::vector<base::FileId>&,
+                                                                  std::size_t) {
+  return base::Error(StorageError::Io, "The search failed. Tell your operator.",
+                     "this store does not search vectors");
+}
+
 base::Error id_taken(std::string detail) {
   return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
                      std::move(detail));

@@ -23,6 +23,7 @@ base::Error tenant_gone(const base::TenantId& tenant);
 base::Error scope_mismatch(const base::TenantId& scope, const base::TenantId& store);
 base::Error not_found(std::string_view kind);
 base::Error chunks_replaced();
+base::Error space_lacking();
 base::Error id_taken(std::string detail);
 base::Error quota_exceeded(std::uint64_t used, std::uint64_t added, std::uint64_t max);
 

@@ -157,6 +157,13 @@ Result<std::vector<Chunk>> WatchedStore::get_chunks(const Scope& scope, const st
 Result<void> WatchedStore::for_each_vector(const Scope& scope, const VectorVisitor& visit) {
   return store_->for_each_vector(scope, visit);
 }
+Result<TenantStore::VectorHits> WatchedStore::search_vectors(const Scope& scope,
+                                                             const base::EmbeddingSpace& space,
+                                                             const std::vector<float>& query,
+                                                             const std::vector<base::FileId>& files,
+                                                             std::size_t limit) {
+  return store_->search_vectors(scope, space, query, files, limit);
+}
 Result<std::vector<LexicalHit>> WatchedStore::search_text(const Scope& scope,
                                                           const std::vector<std::string>& words,
                                                           const std::vector<base::FileId>& files,

@@ -84,6 +84,10 @@ class WatchedStore final : public OpenStore {
   Result<FileChunks> file_chunks(const Scope&, const base::FileId& file) override;
   Result<std::vector<Chunk>> get_chunks(const Scope&, const std::vector<ChunkKey>& keys) override;
   Result<void> for_each_vector(const Scope&, const VectorVisitor& visit) override;
+  bool searches_vectors() const override { return store_->searches_vectors(); }
+  Result<VectorHits> search_vectors(const Scope&, const base::EmbeddingSpace& space,
+                                    const std::vector<float>& query, const std::vector<base::FileId>& files,
+                                    std::size_t limit) override;
   Result<std::vector<LexicalHit>> search_text(const Scope&, const std::vector<std::string>& words,
                                               const std::vector<base::FileId>& files,
                                               std::size_t limit) override;

@@ -20,10 +20,7 @@ namespace bulkhead::vector {
 
 enum class Simd;
 
-struct Hit {
-  storage::ChunkKey key = 0;
-  float score = 0;  // cosine, -1..1
-};
+using Hit = storage::TenantStore::VectorHit;
 
 class ExactIndex {
  public:

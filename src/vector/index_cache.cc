@@ -3,6 +3,7 @@
 #include <mutex>
 #include <optional>
 
+#include "storage/store_common.h"
 #include "vector/index.h"
 
 namespace bulkhead::vector {
@@ -11,13 +12,6 @@ namespace {
 base::Error tenant_gone() {
   return base::Error(storage::StorageError::TenantGone,
                      "This tenant was suspended or destroyed, or its key was withdrawn. Ask your operator.");
-}
-
-base::Error lacking() {
-  return base::Error(
-      storage::StorageError::Reindexing,
-      "Documents are being indexed anew for another embedding model. Try again in a few minutes.",
-      "some chunks have no vector of the embedding model in use yet");
 }
 
 base::Result<std::shared_ptr<const ExactIndex>> build(const tenancy::TenantScope& scope,
@@ -45,7 +39,7 @@ base::Result<std::shared_ptr<const ExactIndex>> build(const tenancy::TenantScope
   };
   BULKHEAD_CHECK_OK(store.for_each_vector(scope, add));
   // Never an index over a part: what is missing from it would be missed by nobody.
-  if (!complete) return lacking();
+  if (!complete) return storage::space_lacking();
   if (mixed) {
     return base::Error(
         storage::StorageError::Corrupt,
@@ -143,7 +137,7 @@ base::Result<std::shared_ptr<const ExactIndex>> IndexCache::get(const tenancy::T
   // Read before the vectors: a change while reading makes the next search build again.
   const std::uint64_t version = store.vectors_version();
   if (auto index = impl_->fresh(*entry, version, space)) return index;
-  if (impl_->known_incomplete(*entry, version, space)) return lacking();
+  if (impl_->known_incomplete(*entry, version, space)) return storage::space_lacking();
   auto index = build(scope, store, space);
   if (!index) {
     if (index.error().is(storage::StorageError::Reindexing)) impl_->note_incomplete(*entry, version, space);
