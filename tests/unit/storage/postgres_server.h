@@ -174,12 +174,14 @@ class PostgresServer {
 // A platform whose tenants are in PostgreSQL, in a database and under an admin role of its own.
 class PostgresPlatform {
  public:
-  explicit PostgresPlatform(PostgresLayout layout) : layout_(layout) {
+  explicit PostgresPlatform(PostgresLayout layout, PostgresVectors vectors = PostgresVectors::Sealed)
+      : layout_(layout), vectors_(vectors) {
     static int serial = 0;
     name_ = "t" + std::to_string(++serial);
     auto root = PostgresServer::shared().superuser();
     root->must_run("CREATE ROLE " + admin() + " LOGIN CREATEROLE CREATEDB PASSWORD 'admin-password'");
     root->must_run("CREATE DATABASE " + database() + " OWNER " + admin());
+    if (vectors == PostgresVectors::Pgvector) make_extension();
     std::ofstream(password_file()) << "admin-password\n";
     std::filesystem::permissions(password_file(), std::filesystem::perms::owner_read);
     auto made = PostgresBackend::create(options(), *platform.platform, platform.clock);
@@ -192,6 +194,7 @@ class PostgresPlatform {
     PostgresOptions options;
     options.name = "pg";
     options.layout = layout_;
+    options.vectors = vectors_;
     options.host = PostgresServer::shared().socket_folder();
     options.dbname = database();
     options.admin_user = admin();
@@ -253,7 +256,21 @@ class PostgresPlatform {
   PostgresBackend* backend = nullptr;
 
  private:
+  // What the superuser does once (docs/storage.md).
+  void make_extension() {
+    std::string where = database();
+    if (layout_ == PostgresLayout::Database) {
+      where = options().template_database();
+      PostgresServer::shared().superuser()->must_run("CREATE DATABASE " + where + " OWNER " + admin() +
+                                                     " TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
+    }
+    auto root = PostgresServer::shared().superuser(where);
+    const std::string schema = options().extension_schema();
+    root->must_run("CREATE SCHEMA " + schema + " AUTHORIZATION " + admin());
+    root->must_run("CREATE EXTENSION vector SCHEMA " + schema);
+  }
   PostgresLayout layout_;
+  PostgresVectors vectors_;
   std::string name_;
 };
 
