@@ -43,7 +43,7 @@ bool extension_is_new_enough(const std::string& version) {
 base::Result<void> check_extension_here(PostgresTransaction& transaction, const PostgresOptions& options,
                                         const std::string& dbname) {
   BULKHEAD_TRY(found, transaction.run(R"sql(
-SELECT e.extversion, n.nspname::text, n.nspowner = current_user::regrole,
+SELECT e.extversion, n.nspname::text, n.nspowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user),
   (SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid)
 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector')sql"));
   if (found.empty()) return how_to_make(options, dbname, "the extension vector (pgvector) is missing");
@@ -72,9 +72,12 @@ base::Result<void> check_extension(PostgresTransaction& transaction, const Postg
   if (options.layout != PostgresLayout::Database)
     return check_extension_here(transaction, options, options.dbname);
   const std::string name = options.template_database();
-  BULKHEAD_TRY(found, transaction.run("SELECT datdba = current_user::regrole FROM pg_database "
-                                      "WHERE datname = $1",
-                                      name));
+  BULKHEAD_TRY(
+      found,
+      transaction.run(
+          "SELECT datdba = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user) FROM pg_database "
+          "WHERE datname = $1",
+          name));
   if (!found.empty() && found.flag(0, 0)) return {};
   return how_to_make(options, name,
                      "tenants' databases are copied from the database " + name + ", which is " +

@@ -49,6 +49,15 @@ base::Result<void> check_row_policies(PostgresTransaction& transaction, Postgres
 // Makes the index for vectors of this space and these dimensions, by the admin role.
 using VectorIndexer = std::function<base::Result<void>(const base::EmbeddingSpace&, std::size_t dimensions)>;
 
+// What was seen of the vectors of one space.
+struct SpaceSeen {
+  std::uint64_t version = 0;  // of the vectors, when it was looked
+  base::EmbeddingSpace space;
+  bool complete = false;
+  std::size_t dimensions = 0;
+  std::uint64_t chunks = 0;
+};
+
 class PostgresStore final : public OpenStore {
  public:
   // The tables are there (PostgresBackend saw to it). Refuses (Misconfigured) a role with more rights
@@ -167,13 +176,6 @@ class PostgresStore final : public OpenStore {
   Result<bool> lacks_vectors(PostgresTransaction& transaction);
   // Some more of them.
   Result<Reseal> fill_some(const Scope& scope);
-  struct SpaceSeen {
-    std::uint64_t version = 0;  // of the vectors, when it was looked
-    base::EmbeddingSpace space;
-    bool complete = false;
-    std::size_t dimensions = 0;
-    std::uint64_t chunks = 0;
-  };
   Result<SpaceSeen> look_at_space(PostgresTransaction& transaction, const base::EmbeddingSpace& space);
   using WordCounts = std::map<std::string, std::uint32_t>;
 

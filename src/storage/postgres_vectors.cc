@@ -171,8 +171,8 @@ base::Result<TenantStore::Reseal> PostgresStore::fill_some(const Scope& scope) {
   return Reseal::More;
 }
 
-base::Result<PostgresStore::SpaceSeen> PostgresStore::look_at_space(PostgresTransaction& transaction,
-                                                                    const base::EmbeddingSpace& space) {
+base::Result<SpaceSeen> PostgresStore::look_at_space(PostgresTransaction& transaction,
+                                                     const base::EmbeddingSpace& space) {
   BULKHEAD_TRY(rows, transaction.run("SELECT count(*), coalesce(min(dimensions), 0), "
                                      "coalesce(max(dimensions), 0), "
                                      "(SELECT value FROM meta WHERE name = 'chunks') "

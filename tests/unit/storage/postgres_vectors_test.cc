@@ -159,8 +159,10 @@ TEST_P(PostgresVectorSearch, WithoutATenantFilterOnlyOwnRowsAreSeen) {
 TEST_P(PostgresVectorSearch, AVectorStandsThereRotatedOnly) {
   Vector marked(kDimensions, 0.0F);
   marked[5] = 1;
-  put("hospital", "f1", {{{sample_space(1), marked}}});
-  put("lawfirm", "f1", {{{sample_space(1), marked}}});
+  auto vectors = random_vectors(random, 1);
+  vectors[0][0].vector = marked;
+  put("hospital", "f1", vectors);
+  put("lawfirm", "f1", vectors);
   const std::string plain = [&] {
     std::string text = "[";
     for (std::size_t i = 0; i < kDimensions; ++i) text += (i ? "," : "") + std::string(i == 5 ? "1" : "0");
