@@ -346,8 +346,10 @@ base::Result<void> PostgresBackend::check() {
     }
     if (options.vectors == PostgresVectors::Pgvector)
       BULKHEAD_CHECK_OK(check_extension(transaction, options));
-    if (!shared()) return {};
   }
+  if (options.vectors == PostgresVectors::Pgvector && options.layout == PostgresLayout::Database)
+    BULKHEAD_CHECK_OK(check_template());
+  if (!shared()) return {};
   PostgresPlace app;
   auto login = std::make_shared<PostgresLogin>();
   login->user = shared_role();

@@ -60,6 +60,8 @@ class PostgresBackend final : public StoreBackend {
   // The tables that search in the database needs, or their removal where it is not asked for; all of it is
   // derived, and made anew from the sealed vectors. The tables of `login` are there.
   base::Result<void> arrange_vectors(PostgresTransaction& transaction, const PostgresLogin& login);
+  // What tenants' databases are copied from, with the database layout.
+  base::Result<void> check_template();
   // An index over the vectors of one space, made before the first of them is written.
   base::Result<void> index_vectors(const PostgresPlace& place, const base::EmbeddingSpace& space,
                                    std::size_t dimensions);

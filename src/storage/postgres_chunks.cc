@@ -39,17 +39,14 @@ base::Result<const RecordSealer*> once_a_file(std::map<base::FileId, RecordSeale
 
 }  // namespace
 
-base::Result<void> PostgresStore::drop_batch(PostgresTransaction& transaction, std::int64_t batch,
-                                             bool searches) {
+base::Result<void> PostgresStore::drop_batch(PostgresTransaction& transaction, std::int64_t batch) {
   const ChunkKey first = chunk_key(batch, 0);
   const ChunkKey last = chunk_key(batch, kChunksPerFileMax - 1);
   BULKHEAD_TRY(words, transaction.run("DELETE FROM words WHERE key BETWEEN $1 AND $2", first, last));
   BULKHEAD_TRY(chunks, transaction.run("DELETE FROM chunks WHERE key BETWEEN $1 AND $2", first, last));
   BULKHEAD_TRY(vectors,
                transaction.run("DELETE FROM chunk_vectors WHERE key BETWEEN $1 AND $2", first, last));
-  if (searches) {
-    BULKHEAD_TRY(rotated, transaction.run("DELETE FROM search_vectors WHERE batch = $1", batch));
-  }
+  if (searches_vectors()) BULKHEAD_CHECK_OK(drop_vectors(transaction, batch));
   BULKHEAD_TRY(gone, transaction.run("DELETE FROM batches WHERE batch = $1 RETURNING chunks, words", batch));
   if (gone.empty()) return {};
   return count_batch(transaction, -gone.integer(0, 0), -gone.integer(0, 1));
@@ -76,7 +73,7 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
                              file.str()));
   if (row.empty()) return not_found("file");
   const std::int64_t no = row.integer(0, 0);
-  if (row.integer(0, 1) != 0) BULKHEAD_CHECK_OK(drop_batch(*use, row.integer(0, 1), searches_vectors()));
+  if (row.integer(0, 1) != 0) BULKHEAD_CHECK_OK(drop_batch(*use, row.integer(0, 1)));
   std::int64_t batch = 0;
   if (!chunks.empty()) {
     BULKHEAD_TRY(
@@ -157,7 +154,7 @@ base::Result<void> PostgresStore::put_vectors(const Scope& scope, const base::Fi
   if (searches_vectors()) {
     std::vector<ChunkKey> keys;
     for (int i = 0; i < found.size(); ++i) keys.push_back(found.integer(i, 0));
-    BULKHEAD_TRY(gone, use->run("DELETE FROM search_vectors WHERE batch = $1", batch));
+    BULKHEAD_CHECK_OK(drop_vectors(*use, batch));
     BULKHEAD_CHECK_OK(write_vectors(*use, scope, keys, vectors));
   }
   return commit_moved(use, true);

@@ -103,6 +103,7 @@ class Ddl {
   Ddl& literal(std::string_view text);     // quoted
   Ddl& number(std::uint64_t number);
   Ddl& bytes(base::ByteView bytes);  // a literal of type bytea
+  Ddl& add(const Ddl& part) { return add(part.text_); }
   const std::string& text() const { return text_; }
 
  private:

@@ -187,7 +187,7 @@ base::Result<void> PostgresStore::delete_file(const Scope& scope, const base::Fi
   BULKHEAD_TRY(file, use->run("SELECT no, bytes, batch FROM files WHERE id = $1 FOR UPDATE", id.str()));
   if (file.empty()) return not_found("file");
   const std::int64_t batch = file.integer(0, 2);
-  if (batch != 0) BULKHEAD_CHECK_OK(drop_batch(*use, batch, searches_vectors()));
+  if (batch != 0) BULKHEAD_CHECK_OK(drop_batch(*use, batch));
   // Pieces and attachments go by their foreign keys.
   BULKHEAD_TRY(gone, use->run("DELETE FROM files WHERE no = $1", file.integer(0, 0)));
   BULKHEAD_TRY(freed, use->run("UPDATE meta SET value = greatest(0, value - $1) WHERE name = 'bytes_used'",

@@ -51,7 +51,8 @@ using VectorIndexer = std::function<base::Result<void>(const base::EmbeddingSpac
 
 // What was seen of the vectors of one space.
 struct SpaceSeen {
-  std::uint64_t version = 0;  // of the vectors, when it was looked
+  // Of the vectors, when it was looked: as published, and as it stands in the database.
+  std::pair<std::uint64_t, std::int64_t> version;
   base::EmbeddingSpace space;
   bool complete = false;
   std::size_t dimensions = 0;
@@ -161,13 +162,15 @@ class PostgresStore final : public OpenStore {
   // Commits after moving the content version (and the vectors' one), then publishes both.
   Result<void> commit_moved(Use& use, bool vectors_too);
   // Inside a transaction: takes chunks, vectors and words of a batch out.
-  static Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch, bool searches);
+  Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch);
   // Inside a transaction: so many more (or fewer) in the totals that ranking needs.
   static Result<void> count_batch(PostgresTransaction& transaction, std::int64_t chunks, std::int64_t words);
   // Inside a transaction: every API key under the newest Database key.
   static Result<void> reseal_api_keys(PostgresTransaction& transaction, const Scope& scope);
   // postgres_vectors.cc, for search in the database. Before a transaction: the index that these vectors need.
   Result<void> prepare_vectors(const std::vector<ChunkVectors>& vectors);
+  // Inside a transaction: takes the rotated vectors of a batch out.
+  Result<void> drop_vectors(PostgresTransaction& transaction, std::int64_t batch);
   // Inside a transaction: these chunks' vectors, rotated.
   static Result<void> write_vectors(PostgresTransaction& transaction, const Scope& scope,
                                     const std::vector<ChunkKey>& keys,

@@ -34,14 +34,31 @@ base::Result<void> PostgresBackend::arrange_vectors(PostgresTransaction& transac
   return connection.execute(postgres_search_schema(shared(), login.user));
 }
 
+base::Result<void> PostgresBackend::check_template() {
+  const std::string name = pool_.options().template_database();
+  {
+    BULKHEAD_TRY(transaction, administer(name));
+    BULKHEAD_CHECK_OK(check_extension_here(transaction, pool_.options(), name));
+    BULKHEAD_CHECK_OK(
+        transaction.connection().execute(Ddl().sql("REVOKE ALL ON DATABASE ").name(name).sql(" FROM PUBLIC")));
+    BULKHEAD_CHECK_OK(transaction.commit());
+  }
+  // A database that somebody is connected to can't be copied.
+  pool_.close_idle(*admin_of(name).login);
+  return {};
+}
+
 base::Result<void> PostgresBackend::index_vectors(const PostgresPlace& place,
                                                   const base::EmbeddingSpace& space, std::size_t dimensions) {
   BULKHEAD_TRY(transaction, administer(place.login->dbname));
   BULKHEAD_CHECK_OK(search_with_extension(transaction, *place.login));
   const std::string name = "near_" + place.name.substr(place.name.size() - kPlaceDigits) + "_" +
                            space.hex().substr(0, kSpaceDigits) + "_" + std::to_string(dimensions);
+  // Asked first, because making an index waits for all who write.
+  BULKHEAD_TRY(there, transaction.run("SELECT to_regclass(quote_ident($1)) IS NOT NULL", name));
+  if (there.flag(0, 0)) return {};
   Ddl index;
-  index.sql("CREATE INDEX IF NOT EXISTS ").name(name).sql(" ON ");
+  index.sql("CREATE INDEX ").name(name).sql(" ON ");
   index.name(shared() ? search_partition(place) : "search_vectors");
   index.sql(" USING hnsw ((point::vector(").number(dimensions).sql(")) vector_ip_ops) WHERE space = ");
   index.bytes(space.bytes).sql(" AND dimensions = ").number(dimensions);

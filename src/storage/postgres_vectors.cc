@@ -40,16 +40,30 @@ VectorRotation rotation_of(const tenancy::TenantScope& scope, const base::Embedd
 constexpr Sql kVersionLocked = "SELECT value FROM meta WHERE name = 'vectors_version' FOR UPDATE";
 constexpr Sql kStateIs = "UPDATE search_state SET value = $1 WHERE name = 'vectors_version'";
 
-base::Result<PostgresRows> files_lacking(PostgresTransaction& transaction) {
-  return transaction.run(
-      "SELECT f.id FROM files f WHERE f.batch <> 0 AND NOT EXISTS "
-      "(SELECT 1 FROM search_vectors s WHERE s.batch = f.batch) ORDER BY f.no LIMIT $1",
-      kFilesAtOnce);
+// With row-level security whose rows there are is the policy's to say. That a statement names the tenant as
+// well, in its text, only spares the planner and the table of locks all other tenants' partitions.
+Ddl own_rows(const PostgresPlace& place, Sql before) {
+  Ddl out;
+  out.sql(before);
+  if (place.proof.empty()) {
+    out.sql(" WHERE true");
+  } else {
+    out.sql(" WHERE tenant = ").literal(place.name);
+  }
+  return out;
+}
+
+base::Result<PostgresRows> files_lacking(PostgresTransaction& transaction, const PostgresPlace& place) {
+  Ddl ask;
+  ask.sql("SELECT f.id FROM files f WHERE f.batch <> 0 AND NOT EXISTS (");
+  ask.add(own_rows(place, "SELECT FROM search_vectors s"));
+  ask.sql(" AND s.batch = f.batch) ORDER BY f.no LIMIT $1");
+  return transaction.connection().run_once(ask, kFilesAtOnce);
 }
 
 // The rows of the chunks that may be seen, nearest first. The expression of `approximate` is the index's; the
 // other one is no index's, so that every row is compared.
-Ddl nearest(std::size_t dimensions, const base::EmbeddingSpace& space, const std::string& tenant,
+Ddl nearest(const PostgresPlace& place, std::size_t dimensions, const base::EmbeddingSpace& space,
             bool approximate) {
   const auto distance = [&](Ddl& out) {
     if (!approximate) {
@@ -61,11 +75,9 @@ Ddl nearest(std::size_t dimensions, const base::EmbeddingSpace& space, const std
   Ddl out;
   out.sql("SELECT key, (-(");
   distance(out);
-  out.sql("))::float8 FROM search_vectors WHERE space = ").bytes(space.bytes);
-  out.sql(" AND dimensions = ").number(dimensions).sql(" AND batch = ANY($2)");
-  // Whose rows there are is the policy's to say. This only spares the planner all other partitions.
-  if (!tenant.empty()) out.sql(" AND tenant = ").literal(tenant);
-  out.sql(" ORDER BY ");
+  out.sql("))::float8").add(own_rows(place, " FROM search_vectors"));
+  out.sql(" AND space = ").bytes(space.bytes).sql(" AND dimensions = ").number(dimensions);
+  out.sql(" AND batch = ANY($2) ORDER BY ");
   distance(out);
   return out.sql(" LIMIT $3");
 }
@@ -91,6 +103,12 @@ base::Result<void> PostgresStore::prepare_vectors(const std::vector<ChunkVectors
     std::scoped_lock lock(vectors_mutex_);
     indexed_.insert(key);
   }
+  return {};
+}
+
+base::Result<void> PostgresStore::drop_vectors(PostgresTransaction& transaction, std::int64_t batch) {
+  BULKHEAD_TRY(gone, transaction.connection().run_once(
+                         own_rows(*place_, "DELETE FROM search_vectors").sql(" AND batch = $1"), batch));
   return {};
 }
 
@@ -130,9 +148,9 @@ base::Result<bool> PostgresStore::lacks_vectors(PostgresTransaction& transaction
   }
   // Sealed vectors were written without their rotated ones, by a configuration that did not ask for them.
   if (state.empty() || (state.integer(0, 0) != 0 && state.integer(0, 0) != version.integer(0, 0))) {
-    BULKHEAD_TRY(gone, transaction.run("DELETE FROM search_vectors"));
+    BULKHEAD_CHECK_OK(transaction.connection().execute(own_rows(*place_, "DELETE FROM search_vectors")));
   }
-  BULKHEAD_TRY(lacking, files_lacking(transaction));
+  BULKHEAD_TRY(lacking, files_lacking(transaction, *place_));
   BULKHEAD_TRY(noted, transaction.run(kStateIs, lacking.empty() ? version.integer(0, 0) : 0));
   return !lacking.empty();
 }
@@ -143,7 +161,7 @@ base::Result<TenantStore::Reseal> PostgresStore::fill_some(const Scope& scope) {
     BULKHEAD_TRY(use, writing(scope));
     BULKHEAD_TRY(version, use->run(kVersionLocked));
     if (version.empty()) return damaged("the versions");
-    BULKHEAD_TRY(lacking, files_lacking(*use));
+    BULKHEAD_TRY(lacking, files_lacking(*use, *place_));
     for (int i = 0; i < lacking.size(); ++i) ids.push_back(lacking.text(i, 0));
     if (ids.empty()) {
       BULKHEAD_TRY(noted, use->run(kStateIs, version.integer(0, 0)));
@@ -164,7 +182,7 @@ base::Result<TenantStore::Reseal> PostgresStore::fill_some(const Scope& scope) {
     if (row.empty() || row.integer(0, 0) != read->batch) continue;  // written anew, with all it needs
     std::vector<ChunkKey> keys;
     for (const Chunk& chunk : read->chunks) keys.push_back(chunk_key(read->batch, chunk.ordinal));
-    BULKHEAD_TRY(gone, use->run("DELETE FROM search_vectors WHERE batch = $1", read->batch));
+    BULKHEAD_CHECK_OK(drop_vectors(*use, read->batch));
     BULKHEAD_CHECK_OK(write_vectors(*use, scope, keys, read->vectors));
     BULKHEAD_CHECK_OK(use->commit());
   }
@@ -173,11 +191,11 @@ base::Result<TenantStore::Reseal> PostgresStore::fill_some(const Scope& scope) {
 
 base::Result<SpaceSeen> PostgresStore::look_at_space(PostgresTransaction& transaction,
                                                      const base::EmbeddingSpace& space) {
-  BULKHEAD_TRY(rows, transaction.run("SELECT count(*), coalesce(min(dimensions), 0), "
-                                     "coalesce(max(dimensions), 0), "
-                                     "(SELECT value FROM meta WHERE name = 'chunks') "
-                                     "FROM search_vectors WHERE space = $1",
-                                     base::ByteView(space.bytes)));
+  Ddl ask = own_rows(*place_,
+                     "SELECT count(*), coalesce(min(dimensions), 0), coalesce(max(dimensions), 0), "
+                     "(SELECT value FROM meta WHERE name = 'chunks') FROM search_vectors");
+  BULKHEAD_TRY(rows,
+               transaction.connection().run_once(ask.sql(" AND space = $1"), base::ByteView(space.bytes)));
   if (rows.is_null(0, 3)) return damaged("the counts");
   if (rows.integer(0, 1) != rows.integer(0, 2))
     return damaged("vectors of one space, which differ in dimensions");
@@ -195,8 +213,12 @@ base::Result<TenantStore::VectorHits> PostgresStore::search_vectors(const Scope&
                                                                     std::size_t limit) {
   BULKHEAD_CHECK_OK(check(scope));
   if (!searches_vectors()) return TenantStore::search_vectors(scope, space, query, files, limit);
-  const std::uint64_t version = vectors_version();  // before the snapshot: what is noted is never too new
+  // What was seen holds for the same version of the vectors in this snapshot, as long as no connection was lost.
+  const std::uint64_t published = vectors_version();
   BULKHEAD_TRY(use, reading(scope));
+  BULKHEAD_TRY(now, use->run("SELECT value FROM meta WHERE name = 'vectors_version'"));
+  if (now.empty()) return damaged("the versions");
+  const std::pair version(published, now.integer(0, 0));
   std::optional<SpaceSeen> seen;
   {
     std::scoped_lock lock(vectors_mutex_);
@@ -226,11 +248,10 @@ base::Result<TenantStore::VectorHits> PostgresStore::search_vectors(const Scope&
     chunks += allowed.count(i, 1);
   }
   const std::string point = text_of(rotation_of(scope, space, query.size()).apply(query));
-  const std::string tenant = place_->proof.empty() ? std::string() : place_->name;
   const std::uint64_t wanted = std::min({static_cast<std::uint64_t>(std::min(limit, kHitsMax)), chunks});
   const auto ask = [&](bool approximate) -> Result<void> {
-    BULKHEAD_TRY(rows, use->connection().run_once(nearest(query.size(), space, tenant, approximate), point,
-                                                  batches, wanted));
+    BULKHEAD_TRY(rows, use->connection().run_once(
+                           nearest(*place_, query.size(), space, approximate), point, batches, wanted));
     out.hits.clear();
     for (int i = 0; i < rows.size(); ++i) {
       out.hits.push_back({.key = rows.integer(i, 0), .score = static_cast<float>(rows.real(i, 1))});

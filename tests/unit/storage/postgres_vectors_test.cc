@@ -151,8 +151,15 @@ TEST_P(PostgresVectorSearch, WithoutATenantFilterOnlyOwnRowsAreSeen) {
   // The partition by its own name, which the catalogue shows.
   thief->run("SELECT count(*) FROM " + table("lawfirm", "search_" + neighbour->name));
   EXPECT_EQ(thief->last_state, "42501");
+  // Nor do the statistics, in which the server keeps samples of a column.
+  auto root = pg.superuser("hospital");
+  root->must_run("ANALYZE");
+  const std::string samples =
+      "SELECT count(*) FROM pg_stats WHERE tablename LIKE 'search_%' AND attname IN ('point', 'key', 'batch')";
+  EXPECT_EQ(thief->must_run(samples).at(0), "0");
+  EXPECT_NE(root->must_run(samples).at(0), "0") << "control: they are there";
   // Control: without the policy everybody's rows are seen.
-  pg.superuser("hospital")->must_run("ALTER TABLE search_vectors DISABLE ROW LEVEL SECURITY");
+  root->must_run("ALTER TABLE search_vectors DISABLE ROW LEVEL SECURITY");
   EXPECT_EQ(rows().at(0), "8");
 }
 
@@ -286,6 +293,26 @@ TEST_P(PostgresVectorSearch, AnExtensionThatIsNotAsItMustBeIsRefused) {
   EXPECT_OK(started(pg.options())) << "control";
   root->must_run("DROP EXTENSION vector CASCADE");
   refused(pg.options(), "CREATE EXTENSION vector SCHEMA " + schema);
+}
+
+TEST_P(PostgresVectorSearch, WhatTenantsDatabasesAreCopiedFromIsLookedAtAtTheStart) {
+  if (GetParam() != PostgresLayout::Database) return;
+  const std::string name = pg.options().template_database();
+  const auto at_start = [&]() -> base::Result<void> {
+    keep.push_back(must(PostgresBackend::create(pg.options(), *pg.platform.platform, pg.platform.clock)));
+    return keep.back()->check();
+  };
+  EXPECT_OK(at_start()) << "control";
+  EXPECT_OK(pg.backend->ensure(tenant_id("hospital"))) << "nobody stays connected to it";
+  auto root = PostgresServer::shared().superuser(name);
+  root->must_run("UPDATE pg_extension SET extversion = '0.8.1' WHERE extname = 'vector'");
+  auto refused = at_start();
+  EXPECT_FAILS(StorageError::Misconfigured, refused);
+  EXPECT_NE(refused.error().detail().find("ALTER EXTENSION vector UPDATE"), std::string::npos);
+  root->must_run("DROP EXTENSION vector");
+  refused = at_start();
+  EXPECT_FAILS(StorageError::Misconfigured, refused);
+  EXPECT_NE(refused.error().detail().find("CREATE EXTENSION vector"), std::string::npos);
 }
 
 TEST(PostgresExtension, VersionsAreCompared) {
