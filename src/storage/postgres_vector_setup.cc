@@ -39,8 +39,8 @@ base::Result<void> PostgresBackend::check_template() {
   {
     BULKHEAD_TRY(transaction, administer(name));
     BULKHEAD_CHECK_OK(check_extension_here(transaction, pool_.options(), name));
-    BULKHEAD_CHECK_OK(
-        transaction.connection().execute(Ddl().sql("REVOKE ALL ON DATABASE ").name(name).sql(" FROM PUBLIC")));
+    BULKHEAD_CHECK_OK(transaction.connection().execute(
+        Ddl().sql("REVOKE ALL ON DATABASE ").name(name).sql(" FROM PUBLIC")));
     BULKHEAD_CHECK_OK(transaction.commit());
   }
   // A database that somebody is connected to can't be copied.

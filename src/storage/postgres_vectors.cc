@@ -213,7 +213,8 @@ base::Result<TenantStore::VectorHits> PostgresStore::search_vectors(const Scope&
                                                                     std::size_t limit) {
   BULKHEAD_CHECK_OK(check(scope));
   if (!searches_vectors()) return TenantStore::search_vectors(scope, space, query, files, limit);
-  // What was seen holds for the same version of the vectors in this snapshot, as long as no connection was lost.
+  // What was seen holds for the same version of the vectors in this snapshot, as long as no connection was
+  // lost.
   const std::uint64_t published = vectors_version();
   BULKHEAD_TRY(use, reading(scope));
   BULKHEAD_TRY(now, use->run("SELECT value FROM meta WHERE name = 'vectors_version'"));
@@ -250,8 +251,8 @@ base::Result<TenantStore::VectorHits> PostgresStore::search_vectors(const Scope&
   const std::string point = text_of(rotation_of(scope, space, query.size()).apply(query));
   const std::uint64_t wanted = std::min({static_cast<std::uint64_t>(std::min(limit, kHitsMax)), chunks});
   const auto ask = [&](bool approximate) -> Result<void> {
-    BULKHEAD_TRY(rows, use->connection().run_once(
-                           nearest(*place_, query.size(), space, approximate), point, batches, wanted));
+    BULKHEAD_TRY(rows, use->connection().run_once(nearest(*place_, query.size(), space, approximate), point,
+                                                  batches, wanted));
     out.hits.clear();
     for (int i = 0; i < rows.size(); ++i) {
       out.hits.push_back({.key = rows.integer(i, 0), .score = static_cast<float>(rows.real(i, 1))});

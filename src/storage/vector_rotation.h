@@ -4,8 +4,8 @@
 //
 // It is no encryption. How near a tenant's passages are to each other stays visible, and whoever knows about
 // as many pairs of a passage's vector and its rotated form as there are dimensions can solve for the
-// transform. It keeps models that turn an embedding back into text from being of use to who reads the table
-// and nothing else.
+// transform; large clouds of vectors may be matched by their shapes without any pair. It keeps models that
+// turn an embedding back into text from being of use to who reads the table and knows nothing else.
 //
 // Four rounds of: a keyed permutation, keyed changes of signs, Walsh-Hadamard transforms of blocks whose
 // sizes are the powers of two that add up to the dimensions, each divided by the square root of its size. All

@@ -73,9 +73,15 @@ class Postgres:
         """Every one of its processes ends at once, with what was under way; the next start recovers from its log."""
         self.stop(signal.SIGQUIT)
 
-    def sql(self, text):
-        return self.run("psql", "-h", self.folder, "-U", "postgres", "-d", "postgres", "-Atc", text,
+    def sql(self, text, database="postgres"):
+        return self.run("psql", "-h", self.folder, "-U", "postgres", "-d", database, "-qAtc", text,
                         env={"PGPASSWORD": self.PASSWORD})
+
+    def with_pgvector(self, database, prefix):
+        """A database for a store with vectors = "pgvector", or the one that tenants' databases are copied from."""
+        self.sql(f"CREATE DATABASE {database} OWNER bulkhead_admin TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+        self.sql(f"CREATE SCHEMA {prefix}_vector AUTHORIZATION bulkhead_admin; "
+                 f"CREATE EXTENSION vector SCHEMA {prefix}_vector", database)
 
     def remove(self):
         self.stop()

@@ -21,18 +21,21 @@ struct EmbeddedPlace {
   TestPlatform platform{folder.path() / "data"};
 };
 
-template <PostgresLayout layout>
+template <PostgresLayout layout, PostgresVectors vectors = PostgresVectors::Sealed>
 struct PostgresPlaceFor {
   static constexpr const char* kStore = "pg";
   PostgresPlaceFor() { pg.add_tenant("a"); }
-  PostgresPlatform pg{layout};
+  PostgresPlatform pg{layout, vectors};
   TestPlatform& platform = pg.platform;
   TemporaryFolder& folder = pg.folder;
 };
 
-using AllPlaces = ::testing::Types<EmbeddedPlace, PostgresPlaceFor<PostgresLayout::Schema>,
-                                   PostgresPlaceFor<PostgresLayout::Database>,
-                                   PostgresPlaceFor<PostgresLayout::RowLevelSecurity>>;
+using AllPlaces =
+    ::testing::Types<EmbeddedPlace, PostgresPlaceFor<PostgresLayout::Schema>,
+                     PostgresPlaceFor<PostgresLayout::Database>,
+                     PostgresPlaceFor<PostgresLayout::RowLevelSecurity>,
+                     PostgresPlaceFor<PostgresLayout::Schema, PostgresVectors::Pgvector>,
+                     PostgresPlaceFor<PostgresLayout::RowLevelSecurity, PostgresVectors::Pgvector>>;
 
 // In the clear these stand in no file.
 inline const std::vector<std::string>& planted_words() {

@@ -155,7 +155,8 @@ TEST_P(PostgresVectorSearch, WithoutATenantFilterOnlyOwnRowsAreSeen) {
   auto root = pg.superuser("hospital");
   root->must_run("ANALYZE");
   const std::string samples =
-      "SELECT count(*) FROM pg_stats WHERE tablename LIKE 'search_%' AND attname IN ('point', 'key', 'batch')";
+      "SELECT count(*) FROM pg_stats WHERE tablename LIKE 'search_%' AND attname IN ('point', 'key', "
+      "'batch')";
   EXPECT_EQ(thief->must_run(samples).at(0), "0");
   EXPECT_NE(root->must_run(samples).at(0), "0") << "control: they are there";
   // Control: without the policy everybody's rows are seen.
