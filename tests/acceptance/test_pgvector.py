@@ -112,7 +112,8 @@ class Rows:
         return int(self.ask("count(*)"))
 
     def points(self):
-        return [json.loads(line) for line in self.ask("point::text").splitlines()]
+        lines = self.sql(f"SELECT point::text FROM {self.table}{self.where} ORDER BY key").splitlines()
+        return [json.loads(line) for line in lines]
 
     def thief(self, text):
         """With the rights of the role that serves; what is refused is an error."""
@@ -142,8 +143,9 @@ def test_the_database_searches_and_memory_holds_no_index(searching):
 def test_nobody_finds_anybody_elses(searching):
     _, libraries = searching
     for name in SEARCHED:
-        add_document(libraries[name].tenant.admin, "own.txt", f"The quixotic{name} opens the hidden vault.",
-                     {"shared": True}, libraries[name].store)
+        file, _ = add_document(libraries[name].tenant.admin, "own.txt", f"The quixotic{name} opens the hidden vault.",
+                               {"shared": True}, libraries[name].store)
+        libraries[name].names[file] = "own.txt"
     for name in SEARCHED:
         found = libraries[name].search("What opens the hidden vault?").body.decode()
         assert f"quixotic{name}" in found

@@ -208,6 +208,51 @@ TEST_P(PostgresVectorSearch, ATenantWhoseChunksLackTheSpaceIsNotSearched) {
   EXPECT_TRUE(wrong.hits.empty());
 }
 
+TEST_P(PostgresVectorSearch, WhatWasSeenToBeCompleteIsAskedAgainWhenAnybodyWrote) {
+  put("hospital", "f1", random_vectors(random, 3));
+  put("hospital", "f2", random_vectors(random, 3));
+  const auto scope = pg.scope("hospital");
+  const auto reader = must(started(pg.options()));
+  const auto ask = [&] {
+    return reader->search_vectors(scope, sample_space(1), unit(random), {file_id("f1")}, 10);
+  };
+  EXPECT_EQ(must(ask()).hits.size(), 3u) << "control";
+  // By another gateway, or between this one's look at its own version and its snapshot.
+  auto other = random_vectors(random, 3);
+  for (auto& each : other) each[0].space = sample_space(2);
+  const auto store = pg.store("hospital");
+  const auto batch = must(store->file_chunks(scope, file_id("f2"))).batch;
+  ASSERT_OK(store->put_vectors(scope, file_id("f2"), batch, other));
+  EXPECT_FAILS(StorageError::Reindexing, ask());
+  ASSERT_OK(store->put_vectors(scope, file_id("f2"), batch, random_vectors(random, 3)));
+  EXPECT_OK(ask()) << "control";
+}
+
+TEST_P(PostgresVectorSearch, TwoSpacesOfDifferentWidthsAreSideBySide) {
+  auto vectors = random_vectors(random, 3);
+  for (std::size_t i = 0; i < vectors.size(); ++i) {
+    Vector wide(2 * kDimensions, 0.0F);
+    wide[i] = 1;
+    vectors[i].push_back({sample_space(2), wide});
+  }
+  put("hospital", "f1", vectors);
+  const auto keys = keys_of(*pg.store("hospital"), pg.scope("hospital"), file_id("f1"));
+  PostgresOptions approximate = pg.options();
+  approximate.exact_search_max = 0;
+  const auto by_index = must(started(approximate));
+  for (std::size_t i = 0; i < vectors.size(); ++i) {
+    for (const auto& each : vectors[i]) {
+      const auto found =
+          must(by_index->search_vectors(pg.scope("hospital"), each.space, each.vector, {file_id("f1")}, 1));
+      EXPECT_EQ(found.dimensions, each.vector.size());
+      ASSERT_EQ(found.hits.size(), 1u);
+      EXPECT_EQ(found.hits[0].key, keys.at(i));
+    }
+  }
+  // A question is of one space: the other one's width is none of its own.
+  EXPECT_TRUE(must(search("hospital", unit(random), {file_id("f1")}, 10, 2)).hits.empty());
+}
+
 TEST_P(PostgresVectorSearch, RowsGoWithTheirFileAndTheirTenant) {
   put("hospital", "f1", random_vectors(random, 3));
   put("hospital", "f2", random_vectors(random, 4));
