@@ -401,8 +401,10 @@ base::Result<void> PostgresBackend::erase_shared(const PostgresPlace& place,
     // By the serving role and under the policy: the admin role sees no rows either.
     BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool_, place, PostgresTransaction::Mode::Write));
     if (pool_.options().vectors == PostgresVectors::Pgvector) {
+      // Named, so that no other tenant's partition is locked.
       for (std::string_view table : postgres_search_tables()) {
-        BULKHEAD_CHECK_OK(transaction.connection().execute(Ddl().sql("DELETE FROM ").name(table)));
+        BULKHEAD_CHECK_OK(transaction.connection().execute(
+            Ddl().sql("DELETE FROM ").name(table).sql(" WHERE tenant = ").literal(place.name)));
       }
     }
     const auto tables = postgres_tables();
