@@ -18,6 +18,7 @@ constexpr double kWrongGuessCost = 1;
 constexpr double kChunkSeconds = 0.3;
 constexpr std::size_t kChunkMin = 64;
 constexpr double kSpeedSmoothing = 0.3;
+constexpr double kReadingShareMin = 0.25;  // of a step's time, whatever the streams' own cost is said to be
 constexpr std::size_t kPrefixTokensKeptMin = 32;
 
 using Clock = std::chrono::steady_clock;
@@ -177,10 +178,14 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
 }
 
 void Scheduler::learn_speed(std::size_t read, double seconds) {
+  auto answers = static_cast<std::size_t>(batch_.n_tokens) - read;
   if (read == 0) {
-    step_cost_.learn(static_cast<std::size_t>(batch_.n_tokens), seconds);
+    step_cost_.learn(answers, seconds);
   } else if (read >= kChunkMin) {
-    double speed = static_cast<double>(read) / std::max(1e-6, seconds);
+    // What the streams in the step would have taken anyway is not the reading's: else many streams would
+    // make reading seem slow, chunks small, and new requests wait for many a step.
+    double reading = std::max(seconds - step_cost_.of(answers), seconds * kReadingShareMin);
+    double speed = static_cast<double>(read) / std::max(1e-6, reading);
     prompt_tokens_a_second_ =
         prompt_tokens_a_second_ <= 0
             ? speed
