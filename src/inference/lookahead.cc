@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::size_t kLikenessMax = 4, kLikenessMin = 2;
 constexpr std::size_t kGuessesMax = 8;  // of one answer in a step
-constexpr double kSmoothing = 0.05;
 constexpr double kForgetting = 0.02;
 // Each guess counts this much less with every later one, so that a change of manner is seen soon.
 constexpr double kMemory = 0.95;
@@ -36,18 +35,6 @@ Tokens guess_next(const Tokens& text, Token next, std::size_t most) {
   for (std::size_t i = at; i < text.size() && out.size() < most; ++i) out.push_back(text[i]);
   if (out.size() < most) out.push_back(next);
   return out;
-}
-
-void StepCost::learn(std::size_t tokens, double seconds) {
-  if (tokens == 1) {
-    approach(first_, seconds, kSmoothing);
-  } else if (tokens > 1) {
-    approach(more_, std::max(0.0, (seconds - first_) / static_cast<double>(tokens - 1)), kSmoothing);
-  }
-}
-
-double StepCost::of(std::size_t tokens) const {
-  return tokens == 0 ? 0 : first_ + more_ * static_cast<double>(tokens - 1);
 }
 
 void GuessRecord::add(std::size_t guessed, std::size_t right) {

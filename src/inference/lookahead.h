@@ -11,6 +11,7 @@
 
 #include <cstddef>
 
+#include "inference/step_cost.h"
 #include "inference/tokens.h"
 
 namespace bulkhead::inference {
@@ -19,19 +20,6 @@ namespace bulkhead::inference {
 // last 4, 3 or 2 tokens). `text` ends with `next`, which is not yet part of it. At most `most` tokens;
 // empty when the end has no earlier likeness.
 Tokens guess_next(const Tokens& text, Token next, std::size_t most);
-
-// Seconds of a step that decodes some tokens of running answers: measured, since only that tells whether a
-// wider step costs more than it brings (on a CPU a small model's does, a large one's hardly).
-class StepCost {
- public:
-  StepCost(double one_token, double each_more) : first_(one_token), more_(each_more) {}
-  void learn(std::size_t tokens, double seconds);
-  double of(std::size_t tokens) const;
-  double each_more() const { return more_; }
-
- private:
-  double first_, more_;
-};
 
 // How often one answer's guesses came true lately.
 class GuessRecord {

@@ -71,7 +71,7 @@ Result<void> Scheduler::open_context() {
   add_token(0, 0, 0, true);
   bool decoded = llama_decode(context_, batch_) == 0;
   batch_.n_tokens = 0;
-  if (decoded && options_.lookahead && !options_.step_cost) measure_steps();
+  if (decoded && !options_.step_cost) measure_steps();
   Burner burner(context_, cache_tensors_, true);
   BurnResult first = burner.erase_sequence(0, kGuessesAStepMax);
   burner.scrub_shared();

@@ -29,6 +29,7 @@
 #include "inference/model.h"
 #include "inference/prefix_cache.h"
 #include "inference/sequence.h"
+#include "inference/step_cost.h"
 
 namespace bulkhead::inference {
 
@@ -110,7 +111,7 @@ class Scheduler {
   std::size_t guesses_a_sequence(const std::vector<std::size_t>& slots) const;
   void sample(Sequence& sequence, std::int32_t at);
   double sample_all(Sequence& sequence, std::size_t slot);
-  void learn_speed(std::size_t read, double seconds);
+  void learn_costs(std::size_t read, double seconds);
   void finish_ended();
   void end(std::size_t slot);
   void finish_generation(Sequence& sequence, const BurnResult& burned);
@@ -124,8 +125,8 @@ class Scheduler {
   llama_batch batch_{};
   std::vector<SequencePtr> slots_;
   PrefixCache prefixes_;
-  double prompt_tokens_a_second_ = 0;  // measured; 0: not yet
   StepCost step_cost_;
+  ReadingSpeed reading_speed_;
   std::uint64_t placed_ = 0;
 
   std::mutex mutex_;

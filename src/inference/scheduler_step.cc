@@ -17,8 +17,6 @@ constexpr double kWrongGuessCost = 1;
 // Prompt tokens that share a step with streams: what can be read in this time, within these bounds.
 constexpr double kChunkSeconds = 0.3;
 constexpr std::size_t kChunkMin = 64;
-constexpr double kSpeedSmoothing = 0.3;
-constexpr double kReadingShareMin = 0.25;  // of a step's time, whatever the streams' own cost is said to be
 constexpr std::size_t kPrefixTokensKeptMin = 32;
 
 using Clock = std::chrono::steady_clock;
@@ -50,9 +48,9 @@ void Scheduler::step() {
 std::size_t Scheduler::prompt_budget(const std::vector<std::size_t>& slots) const {
   bool streams =
       std::any_of(slots.begin(), slots.end(), [this](std::size_t s) { return !slots_[s]->reading(); });
-  if (!streams || prompt_tokens_a_second_ <= 0) return options_.batch_tokens;
-  auto chunk = static_cast<std::size_t>(prompt_tokens_a_second_ * kChunkSeconds);
-  return std::clamp(chunk, std::min(kChunkMin, options_.batch_tokens), options_.batch_tokens);
+  if (!streams || !reading_speed_.known()) return options_.batch_tokens;
+  return std::clamp(reading_speed_.tokens_in(kChunkSeconds), std::min(kChunkMin, options_.batch_tokens),
+                    options_.batch_tokens);
 }
 
 // How many prompt tokens each slot may read: equal parts a tenant, what one leaves goes to the others;
@@ -155,7 +153,7 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
   if (batch_.n_tokens == 0) return;
   auto began = Clock::now();
   int status = llama_decode(context_, batch_);
-  learn_speed(read, seconds_since(began));
+  learn_costs(read, seconds_since(began));
   stats_.steps.fetch_add(1);
   stats_.prompt_tokens.fetch_add(read);
   if (status != 0) base::log::error("decode_failed", {{"status", std::int64_t{status}}});
@@ -177,19 +175,12 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
   for (const auto& [tenant, cost] : costs) lines_.charge(tenant, cost);
 }
 
-void Scheduler::learn_speed(std::size_t read, double seconds) {
-  auto answers = static_cast<std::size_t>(batch_.n_tokens) - read;
+void Scheduler::learn_costs(std::size_t read, double seconds) {
+  const std::size_t answers = static_cast<std::size_t>(batch_.n_tokens) - read;
   if (read == 0) {
     step_cost_.learn(answers, seconds);
-  } else if (read >= kChunkMin) {
-    // What the streams in the step would have taken anyway is not the reading's: else many streams would
-    // make reading seem slow, chunks small, and new requests wait for many a step.
-    double reading = std::max(seconds - step_cost_.of(answers), seconds * kReadingShareMin);
-    double speed = static_cast<double>(read) / std::max(1e-6, reading);
-    prompt_tokens_a_second_ =
-        prompt_tokens_a_second_ <= 0
-            ? speed
-            : prompt_tokens_a_second_ + kSpeedSmoothing * (speed - prompt_tokens_a_second_);
+  } else {
+    reading_speed_.learn(read, answers, step_cost_, seconds);
   }
 }
 

@@ -31,17 +31,6 @@ TEST(Lookahead, IsWorthWhileWhereStepsAreCheapAndGuessesComeTrue) {
   EXPECT_GT(record.worth(StepCost(1, 0.2), 1), 0u) << "old failures are forgotten";
 }
 
-TEST(Lookahead, CostsAreLearnedFromSteps) {
-  StepCost cost(1, 1);
-  for (int i = 0; i < 200; ++i) {
-    cost.learn(1, 2.0);
-    cost.learn(5, 4.0);
-  }
-  EXPECT_NEAR(cost.of(1), 2.0, 0.01);
-  EXPECT_NEAR(cost.each_more(), 0.5, 0.01);
-  EXPECT_NEAR(cost.of(3), 3.0, 0.02);
-}
-
 std::shared_ptr<Generation> copy_task(const std::string& tenant) {
   return ask(who(tenant), "Repeat this text word by word, three times: " + words(40, 7), 96);
 }
