@@ -15,7 +15,9 @@ using base::Task;
 
 namespace {
 
-constexpr std::size_t kBatchTokens = 2048;
+constexpr std::size_t kBatchTokens = 2048;  // the longest text
+// Texts share a batch up to here. More gains nothing, and every text's attention passes over all of them.
+constexpr std::size_t kSharedTokens = 512;
 constexpr std::size_t kSequencesMax = 16;
 constexpr std::size_t kLineMax = 64;  // waiting requests of one tenant
 constexpr int kPollLevel = 0;
@@ -120,7 +122,7 @@ void Encoder::run() {
 std::size_t Encoder::compute_batch(Job& job) {
   std::size_t end = job.done_texts, tokens = 0;
   while (end < job.texts.size() && end - job.done_texts < kSequencesMax &&
-         tokens + job.texts[end].size() <= kBatchTokens) {
+         (tokens == 0 || tokens + job.texts[end].size() <= kSharedTokens)) {
     tokens += job.texts[end++].size();
   }
   if (!compute(job, end)) job.failure.emplace(InferenceError::Failed, "The model failed on this input.");

@@ -135,7 +135,11 @@ std::vector<Needle> residues_of(const Tokens& prompt) {
 std::vector<std::string> left_after(bool burn, PrefixScope prefix, bool burn_kept) {
   // Another text each time: what a control has left behind in freed memory is none of this run's.
   static unsigned seed = 77;
-  auto generation = ask(who("acme", "s", prefix), words(60, seed++), 1);
+  RequestContext acme = who("acme", "s", prefix);
+  // In a batch of its own its numbers are those of `residues_of`, bit by bit; with a neighbour in it they
+  // are so only as a rule, and a control would now and then look for what was never there.
+  acme.exclusive = true;
+  auto generation = ask(std::move(acme), words(60, seed++), 1);
   std::vector<Needle> needles = residues_of(generation->request.prompt);
   base::set_heap_scrubbing(burn);
   // Guesses would let the neighbour write over what a control is to find.
