@@ -1,9 +1,10 @@
 // Search in one tenant's own index beside one HNSW index of pgvector over all tenants' vectors, filtered by
 // tenant: time by the wall as one client sees it, and recall of the best ten. The same vectors and questions
 // in both. The server gets its setting for the recall that is asked for: the smallest `ef_search` that gives
-// it, or the largest there is. Prints JSON.
+// it, or the largest there is. And in stores with vectors = "pgvector", for the first few tenants: there the
+// database searches one tenant's rotated vectors. Prints JSON.
 //
-//   bench_shared_index CONNECTION TENANTS CHUNKS QUESTIONS
+//   bench_shared_index CONNECTION TENANTS CHUNKS QUESTIONS FOLDER PASSWORD_FILE
 #include <libpq-fe.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 
 #include "base/json.h"
 #include "corpus.h"
+#include "searching_stores.h"
 #include "vector/index.h"
 
 namespace bulkhead::bench {
@@ -24,6 +26,7 @@ namespace {
 
 constexpr std::size_t kBest = 10;
 constexpr double kRecallWanted = 0.99;
+constexpr std::size_t kSearchingTenants = 4;
 using Keys = std::vector<std::int64_t>;
 
 struct Free {
@@ -186,7 +189,8 @@ Seen measure(const std::vector<Question>& questions, auto search) {
   return seen;
 }
 
-int main_with(const char* where, std::size_t count, std::size_t chunks, std::size_t asked) {
+int main_with(const char* where, std::size_t count, std::size_t chunks, std::size_t asked, const char* folder,
+              const char* password_file) {
   Connection connection(PQconnectdb(where));
   if (PQstatus(connection.get()) != CONNECTION_OK) die(connection.get());
   std::mt19937 random(7);
@@ -217,6 +221,15 @@ int main_with(const char* where, std::size_t count, std::size_t chunks, std::siz
   auto own = [&](const Question& q) { return best_of(tenants[q.tenant], q.vector); };
   measure(questions, own);
   Seen ours = measure(questions, own);
+  SearchingStores stores(folder, password_file);
+  for (std::size_t i = 0; i < std::min(count, kSearchingTenants); ++i) stores.add(tenants[i].passages);
+  std::erase_if(questions, [](const Question& q) { return q.tenant >= kSearchingTenants; });
+  const auto searched = [&](bool by_index) {
+    auto search = [&](const Question& q) { return stores.nearest(q.tenant, q.vector, kBest, by_index); };
+    measure(questions, search);
+    return measure(questions, search);
+  };
+  const Seen compared = searched(false), indexed = searched(true);
   base::json::Writer w;
   w.begin_object()
       .member("p50_ms", ours.at(.5))
@@ -226,6 +239,12 @@ int main_with(const char* where, std::size_t count, std::size_t chunks, std::siz
       .member("shared_p99_ms", theirs.at(.99))
       .member("shared_recall", theirs.recall)
       .member("shared_ef_search", std::int64_t{breadth})
+      .member("compared_p50_ms", compared.at(.5))
+      .member("compared_p99_ms", compared.at(.99))
+      .member("compared_recall", compared.recall)
+      .member("indexed_p50_ms", indexed.at(.5))
+      .member("indexed_p99_ms", indexed.at(.99))
+      .member("indexed_recall", indexed.recall)
       .member("shared_build_seconds", build)
       .end_object();
   std::printf("%s\n", w.take().c_str());
@@ -236,7 +255,8 @@ int main_with(const char* where, std::size_t count, std::size_t chunks, std::siz
 }  // namespace bulkhead::bench
 
 int main(int argc, char** argv) {
-  if (argc != 5) return 2;
+  if (argc != 7) return 2;
   return bulkhead::bench::main_with(argv[1], std::strtoul(argv[2], nullptr, 10),
-                                    std::strtoul(argv[3], nullptr, 10), std::strtoul(argv[4], nullptr, 10));
+                                    std::strtoul(argv[3], nullptr, 10), std::strtoul(argv[4], nullptr, 10),
+                                    argv[5], argv[6]);
 }
