@@ -87,6 +87,27 @@ Task<Result<void>> EnginePool::Impl::commit(std::function<void(ModelTable&)> cha
   co_return Result<void>();
 }
 
+Task<Result<void>> EnginePool::Impl::put(ModelEntry entry, std::function<void()> then) {
+  co_return co_await commit([&entry](ModelTable& changed) { changed.put(entry); }, std::move(then));
+}
+
+Result<void> EnginePool::Impl::next_answers(const std::string& id) {
+  if (routes[id].next->ready()) return Result<void>();
+  return Error(EngineError::Unavailable, "The new version does not answer just now; the old one goes on.");
+}
+
+Task<Result<ModelEntry>> EnginePool::Impl::complete(ModelEntry entry) {
+  entry.current = *entry.next;
+  entry.next.reset();
+  entry.next_share = 0;
+  auto switch_over = [&] {
+    Route& route = routes[entry.current.id];
+    retire(std::exchange(route.current, std::exchange(route.next, nullptr)));
+  };
+  BULKHEAD_CO_CHECK_OK(co_await put(entry, switch_over));
+  co_return entry;
+}
+
 Task<Result<ModelEntry>> EnginePool::add(ModelVersion version) {
   Impl& pool = *impl_;
   BULKHEAD_CO_CHECK_OK(pool.begin_change());
@@ -104,12 +125,11 @@ Task<Result<ModelEntry>> EnginePool::add(ModelVersion version) {
   if (!worker) co_return worker.take_error();
   ModelEntry entry;
   entry.current = version;
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
-                                            [&] {
-                                              pool.routes[version.id].current =
-                                                  std::exchange(pool.candidate, nullptr);
-                                              if (version.kind == "rerank") pool.retire_dedicated();
-                                            }));
+  auto publish = [&] {
+    pool.routes[version.id].current = std::exchange(pool.candidate, nullptr);
+    if (version.kind == "rerank") pool.retire_dedicated();
+  };
+  BULKHEAD_CO_CHECK_OK(co_await pool.put(entry, publish));
   co_return entry;
 }
 
@@ -156,17 +176,16 @@ Task<Result<ModelEntry>> EnginePool::replace(ModelVersion version, double share)
     entry.next = version;
     entry.next_share = embedding ? 0 : share;
   }
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
-                                            [&] {
-                                              Impl::Route& route = pool.routes[version.id];
-                                              if (at_once) {
-                                                pool.retire(std::exchange(
-                                                    route.current, std::exchange(pool.candidate, nullptr)));
-                                                if (version.kind == "rerank") pool.retire_dedicated();
-                                              } else {
-                                                route.next = std::exchange(pool.candidate, nullptr);
-                                              }
-                                            }));
+  auto publish = [&] {
+    Impl::Route& route = pool.routes[version.id];
+    if (at_once) {
+      pool.retire(std::exchange(route.current, std::exchange(pool.candidate, nullptr)));
+      if (version.kind == "rerank") pool.retire_dedicated();
+    } else {
+      route.next = std::exchange(pool.candidate, nullptr);
+    }
+  };
+  BULKHEAD_CO_CHECK_OK(co_await pool.put(entry, publish));
   co_return entry;
 }
 
@@ -183,29 +202,20 @@ Task<Result<ModelEntry>> EnginePool::set_share(std::string id, double share) {
     if (found->current.kind == "embedding" && share > 0) {
       co_return conflict(
           "Documents are being indexed with the new embedding model, which takes over by itself when that is "
-          "done. "
-          "Only share 0 can be set: it cancels.");
+          "done. Only share 0 can be set: it cancels.");
     }
-    // Not onto a version that doesn't answer.
-    if (share >= 1 && !pool.routes[id].next->ready()) {
-      co_return Error(EngineError::Unavailable,
-                      "The new version does not answer just now; the old one goes on.");
+    if (share >= 1) {
+      BULKHEAD_CO_CHECK_OK(pool.next_answers(id));
     }
     entry = *found;
   }
-  if (share >= 1) entry.current = *entry.next;
-  if (share >= 1 || share <= 0) entry.next.reset();
-  entry.next_share = entry.next ? share : 0;
-  BULKHEAD_CO_CHECK_OK(
-      co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
-                           [&] {
-                             Impl::Route& route = pool.routes[id];
-                             if (share >= 1) {
-                               pool.retire(std::exchange(route.current, std::exchange(route.next, nullptr)));
-                             } else if (share <= 0) {
-                               pool.retire(std::exchange(route.next, nullptr));
-                             }
-                           }));
+  if (share >= 1) co_return co_await pool.complete(std::move(entry));
+  if (share <= 0) entry.next.reset();
+  entry.next_share = share;
+  auto publish = [&] {
+    if (share <= 0) pool.retire(std::exchange(pool.routes[id].next, nullptr));
+  };
+  BULKHEAD_CO_CHECK_OK(co_await pool.put(entry, publish));
   co_return entry;
 }
 
@@ -221,22 +231,10 @@ Task<Result<ModelEntry>> EnginePool::finish_embedding(std::string id, base::Embe
     if (!found->next || base::EmbeddingSpace::of_model(found->next->sha256) != space) {
       co_return conflict("This version is not waiting to take over any more.");
     }
-    if (!pool.routes[id].next->ready()) {
-      co_return Error(EngineError::Unavailable,
-                      "The new version does not answer just now; the old one goes on.");
-    }
+    BULKHEAD_CO_CHECK_OK(pool.next_answers(id));
     entry = *found;
   }
-  entry.current = *entry.next;
-  entry.next.reset();
-  entry.next_share = 0;
-  BULKHEAD_CO_CHECK_OK(
-      co_await pool.commit([&entry](ModelTable& table) { table.put(entry); },
-                           [&] {
-                             Impl::Route& route = pool.routes[id];
-                             pool.retire(std::exchange(route.current, std::exchange(route.next, nullptr)));
-                           }));
-  co_return entry;
+  co_return co_await pool.complete(std::move(entry));
 }
 
 Task<Result<ModelEntry>> EnginePool::remove(std::string id) {
@@ -253,23 +251,23 @@ Task<Result<ModelEntry>> EnginePool::remove(std::string id) {
     }
     entry = *found;
   }
-  BULKHEAD_CO_CHECK_OK(co_await pool.commit([&id](ModelTable& table) { table.erase(id); },
-                                            [&] {
-                                              auto route = pool.routes.find(id);
-                                              pool.retire(route->second.current);
-                                              pool.retire(route->second.next);
-                                              pool.routes.erase(route);
-                                              if (entry.current.kind == "rerank") pool.retire_dedicated();
-                                              for (auto one = pool.dedicated.begin();
-                                                   one != pool.dedicated.end();) {
-                                                if (one->first.second != id) {
-                                                  ++one;
-                                                  continue;
-                                                }
-                                                pool.retire(one->second);
-                                                one = pool.dedicated.erase(one);
-                                              }
-                                            }));
+  auto erase = [&id](ModelTable& table) { table.erase(id); };
+  auto retire_all = [&] {
+    auto route = pool.routes.find(id);
+    pool.retire(route->second.current);
+    pool.retire(route->second.next);
+    pool.routes.erase(route);
+    if (entry.current.kind == "rerank") pool.retire_dedicated();
+    for (auto one = pool.dedicated.begin(); one != pool.dedicated.end();) {
+      if (one->first.second != id) {
+        ++one;
+        continue;
+      }
+      pool.retire(one->second);
+      one = pool.dedicated.erase(one);
+    }
+  };
+  BULKHEAD_CO_CHECK_OK(co_await pool.commit(erase, retire_all));
   co_return entry;
 }
 

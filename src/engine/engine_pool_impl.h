@@ -69,6 +69,12 @@ struct EnginePool::Impl {
   // Saves the table as it would be; puts it in place when that has worked, and `then` does its part before
   // anybody sees it.
   base::Task<base::Result<void>> commit(std::function<void(ModelTable&)> change, std::function<void()> then);
+  // The commonest change: one entry's.
+  base::Task<base::Result<void>> put(ModelEntry entry, std::function<void()> then);
+  // The lock is held; there is a next version. Nobody is sent to one that doesn't answer.
+  base::Result<void> next_answers(const std::string& id);
+  // The next version takes the current one's place.
+  base::Task<base::Result<ModelEntry>> complete(ModelEntry entry);
 
   const PoolOptions options;
   base::BlockingPool& blocking;

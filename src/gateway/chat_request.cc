@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "gateway/dto.h"
+#include "gateway/text_input.h"
 #include "gateway/tool_request.h"
 
 namespace bulkhead::gateway {
@@ -93,13 +94,8 @@ Result<engine::Message> read_message(const json::Value& value, std::size_t index
     return api_error(ApiError::MissingParameter, "'" + content_name + "' is needed.", content_name);
   }
   BULKHEAD_TRY(text, read_content(content, content_name));
-  auto checked = guard::check_text(text, guard::SmugglingPolicy::Clean);
-  if (!checked) {
-    Error error = checked.take_error();
-    return std::move(error).with_parameter(content_name);
-  }
-  add_findings(findings, checked->findings);
-  message.content = std::move(checked->text);
+  BULKHEAD_TRY(cleaned, clean_text(text, content_name, findings));
+  message.content = std::move(cleaned);
   return message;
 }
 

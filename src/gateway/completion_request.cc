@@ -1,7 +1,7 @@
 #include "gateway/completion_request.h"
 
 #include "gateway/dto.h"
-#include "gateway/tool_request.h"
+#include "gateway/text_input.h"
 
 namespace bulkhead::gateway {
 
@@ -52,13 +52,8 @@ Result<CompletionBody> parse_completion_body(const json::Value& root) {
   BULKHEAD_CHECK_OK(reader.finish());
   BULKHEAD_TRY(text, read_prompt(prompt));
   if (text.empty()) return api_error(ApiError::BadParameter, "'prompt' must not be empty.", "prompt");
-  auto checked = guard::check_text(text, guard::SmugglingPolicy::Clean);
-  if (!checked) {
-    Error error = checked.take_error();
-    return std::move(error).with_parameter("prompt");
-  }
-  add_findings(body.findings, checked->findings);
-  body.request.prompt = std::move(checked->text);
+  BULKHEAD_TRY(cleaned, clean_text(text, "prompt", body.findings));
+  body.request.prompt = std::move(cleaned);
   return body;
 }
 

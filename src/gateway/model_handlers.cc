@@ -2,7 +2,7 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/model_access.h"
-#include "guard/text_policy.h"
+#include "gateway/text_input.h"
 
 namespace bulkhead::gateway {
 
@@ -57,16 +57,8 @@ Result<EmbeddingBody> parse_embedding_body(const json::Value& root) {
                      "'input' must be a string or a list of 1 to 256 strings.", "input");
   }
   for (std::size_t i = 0; i < body.inputs.size(); ++i) {
-    std::string name = "input[" + std::to_string(i) + "]";
-    if (body.inputs[i].empty()) {
-      return api_error(ApiError::BadParameter, "'" + name + "' is empty.", name);
-    }
-    auto checked = guard::check_text(body.inputs[i], guard::SmugglingPolicy::Clean);
-    if (!checked) {
-      base::Error error = checked.take_error();
-      return std::move(error).with_parameter(name);
-    }
-    body.inputs[i] = std::move(checked->text);
+    BULKHEAD_TRY(cleaned, clean_input(body.inputs[i], "input[" + std::to_string(i) + "]"));
+    body.inputs[i] = std::move(cleaned);
   }
   return body;
 }
@@ -117,14 +109,7 @@ HandlerResult create_embeddings(Call& call) {
                           "There is no such embedding model. GET /v1/models lists those you can use.")
         .with_parameter("model");
   }
-  std::string all;
-  for (const std::string& input : body.inputs) all += std::to_string(input.size()) + "\n" + input;
-  call.record.model = services.embedding_model;
-  call.record.prompt_hash = call.scope().audit_hash(all);
-  audit::Record started = call.record;
-  started.event = audit::Event::RequestStarted;
-  started.decision = "allow";
-  call.started = services.audit.append(started);
+  record_inputs(call, services.embedding_model, body.inputs);
 
   auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
   if (!place) co_return place.take_error();

@@ -4,7 +4,7 @@
 
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
-#include "guard/text_policy.h"
+#include "gateway/text_input.h"
 
 namespace bulkhead::gateway {
 
@@ -24,20 +24,9 @@ struct RerankBody {
   bool return_documents = false;
 };
 
-// The text as it is read by the model; the name says what an error is about.
-Result<std::string> checked_text(const std::string& text, const std::string& name) {
-  if (text.empty()) return api_error(ApiError::BadParameter, "'" + name + "' is empty.", name);
-  auto checked = guard::check_text(text, guard::SmugglingPolicy::Clean);
-  if (!checked) {
-    base::Error error = checked.take_error();
-    return std::move(error).with_parameter(name);
-  }
-  return std::move(checked->text);
-}
-
 // A document is a string, or an object that holds one as `text`.
 Result<std::string> read_document(const json::Value& value, const std::string& name) {
-  if (auto text = value.as_string()) return checked_text(std::string(*text), name);
+  if (auto text = value.as_string()) return clean_input(*text, name);
   if (!value.is_object()) {
     return api_error(ApiError::BadParameter, "'" + name + "' must be a string or an object with 'text'.",
                      name);
@@ -45,7 +34,7 @@ Result<std::string> read_document(const json::Value& value, const std::string& n
   ObjectReader reader(value, name);
   auto text = reader.text("text", SIZE_MAX, true);
   BULKHEAD_CHECK_OK(reader.finish());
-  return checked_text(*text, name + ".text");
+  return clean_input(*text, name + ".text");
 }
 
 Result<RerankBody> parse_rerank_body(const json::Value& root) {
@@ -61,7 +50,7 @@ Result<RerankBody> parse_rerank_body(const json::Value& root) {
   reader.unsupported("max_tokens_per_doc", "documents are never cut.");
   BULKHEAD_CHECK_OK(reader.finish());
   if (top_n) body.top_n = static_cast<std::size_t>(*top_n);
-  BULKHEAD_TRY(clean, checked_text(*query, "query"));
+  BULKHEAD_TRY(clean, clean_input(*query, "query"));
   body.query = std::move(clean);
   if (!documents.is_array() || documents.size() == 0 || documents.size() > kDocumentsMax) {
     ApiError code = documents.exists() ? ApiError::BadParameter : ApiError::MissingParameter;
@@ -108,14 +97,9 @@ HandlerResult create_rerank(Call& call) {
                           "There is no such rerank model. GET /v1/models lists those you can use.")
         .with_parameter("model");
   }
-  std::string all = std::to_string(body.query.size()) + "\n" + body.query;
-  for (const std::string& text : body.documents) all += std::to_string(text.size()) + "\n" + text;
-  call.record.model = model;
-  call.record.prompt_hash = call.scope().audit_hash(all);
-  audit::Record started = call.record;
-  started.event = audit::Event::RequestStarted;
-  started.decision = "allow";
-  call.started = services.audit.append(started);
+  std::vector<std::string> texts{body.query};
+  texts.insert(texts.end(), body.documents.begin(), body.documents.end());
+  record_inputs(call, model, texts);
 
   auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
   if (!place) co_return place.take_error();

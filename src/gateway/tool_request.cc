@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "gateway/text_input.h"
+
 namespace bulkhead::gateway {
 
 namespace json = base::json;
@@ -20,19 +22,9 @@ Error bad(const std::string& name, std::string_view what) {
   return api_error(ApiError::BadParameter, "'" + name + "' " + std::string(what), name);
 }
 
-Result<std::string> clean(std::string_view text, const std::string& name, guard::TextFindings& findings) {
-  auto checked = guard::check_text(text, guard::SmugglingPolicy::Clean);
-  if (!checked) {
-    Error error = checked.take_error();
-    return std::move(error).with_parameter(name);
-  }
-  add_findings(findings, checked->findings);
-  return std::move(checked->text);
-}
-
 Result<void> unchanged(std::string_view text, const std::string& name) {
   guard::TextFindings ignored;
-  BULKHEAD_TRY(cleaned, clean(text, name, ignored));
+  BULKHEAD_TRY(cleaned, clean_text(text, name, ignored));
   if (cleaned == text) return Result<void>();
   return bad(name, "holds a name or value with invisible or not normalised (NFC) characters.");
 }
@@ -71,7 +63,7 @@ struct SchemaWriter {
 
   Result<void> write_text(std::string_view text, bool prose) {
     if (prose) {
-      BULKHEAD_TRY(cleaned, clean(text, name, findings));
+      BULKHEAD_TRY(cleaned, clean_text(text, name, findings));
       out.value(cleaned);
       return Result<void>();
     }
@@ -123,7 +115,7 @@ Result<void> write_tool(const json::Value& tool, const std::string& path, std::s
   if (!names.insert(name).second) return bad(inner_path + ".name", "is the name of an earlier tool too.");
   out.begin_object().member("type", "function").key("function").begin_object().member("name", name);
   if (description) {
-    BULKHEAD_TRY(cleaned, clean(*description, inner_path + ".description", findings));
+    BULKHEAD_TRY(cleaned, clean_text(*description, inner_path + ".description", findings));
     out.member("description", cleaned);
   }
   if (parameters.exists()) {
@@ -224,14 +216,6 @@ bool is_function_name(std::string_view name) {
   return !name.empty() && name.size() <= kNameBytesMax && std::all_of(name.begin(), name.end(), fits);
 }
 
-void add_findings(guard::TextFindings& sum, const guard::TextFindings& more) {
-  sum.zero_width += more.zero_width;
-  sum.bidi_controls += more.bidi_controls;
-  sum.tag_characters += more.tag_characters;
-  sum.mixed_script_words += more.mixed_script_words;
-  sum.control_tokens += more.control_tokens;
-}
-
 std::size_t read_tools(ObjectReader& reader, engine::ChatRequest& request, guard::TextFindings& findings) {
   json::Value tools = reader.value("tools");
   json::Value choice = reader.value("tool_choice");
@@ -285,7 +269,7 @@ Result<std::vector<engine::ToolCall>> read_earlier_calls(const json::Value& list
     auto arguments = inner.text("arguments", kSchemaBytesMax, true);
     BULKHEAD_CHECK_OK(inner.finish());
     BULKHEAD_CHECK_OK(unchanged(*id, path + ".id"));
-    BULKHEAD_TRY(cleaned, clean(*arguments, path + ".function.arguments", findings));
+    BULKHEAD_TRY(cleaned, clean_text(*arguments, path + ".function.arguments", findings));
     calls.push_back({std::move(*id), std::move(function_name), std::move(cleaned)});
   }
   return calls;

@@ -22,8 +22,6 @@ inline constexpr std::size_t kSchemaDepthMax = 32;
 // [a-zA-Z0-9_-]{1,64}
 bool is_function_name(std::string_view name);
 
-void add_findings(guard::TextFindings& sum, const guard::TextFindings& more);
-
 // `tools`, `tool_choice`, `parallel_tool_calls`. Returns how many tools there are.
 std::size_t read_tools(ObjectReader& reader, engine::ChatRequest& request, guard::TextFindings& findings);
 // `response_format`.

@@ -5,8 +5,8 @@
 #include "gateway/file_access.h"
 #include "gateway/handlers.h"
 #include "gateway/store_call.h"
+#include "gateway/text_input.h"
 #include "gateway/vector_store_dto.h"
-#include "guard/text_policy.h"
 
 namespace bulkhead::gateway {
 
@@ -203,18 +203,18 @@ HandlerResult search_vector_store(Call& call) {
   reader.unsupported("ranking_options", "the ranking is fixed.");
   reader.unsupported_unless_false("rewrite_query", "queries are taken as they are.");
   BULKHEAD_CO_CHECK_OK(reader.finish());
-  auto checked = guard::check_text(*query, guard::SmugglingPolicy::Clean);
-  if (!checked) co_return std::move(checked.take_error()).with_parameter("query");
+  guard::TextFindings ignored;
+  BULKHEAD_CO_TRY(clean_query, clean_text(*query, "query", ignored));
   auto store = co_await with_store(call, [&](storage::TenantStore& s, const auto& scope) {
     return find_store(s, scope, call.captures[0]);
   });
   if (!store) co_return store.take_error();
   call.record.target = store->id.str();
-  call.record.prompt_hash = call.scope().audit_hash(checked->text);
+  call.record.prompt_hash = call.scope().audit_hash(clean_query);
   rag::RetrievalOptions options;
   options.results_max = static_cast<std::size_t>(limit.value_or(kSearchResultsDefault));
-  auto found = co_await call.services.retriever.retrieve(call.engine_context(), checked->text,
-                                                         {store->id}, options);
+  auto found =
+      co_await call.services.retriever.retrieve(call.engine_context(), clean_query, {store->id}, options);
   if (!found) co_return found.take_error();
   call.record.retrieval_score = found->relevance;
   call.record.reranked_by = found->reranked_by;
