@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "ggml.h"
 #include "llama-ext.h"
 
@@ -12,31 +13,46 @@ namespace bulkhead::inference {
 
 namespace {
 
-// Cells are handed out in order from the stream's start; the allocator rounds up to this many.
-constexpr std::uint64_t kCellMargin = 256;
+// Cells are handed out in order from the stream's start. That is llama.cpp's doing, so it is looked at: these
+// cells behind the used ones must be empty, or the whole stream is erased.
+constexpr std::uint64_t kCellsBehind = 64;
 constexpr std::size_t kReadBytes = 256 << 10;
 
 bool is_cache_name(const char* name) {
   return std::strncmp(name, "cache_k_l", 9) == 0 || std::strncmp(name, "cache_v_l", 9) == 0;
 }
 
+std::uint64_t nonzero_bytes(const char* at, std::size_t bytes) {
+  // Whole words first: all-zero memory is the normal case.
+  if (bytes == 0 || (at[0] == 0 && std::memcmp(at, at + 1, bytes - 1) == 0)) return 0;
+  return bytes - static_cast<std::uint64_t>(std::count(at, at + bytes, '\0'));
+}
+
+bool is_host(const ggml_tensor* tensor) {
+  return tensor->buffer && ggml_backend_buffer_is_host(tensor->buffer);
+}
+
 std::uint64_t nonzero_bytes(const ggml_tensor* tensor, std::size_t offset, std::size_t bytes) {
+  if (is_host(tensor)) return nonzero_bytes(static_cast<const char*>(tensor->data) + offset, bytes);
   std::vector<char> buffer(std::min(bytes, kReadBytes));
   std::uint64_t found = 0;
   while (bytes > 0) {
     std::size_t piece = std::min(bytes, buffer.size());
     ggml_backend_tensor_get(tensor, buffer.data(), offset, piece);
-    // Whole words first: all-zero memory is the normal case.
-    bool clean = buffer[0] == 0 && std::memcmp(buffer.data(), buffer.data() + 1, piece - 1) == 0;
-    if (!clean) {
-      found += static_cast<std::uint64_t>(
-          std::count_if(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(piece),
-                        [](char byte) { return byte != 0; }));
-    }
+    found += nonzero_bytes(buffer.data(), piece);
     offset += piece;
     bytes -= piece;
   }
   return found;
+}
+
+void zero(ggml_tensor* tensor, std::size_t offset, std::size_t bytes) {
+  if (is_host(tensor)) {
+    std::memset(static_cast<char*>(tensor->data) + offset, 0, bytes);
+  } else {
+    std::vector<char> zeros(bytes, 0);
+    ggml_backend_tensor_set(tensor, zeros.data(), offset, bytes);
+  }
 }
 
 }  // namespace
@@ -96,17 +112,18 @@ BurnResult Burner::erase_sequence(llama_seq_id sequence, std::uint64_t tokens) c
   auto stream = static_cast<std::size_t>(sequence);
   for (ggml_tensor* tensor : tensors_.all()) {
     // Shape: row width, cells, streams; rows of one stream lie one after another.
-    auto cells = std::min<std::uint64_t>(tokens + kCellMargin, static_cast<std::uint64_t>(tensor->ne[1]));
-    std::size_t bytes = cells * tensor->nb[1];
-    std::size_t offset = stream * tensor->nb[2];
-    if (tensor->buffer && ggml_backend_buffer_is_host(tensor->buffer)) {
-      std::memset(static_cast<char*>(tensor->data) + offset, 0, bytes);
-    } else {
-      std::vector<char> zeros(bytes, 0);
-      ggml_backend_tensor_set(tensor, zeros.data(), offset, bytes);
+    const auto cells = static_cast<std::uint64_t>(tensor->ne[1]);
+    const std::size_t row = tensor->nb[1], begin = stream * tensor->nb[2];
+    std::uint64_t erased = std::min(tokens, cells);
+    const std::uint64_t behind = std::min(kCellsBehind, cells - erased);
+    zero(tensor, begin, erased * row);
+    if (nonzero_bytes(tensor, begin + erased * row, behind * row) != 0) {
+      base::log::warning("burn_found_cells_behind", {{"tokens", static_cast<std::int64_t>(tokens)}});
+      erased = cells;
+      zero(tensor, begin, erased * row);
     }
-    result.kv_bytes_zeroed += bytes;
-    result.kv_bytes_nonzero_after += nonzero_bytes(tensor, offset, bytes);
+    result.kv_bytes_zeroed += erased * row;
+    result.kv_bytes_nonzero_after += nonzero_bytes(tensor, begin, erased * row);
   }
   result.verified = !tensors_.all().empty() && result.kv_bytes_nonzero_after == 0;
   result.micros = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(

@@ -15,7 +15,7 @@ namespace {
 constexpr double kAnswerTokenCost = 2;
 constexpr double kWrongGuessCost = 1;
 // Prompt tokens that share a step with streams: what can be read in this time, within these bounds.
-constexpr double kChunkSeconds = 0.3;
+constexpr double kChunkSeconds = 0.4;
 constexpr std::size_t kChunkMin = 64;
 constexpr std::size_t kPrefixTokensKeptMin = 32;
 
