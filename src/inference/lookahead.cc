@@ -13,6 +13,9 @@ constexpr double kForgetting = 0.02;
 constexpr double kMemory = 0.95;
 // What must be gained at least, since costs are measured on a machine that does other things too.
 constexpr double kMargin = 1.1;
+// How much longer than without guesses a step may take: a reader sees the pause before a burst, not the
+// burst.
+constexpr double kStretchMax = 1.3;
 
 void approach(double& value, double target, double part) { value += part * (target - value); }
 
@@ -55,6 +58,7 @@ std::size_t GuessRecord::worth(const StepCost& cost, std::size_t answers) const 
   for (std::size_t i = 0; i < kGuessesMax; ++i) {
     stands *= share();
     if (stands * token_without < kMargin * cost.each_more()) return i;
+    if (cost.of(answers * (i + 2)) > kStretchMax * cost.of(answers)) return i;
   }
   return kGuessesMax;
 }

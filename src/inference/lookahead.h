@@ -29,7 +29,8 @@ class GuessRecord {
   void pass();
   double share() const { return right_ / guessed_; }
   // How many tokens are worth guessing in a step of `answers` running answers: as long as the chance that
-  // one stands, counted in what a token costs without it, outweighs what it adds to the step.
+  // one stands, counted in what a token costs without it, outweighs what it adds to the step, and as long as
+  // the step does not become so long that the answer would come in bursts.
   std::size_t worth(const StepCost& cost, std::size_t answers) const;
 
  private:

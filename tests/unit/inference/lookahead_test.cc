@@ -25,6 +25,10 @@ TEST(Lookahead, IsWorthWhileWhereStepsAreCheapAndGuessesComeTrue) {
   EXPECT_EQ(record.worth(StepCost(1, 1), 1), 0u) << "a token more costs as much as a step";
   EXPECT_LT(record.worth(StepCost(1, 0.2), 16), record.worth(StepCost(1, 0.2), 1))
       << "a full batch is no idle one";
+  record.add(40, 40);
+  EXPECT_EQ(record.worth(StepCost(1, 0.2), 1), 1u)
+      << "a second one would stretch the step to 1.4 of its time";
+  EXPECT_EQ(record.worth(StepCost(1, 0.1), 1), 3u);
   record.add(40, 0);
   EXPECT_EQ(record.worth(StepCost(1, 0.2), 1), 0u) << "nothing came true";
   for (int i = 0; i < 200; ++i) record.pass();
