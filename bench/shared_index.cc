@@ -189,6 +189,12 @@ Seen measure(const std::vector<Question>& questions, auto search) {
   return seen;
 }
 
+void write(base::json::Writer& w, const std::string& before, const Seen& seen) {
+  w.member(before + "p50_ms", seen.at(.5));
+  w.member(before + "p99_ms", seen.at(.99));
+  w.member(before + "recall", seen.recall);
+}
+
 int main_with(const char* where, std::size_t count, std::size_t chunks, std::size_t asked, const char* folder,
               const char* password_file) {
   Connection connection(PQconnectdb(where));
@@ -231,22 +237,12 @@ int main_with(const char* where, std::size_t count, std::size_t chunks, std::siz
   };
   const Seen compared = searched(false), indexed = searched(true);
   base::json::Writer w;
-  w.begin_object()
-      .member("p50_ms", ours.at(.5))
-      .member("p99_ms", ours.at(.99))
-      .member("recall", ours.recall)
-      .member("shared_p50_ms", theirs.at(.5))
-      .member("shared_p99_ms", theirs.at(.99))
-      .member("shared_recall", theirs.recall)
-      .member("shared_ef_search", std::int64_t{breadth})
-      .member("compared_p50_ms", compared.at(.5))
-      .member("compared_p99_ms", compared.at(.99))
-      .member("compared_recall", compared.recall)
-      .member("indexed_p50_ms", indexed.at(.5))
-      .member("indexed_p99_ms", indexed.at(.99))
-      .member("indexed_recall", indexed.recall)
-      .member("shared_build_seconds", build)
-      .end_object();
+  w.begin_object();
+  write(w, "", ours);
+  write(w, "shared_", theirs);
+  write(w, "compared_", compared);
+  write(w, "indexed_", indexed);
+  w.member("shared_ef_search", std::int64_t{breadth}).member("shared_build_seconds", build).end_object();
   std::printf("%s\n", w.take().c_str());
   return 0;
 }

@@ -6,7 +6,8 @@
 // share waits, a sequence of a tenant above its share is set aside, rows and all, and goes on later; so a
 // flood delays others by a step, not by its answers (invariant I8).
 // Prompts are read in chunks whose size follows the measured speed, so that a long prompt holds up no
-// stream for long; each tenant that reads gets an equal part of the chunk. Lowest free slot first, so that
+// stream for long; each tenant that reads gets an equal part of the chunk, and who is in a slot beyond its
+// share only a little of it (inference/reading_shares.h). Lowest free slot first, so that
 // active streams stay packed. A sequence of an `exclusive` tenant is decoded alone, in chunks of fixed
 // size: its numbers depend on nobody else.
 // After a sequence ends, for whatever reason, it is burned before the request's last message leaves.
@@ -16,8 +17,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -90,6 +93,14 @@ class Scheduler {
   void drop_cancelled();
   void admit();
   std::optional<std::size_t> free_slot() const;
+  // Who holds slots, and how many each tenant that holds or waits for one should have.
+  struct SlotShares {
+    std::map<std::string, double> holds, weights;
+    double slots = 0, total = 0;
+    double of(const std::string& tenant) const;
+  };
+  SlotShares slot_shares() const;
+  std::set<std::size_t> borrowed_slots() const;
   std::optional<std::size_t> victim_for(const std::string& tenant) const;
   void set_aside(std::size_t slot);
   void put_back(SequencePtr sequence);
@@ -129,7 +140,7 @@ class Scheduler {
   ReadingSpeed reading_speed_;
   std::uint64_t placed_ = 0;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable work_;
   base::FairLines<SequencePtr> lines_;
   std::deque<std::shared_ptr<BurnCommand>> commands_;

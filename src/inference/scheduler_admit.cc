@@ -76,29 +76,61 @@ void Scheduler::admit() {
   stats_.waiting_tenants = lines_.parties();
 }
 
+double Scheduler::SlotShares::of(const std::string& tenant) const {
+  return std::max(1.0, slots * weights.at(tenant) / total);
+}
+
+// The lock is held.
+Scheduler::SlotShares Scheduler::slot_shares() const {
+  SlotShares out;
+  out.slots = static_cast<double>(slots_.size());
+  lines_.each_waiting([&](const std::string& waiting, double weight) { out.weights[waiting] = weight; });
+  for (const auto& slot : slots_) {
+    if (!slot) continue;
+    out.holds[tenant_of(*slot)] += 1;
+    out.weights[tenant_of(*slot)] = slot->request().context.weight;
+  }
+  for (const auto& [name, weight] : out.weights) out.total += weight;
+  return out;
+}
+
+// Slots beyond their tenant's share, the latest ones of each: what another tenant may ask for. None while
+// there is a free one.
+std::set<std::size_t> Scheduler::borrowed_slots() const {
+  if (free_slot()) return {};
+  SlotShares shares;
+  {
+    std::lock_guard lock(mutex_);
+    shares = slot_shares();
+  }
+  std::set<std::size_t> out;
+  for (const auto& [tenant, holds] : shares.holds) {
+    const auto excess = static_cast<std::ptrdiff_t>(holds - shares.of(tenant));
+    if (excess <= 0) continue;
+    std::vector<std::size_t> own;
+    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+      if (slots_[slot] && tenant_of(*slots_[slot]) == tenant) own.push_back(slot);
+    }
+    std::sort(own.begin(), own.end(),
+              [&](std::size_t a, std::size_t b) { return slots_[a]->placed < slots_[b]->placed; });
+    out.insert(own.end() - excess, own.end());
+  }
+  return out;
+}
+
 // The slot to be cleared for `tenant`: of a tenant above its share, when this one is below its own.
 // The lock is held.
 std::optional<std::size_t> Scheduler::victim_for(const std::string& tenant) const {
-  std::map<std::string, double> holds, weights;
-  lines_.each_waiting([&](const std::string& waiting, double weight) { weights[waiting] = weight; });
-  for (const auto& slot : slots_) {
-    if (!slot) return std::nullopt;
-    holds[tenant_of(*slot)] += 1;
-    weights[tenant_of(*slot)] = slot->request().context.weight;
-  }
-  double total = 0;
-  for (const auto& [name, weight] : weights) total += weight;
-  auto share = [&](const std::string& name) {
-    return std::max(1.0, static_cast<double>(slots_.size()) * weights.at(name) / total);
-  };
-  if (holds[tenant] + 1 > share(tenant)) return std::nullopt;
+  if (free_slot()) return std::nullopt;
+  SlotShares shares = slot_shares();
+  if (shares.holds[tenant] + 1 > shares.of(tenant)) return std::nullopt;
   std::optional<std::size_t> victim;
   double furthest = 1;
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
     const Sequence& sequence = *slots_[slot];
     const std::string& owner = tenant_of(sequence);
     if (owner == tenant || sequence.ended()) continue;
-    double excess = holds[owner] / share(owner);
+    double excess = shares.holds[owner] / shares.of(owner);
     bool further = excess > furthest;
     // Of one tenant the one that came last goes first: it has least to lose.
     bool later = victim && excess == furthest && sequence.placed > slots_[*victim]->placed;

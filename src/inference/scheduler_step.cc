@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "inference/reading_shares.h"
 #include "inference/scheduler.h"
 
 namespace bulkhead::inference {
@@ -53,42 +54,20 @@ std::size_t Scheduler::prompt_budget(const std::vector<std::size_t>& slots) cons
                     options_.batch_tokens);
 }
 
-// How many prompt tokens each slot may read: equal parts a tenant, what one leaves goes to the others;
-// inside a tenant the sequence that came first is served first.
 std::vector<std::size_t> Scheduler::prompt_shares(const std::vector<std::size_t>& slots,
                                                   std::size_t budget) const {
-  std::map<std::string, std::vector<std::size_t>> readers;  // places in `slots`
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    const Sequence& sequence = *slots_[slots[i]];
-    if (sequence.reading()) readers[sequence.request().context.tenant].push_back(i);
+  const std::set<std::size_t> borrowed = borrowed_slots();
+  std::vector<PromptReader> readers;
+  for (std::size_t slot : slots) {
+    const Sequence& sequence = *slots_[slot];
+    const RequestContext& who = sequence.request().context;
+    PromptReader reader{who.tenant, sequence.placed};
+    if (sequence.reading()) reader.wanted = sequence.prompt().size() - sequence.held.size();
+    // How an exclusive sequence is read depends on nobody else.
+    reader.borrowed = !who.exclusive && borrowed.contains(slot);
+    readers.push_back(std::move(reader));
   }
-  auto wanted = [&](std::size_t i) {
-    const Sequence& sequence = *slots_[slots[i]];
-    return sequence.prompt().size() - sequence.held.size();
-  };
-  std::vector<std::size_t> shares(slots.size(), 0);
-  for (auto& [tenant, places] : readers) {
-    std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
-      return slots_[slots[a]]->placed < slots_[slots[b]]->placed;
-    });
-  }
-  while (budget > 0 && !readers.empty()) {
-    std::size_t part = std::max<std::size_t>(1, budget / readers.size());
-    for (auto reader = readers.begin(); reader != readers.end() && budget > 0;) {
-      std::size_t left = std::min(part, budget);
-      std::vector<std::size_t>& places = reader->second;
-      while (left > 0 && !places.empty()) {
-        std::size_t i = places.front();
-        std::size_t more = std::min(left, wanted(i) - shares[i]);
-        shares[i] += more;
-        left -= more;
-        budget -= more;
-        if (shares[i] == wanted(i)) places.erase(places.begin());
-      }
-      reader = places.empty() ? readers.erase(reader) : std::next(reader);
-    }
-  }
-  return shares;
+  return reading_shares(readers, budget);
 }
 
 void Scheduler::add_token(Token token, std::size_t position, std::size_t slot, bool logits) {

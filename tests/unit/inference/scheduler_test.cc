@@ -119,6 +119,36 @@ TEST(Scheduler, ATenantBelowItsShareIsServedBeforeAFloodEnds) {
 }
 
 // What was set aside goes on as if nothing had happened: compared bit by bit.
+// Steps until a long prompt was read, in the last of four slots, two of which are its tenant's already.
+std::uint64_t steps_to_read(const std::string& fourth) {
+  auto engine = scheduler({.slots = 4, .context = 2048, .lookahead = false});
+  std::vector<std::pair<Token, float>> never_ending;
+  const auto tokens = llama_vocab_n_tokens(llama_model_get_vocab(model().handle()));
+  for (Token token = 0; token < tokens; ++token) {
+    if (model().ends_generation(token)) never_ending.push_back({token, -100});
+  }
+  std::vector<std::shared_ptr<Generation>> others;
+  for (const std::string& tenant : {std::string("loud"), std::string("loud"), fourth}) {
+    others.push_back(ask(who(tenant), "Tell a long story.", 1'500));
+    others.back()->request.sampling.logit_bias = never_ending;
+    EXPECT_TRUE(engine->submit(others.back()));
+  }
+  while (engine->stats().active < 3) std::this_thread::yield();
+  const std::uint64_t before = engine->stats().steps;
+  EXPECT_EQ(run(*engine, ask(who("loud"), words(400, 5), 1)).error, "");
+  const std::uint64_t steps = engine->stats().steps - before;
+  EXPECT_EQ(engine->stats().active, 3u) << "all others still write";
+  for (const auto& other : others) other->cancel.cancel("test");
+  engine->wake();
+  return steps;
+}
+
+TEST(Scheduler, APromptInABorrowedSlotIsReadInSmallPieces) {
+  const std::uint64_t borrowed = steps_to_read("other"), own = steps_to_read("loud");
+  EXPECT_GE(borrowed, 10u) << "400 tokens and more, 40 a step";
+  EXPECT_LT(own, borrowed) << "control: nobody else to wait for it";
+}
+
 TEST(Scheduler, WhatWasSetAsideGoesOnUnchanged) {
   auto engine = scheduler({.slots = 2});
   auto request = [](const char* text) {

@@ -261,13 +261,7 @@ TEST_P(PostgresChecks, AStoreThatCantGiveTheTenantsModeIsRefused) {
   EXPECT_FALSE(pg.platform.directory->set_policy(tenant_id("hospital"), policy).ok());
 }
 
-std::string layout_label(const ::testing::TestParamInfo<PostgresLayout>& info) {
-  return std::string(layout_name(info.param));
-}
-INSTANTIATE_TEST_SUITE_P(Layouts, PostgresChecks,
-                         ::testing::Values(PostgresLayout::Schema, PostgresLayout::Database,
-                                           PostgresLayout::RowLevelSecurity),
-                         layout_label);
+INSTANTIATE_TEST_SUITE_P(Layouts, PostgresChecks, every_layout(), layout_label);
 INSTANTIATE_TEST_SUITE_P(Layouts, PostgresPolicyChecks, ::testing::Values(PostgresLayout::RowLevelSecurity),
                          layout_label);
 

@@ -274,4 +274,13 @@ class PostgresPlatform {
   std::string name_;
 };
 
+// For tests that run once a layout.
+inline auto every_layout() {
+  return ::testing::Values(PostgresLayout::Schema, PostgresLayout::Database,
+                           PostgresLayout::RowLevelSecurity);
+}
+inline std::string layout_label(const ::testing::TestParamInfo<PostgresLayout>& info) {
+  return std::string(layout_name(info.param));
+}
+
 }  // namespace bulkhead::storage

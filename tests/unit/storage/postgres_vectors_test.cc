@@ -413,13 +413,7 @@ TEST_P(PostgresVectorSearch, PostureShowsIt) {
   }
 }
 
-std::string layout_label(const ::testing::TestParamInfo<PostgresLayout>& info) {
-  return std::string(layout_name(info.param));
-}
-INSTANTIATE_TEST_SUITE_P(Layouts, PostgresVectorSearch,
-                         ::testing::Values(PostgresLayout::Schema, PostgresLayout::Database,
-                                           PostgresLayout::RowLevelSecurity),
-                         layout_label);
+INSTANTIATE_TEST_SUITE_P(Layouts, PostgresVectorSearch, every_layout(), layout_label);
 
 }  // namespace
 }  // namespace bulkhead::storage

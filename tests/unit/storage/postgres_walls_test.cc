@@ -350,13 +350,7 @@ TEST_P(PostgresWalls, FindsApiKeysOpenOrClosedAndNothingElse) {
   }
 }
 
-std::string layout_label(const ::testing::TestParamInfo<PostgresLayout>& info) {
-  return std::string(layout_name(info.param));
-}
-INSTANTIATE_TEST_SUITE_P(Layouts, PostgresWalls,
-                         ::testing::Values(PostgresLayout::Schema, PostgresLayout::Database,
-                                           PostgresLayout::RowLevelSecurity),
-                         layout_label);
+INSTANTIATE_TEST_SUITE_P(Layouts, PostgresWalls, every_layout(), layout_label);
 INSTANTIATE_TEST_SUITE_P(Layouts, PostgresRowPolicies, ::testing::Values(PostgresLayout::RowLevelSecurity),
                          layout_label);
 
