@@ -34,6 +34,7 @@ demo:
 test:
 	@bash scripts/setup.sh test
 	@bash scripts/build.sh release
+	@bash scripts/check/format.sh
 	@python3 scripts/check/layering_test.py
 	@python3 scripts/check/layering.py
 	@python3 tests/docs/check_docs_test.py

@@ -31,8 +31,8 @@ Decision decide(const RoleTable& roles, const identity::Principal& principal, Pe
   return {allowed, allowed ? "role_permits" : "no_role_permits"};
 }
 
-Decision decide_document(const RoleTable& roles, const identity::Principal& principal,
-                         std::string_view owner, const DocumentAccess& document) {
+Decision decide_document(const RoleTable& roles, const identity::Principal& principal, std::string_view owner,
+                         const DocumentAccess& document) {
   if (principal.is_operator() || !principal.tenant()) return {false, "no_tenant"};
   // A nameless key owns nothing, not even what a nameless key uploaded.
   if (!owner.empty() && principal.user() == owner) return {true, "owner"};

@@ -31,7 +31,7 @@ struct DocumentAccess {
 // Retrieval, content download and citation all ask this one function (Open WebUI CVE-2026-45398:
 // search and chat disagreed). `owner` is the uploading user. A restricted document (not shared) is
 // open to its owner, to those listed, and to holders of FilesReadAll.
-Decision decide_document(const RoleTable& roles, const identity::Principal& principal,
-                         std::string_view owner, const DocumentAccess& document);
+Decision decide_document(const RoleTable& roles, const identity::Principal& principal, std::string_view owner,
+                         const DocumentAccess& document);
 
 }  // namespace bulkhead::access

@@ -34,8 +34,9 @@ int verify(const AuditOptions& options) {
   auto key = read_verify_key(key_file);
   if (!key) return fail(key.error());
   if (options.key.empty()) {
-    std::printf("note: using the key that lies beside the log; whoever could change the log could change it too.\n"
-                "      Keep audit-key.pub elsewhere and name it with --key.\n");
+    std::printf(
+        "note: using the key that lies beside the log; whoever could change the log could change it too.\n"
+        "      Keep audit-key.pub elsewhere and name it with --key.\n");
   }
   std::vector<std::string> anchors;
   for (const std::string& file : options.anchors) {
@@ -46,7 +47,8 @@ int verify(const AuditOptions& options) {
   auto report = audit::verify(options.dir, *key, anchors);
   if (!report) return fail(report.error());
   std::printf("records      %llu (lines %llu to %llu), %llu signed checkpoints\nhead         %s\n",
-              static_cast<unsigned long long>(report->records), static_cast<unsigned long long>(report->first_seq),
+              static_cast<unsigned long long>(report->records),
+              static_cast<unsigned long long>(report->first_seq),
               static_cast<unsigned long long>(report->last_seq),
               static_cast<unsigned long long>(report->checkpoints), base::hex_encode(report->head).c_str());
   if (report->ok) {
@@ -56,8 +58,9 @@ int verify(const AuditOptions& options) {
   std::printf("result       DAMAGED; the first finding is where it begins\n");
   for (std::size_t i = 0; i < std::min(kFindingsShown, report->findings.size()); ++i) {
     const audit::Finding& finding = report->findings[i];
-    std::printf("  %s:%llu (record %llu): %s\n", finding.file.c_str(), static_cast<unsigned long long>(finding.line),
-                static_cast<unsigned long long>(finding.seq), finding.what.c_str());
+    std::printf("  %s:%llu (record %llu): %s\n", finding.file.c_str(),
+                static_cast<unsigned long long>(finding.line), static_cast<unsigned long long>(finding.seq),
+                finding.what.c_str());
   }
   return 1;
 }
@@ -104,7 +107,8 @@ int query(const AuditOptions& options) {
   return 0;
 }
 
-int verify_document(const AuditOptions& options, Result<void> (*check)(std::string_view, const crypto::VerifyKey&)) {
+int verify_document(const AuditOptions& options,
+                    Result<void> (*check)(std::string_view, const crypto::VerifyKey&)) {
   auto key = read_verify_key(options.key);
   if (!key) return fail(key.error());
   auto text = base::read_file(options.file, kDocumentBytesMax);
@@ -139,9 +143,8 @@ void add_document(CLI::App& app, Action& action, const char* name, const char* w
   CLI::App* command = group->add_subcommand("verify", "Check its signature, offline");
   command->add_option("file", options->file, "The JSON document")->required();
   command->add_option("--key", options->key, "The deployment's verify key (audit-key.pub)")->required();
-  command->callback([options, check, &action] {
-    action = [options, check] { return verify_document(*options, check); };
-  });
+  command->callback(
+      [options, check, &action] { action = [options, check] { return verify_document(*options, check); }; });
 }
 
 }  // namespace
@@ -153,7 +156,8 @@ void add_audit(CLI::App& app, Action& action) {
   CLI::App* check = group->add_subcommand("verify", "Find any edit, cut, reorder or rollback; offline");
   check->add_option("--dir", options->dir, "The audit folder")->required();
   check->add_option("--key", options->key, "The verify key, kept apart from the log");
-  check->add_option("--anchor", options->anchors, "A checkpoint kept elsewhere (witness copy); may be repeated");
+  check->add_option("--anchor", options->anchors,
+                    "A checkpoint kept elsewhere (witness copy); may be repeated");
   check->callback([options, &action] { action = [options] { return verify(*options); }; });
   CLI::App* given_up = group->add_subcommand(
       "accept",

@@ -353,10 +353,12 @@ Result<void> Deployment::Parts::announce() {
   std::lock_guard lock(announcing);
   if (!serving) return Result<void>();  // the server is gone, or going
   bool plain = config.server.plain_http;
-  std::string host = config.server.host.find(':') == std::string::npos ? config.server.host
-                                                                       : "[" + config.server.host + "]";
-  std::string base_url = std::string(plain ? "http" : "https") + "://" + host + ":" + std::to_string(server->port());
-  std::filesystem::path ca = config.server.certificate.empty() && !plain ? config.data.dir / "tls" / "ca.pem" : "";
+  std::string host =
+      config.server.host.find(':') == std::string::npos ? config.server.host : "[" + config.server.host + "]";
+  std::string base_url =
+      std::string(plain ? "http" : "https") + "://" + host + ":" + std::to_string(server->port());
+  std::filesystem::path ca =
+      config.server.certificate.empty() && !plain ? config.data.dir / "tls" / "ca.pem" : "";
   std::vector<engine::WorkerStatus> workers = engine_parts->workers();
   int engine_pid = 0;
   for (const engine::WorkerStatus& worker : workers) {
@@ -380,7 +382,8 @@ void Deployment::Parts::register_gauges() {
   auto gauge = [this](std::string_view name, std::string_view help, std::function<double()> read) {
     metrics.gauge(name, help, {}, std::move(read));
   };
-  gauge("bulkhead_engine_ready", "1 when the engine answers", [this] { return engine().ready() ? 1.0 : 0.0; });
+  gauge("bulkhead_engine_ready", "1 when the engine answers",
+        [this] { return engine().ready() ? 1.0 : 0.0; });
   gauge("bulkhead_engine_restarts_total", "Restarts of the engine worker", [this] {
     double sum = 0;
     for (const engine::WorkerStatus& worker : engine_parts->workers())
@@ -397,7 +400,8 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(audit->stats().commits); });
   gauge("bulkhead_audit_failures_total", "Group commits that failed",
         [this] { return static_cast<double>(audit->stats().failures); });
-  gauge("bulkhead_stores_open", "Open tenant stores", [this] { return static_cast<double>(stores->open_count()); });
+  gauge("bulkhead_stores_open", "Open tenant stores",
+        [this] { return static_cast<double>(stores->open_count()); });
   for (const char* state : {"active", "cold", "suspended", "destroyed"}) {
     metrics.gauge("bulkhead_tenants", "Tenants by what they are doing", {{"state", state}},
                   [this, wanted = std::string_view(state)] {

@@ -42,9 +42,8 @@ Result<std::vector<identity::DevClient>> read_clients(const std::filesystem::pat
     client.roles = texts(item["roles"]);
     client.groups = texts(item["groups"]);
     if (client.client_id.empty() || client.client_secret.empty() || client.subject.empty()) {
-      return Error(gateway::ConfigError::BadValue,
-                   file.string() + ": client " + std::to_string(i + 1) +
-                       " needs client_id, client_secret and subject.");
+      return Error(gateway::ConfigError::BadValue, file.string() + ": client " + std::to_string(i + 1) +
+                                                       " needs client_id, client_secret and subject.");
     }
     clients.push_back(std::move(client));
   }
@@ -86,7 +85,8 @@ Result<void> run(const std::string& config_file) {
 
 void add_dev_idp(CLI::App& app, Action& action) {
   auto config = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("dev-idp", "A small token issuer for demos and tests (development mode only)");
+  CLI::App* command =
+      app.add_subcommand("dev-idp", "A small token issuer for demos and tests (development mode only)");
   command->add_option("--config", *config, "Configuration file")->required();
   command->callback([config, &action] {
     action = [config] {

@@ -49,12 +49,9 @@ http::ClientOptions client_options(const gateway::EngineConfig& engine) {
 
 audit::Event event_of(engine::WorkerEvent::Kind kind) {
   switch (kind) {
-    case engine::WorkerEvent::Kind::Started:
-      return audit::Event::EngineStarted;
-    case engine::WorkerEvent::Kind::Died:
-      return audit::Event::EngineDied;
-    case engine::WorkerEvent::Kind::Loaded:
-      return audit::Event::ModelLoaded;
+    case engine::WorkerEvent::Kind::Started: return audit::Event::EngineStarted;
+    case engine::WorkerEvent::Kind::Died: return audit::Event::EngineDied;
+    case engine::WorkerEvent::Kind::Loaded: return audit::Event::ModelLoaded;
   }
   return audit::Event::EngineDied;
 }

@@ -23,9 +23,9 @@ Result<void> ensure_platform_key(const gateway::Config& config) {
   const std::filesystem::path& file = config.data.platform_key_file;
   if (file.empty() || std::filesystem::exists(file)) return Result<void>();
   if (std::filesystem::exists(config.data.dir / "platform.db")) {
-    return Error(crypto::CryptoError::BadKey,
-                 "There is data in " + config.data.dir.string() + " but no platform key at " + file.string() +
-                     ". A new key could not open it: restore the key file.");
+    return Error(crypto::CryptoError::BadKey, "There is data in " + config.data.dir.string() +
+                                                  " but no platform key at " + file.string() +
+                                                  ". A new key could not open it: restore the key file.");
   }
   if (!file.parent_path().empty()) BULKHEAD_CHECK_OK(base::make_private_directory(file.parent_path()));
   base::Secret content = crypto::PlatformKeys::generate_file_content();
@@ -58,7 +58,8 @@ Result<void> init(const InitOptions& options) {
 
 void add_init(CLI::App& app, Action& action) {
   auto options = std::make_shared<InitOptions>();
-  CLI::App* command = app.add_subcommand("init", "Make the data folder, the platform key and the first operator key");
+  CLI::App* command =
+      app.add_subcommand("init", "Make the data folder, the platform key and the first operator key");
   command->add_option("--config", options->config, "Configuration file")->required();
   command->add_option("--operator-key-file", options->operator_key_file,
                       "Write the operator's API key here (mode 0600) instead of printing it");

@@ -25,8 +25,7 @@ int serve(const std::string& file) {
   base::log::set_component("gateway");
   // Before any thread and any text. Children inherit the right to lock and lock themselves.
   switch (base::lock_process_memory()) {
-    case base::MemoryLock::Locked:
-      break;
+    case base::MemoryLock::Locked: break;
     case base::MemoryLock::NoSwap:
       base::log::warning("memory_not_locked", {{"message", base::kNoSwapMessage}});
       break;

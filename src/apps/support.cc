@@ -61,8 +61,8 @@ std::filesystem::path run_file(const gateway::Config& config, const std::string&
 Result<crypto::VerifyKey> read_verify_key(const std::filesystem::path& file) {
   auto text = base::read_file(file, kKeyFileBytesMax);
   if (!text) {
-    return Error(crypto::CryptoError::BadKey, "The verify key " + file.string() + " can't be read: " +
-                                                  text.error().message());
+    return Error(crypto::CryptoError::BadKey,
+                 "The verify key " + file.string() + " can't be read: " + text.error().message());
   }
   while (!text->empty() && (text->back() == '\n' || text->back() == ' ')) text->pop_back();
   return crypto::VerifyKey::parse(*text);

@@ -44,7 +44,9 @@ Result<void> print_raw(const std::string& body) {
 
 Result<void> print_state(const std::string& body) {
   BULKHEAD_TRY(document, json::Document::parse(body));
-  auto text = [&](std::string_view name) { return std::string(document.root()[name].as_string().value_or("")); };
+  auto text = [&](std::string_view name) {
+    return std::string(document.root()[name].as_string().value_or(""));
+  };
   std::printf("%s is %s (%s)\n", text("id").c_str(), text("state").c_str(), text("mode").c_str());
   return Result<void>();
 }
@@ -122,30 +124,33 @@ void add_tenant(CLI::App& app, Action& action) {
   made->add_option("--key-provider", options->key_provider,
                    "Who wraps its key: the name of a [[key_provider]] (the platform if not given)");
   made->add_option("--policy", options->policy, "JSON file with the tenant's policy");
-  add_verb(group, "list", "List tenants", options, action,
-           [](const TenantOptions& o) { return perform(o, Method::Get, "/admin/tenants", "", print_list); }, false);
+  add_verb(
+      group, "list", "List tenants", options, action,
+      [](const TenantOptions& o) { return perform(o, Method::Get, "/admin/tenants", "", print_list); },
+      false);
   add_verb(group, "show", "Show one tenant as JSON", options, action, [](const TenantOptions& o) {
     return perform(o, Method::Get, "/admin/tenants/" + o.name, "", print_raw);
   });
-  CLI::App* policy = add_verb(group, "policy", "Replace a tenant's policy", options, action,
-                              [](const TenantOptions& o) {
-    auto body = read_policy(o.policy);
-    if (!body) return fail(body.error());
-    return perform(o, Method::Put, "/admin/tenants/" + o.name + "/policy", *body, print_state);
-  });
+  CLI::App* policy =
+      add_verb(group, "policy", "Replace a tenant's policy", options, action, [](const TenantOptions& o) {
+        auto body = read_policy(o.policy);
+        if (!body) return fail(body.error());
+        return perform(o, Method::Put, "/admin/tenants/" + o.name + "/policy", *body, print_state);
+      });
   policy->add_option("--policy", options->policy, "JSON file with the whole policy")->required();
-  CLI::App* suspend = add_verb(group, "suspend", "Cut a tenant's keys, tokens and running requests at once", options,
-                               action, [](const TenantOptions& o) {
-    json::Writer w;
-    w.begin_object().member("reason", o.reason).end_object();
-    return perform(o, Method::Post, "/admin/tenants/" + o.name + "/suspend", w.take(), print_state);
-  });
+  CLI::App* suspend = add_verb(group, "suspend", "Cut a tenant's keys, tokens and running requests at once",
+                               options, action, [](const TenantOptions& o) {
+                                 json::Writer w;
+                                 w.begin_object().member("reason", o.reason).end_object();
+                                 return perform(o, Method::Post, "/admin/tenants/" + o.name + "/suspend",
+                                                w.take(), print_state);
+                               });
   suspend->add_option("--reason", options->reason, "Why, for the log");
   add_verb(group, "resume", "Let a suspended tenant work again", options, action, [](const TenantOptions& o) {
     return perform(o, Method::Post, "/admin/tenants/" + o.name + "/resume", "", print_state);
   });
-  CLI::App* gone = add_verb(group, "destroy", "Crypto-erase a tenant and write a signed certificate", options, action,
-                            destroy);
+  CLI::App* gone = add_verb(group, "destroy", "Crypto-erase a tenant and write a signed certificate", options,
+                            action, destroy);
   gone->add_flag("--yes", options->yes, "Really");
   gone->add_option("--certificate", options->certificate, "Write the certificate here");
 }

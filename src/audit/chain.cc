@@ -92,12 +92,12 @@ Result<Checkpoint> read_checkpoint(std::string_view text, const crypto::VerifyKe
   if (!origin || !seq || *seq < 0 || !hash || !time || !signature) {
     return corrupt("The checkpoint is incomplete.");
   }
-  Checkpoint checkpoint{std::string(*origin), static_cast<std::uint64_t>(*seq), *hash,
-                        std::string(*time)};
+  Checkpoint checkpoint{std::string(*origin), static_cast<std::uint64_t>(*seq), *hash, std::string(*time)};
   crypto::Digest digest = checkpoint_digest(checkpoint);
   if (!key.verify(base::ByteView(digest), *signature)) {
-    return corrupt("The checkpoint's signature does not fit the audit key: it was altered, or "
-                   "another deployment signed it.");
+    return corrupt(
+        "The checkpoint's signature does not fit the audit key: it was altered, or "
+        "another deployment signed it.");
   }
   return checkpoint;
 }

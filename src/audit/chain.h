@@ -33,8 +33,8 @@ crypto::Digest line_hash(std::string_view line);
 
 struct Checkpoint {
   std::string origin;
-  std::uint64_t seq = 0;   // of the last line that it covers
-  crypto::Digest hash{};   // of that line
+  std::uint64_t seq = 0;  // of the last line that it covers
+  crypto::Digest hash{};  // of that line
   std::string time;
 };
 // One line of JSON, signed: the form of audit-head.json, of witness copies and of anchors.

@@ -63,8 +63,9 @@ Error unavailable(std::string detail) {
 }
 
 Error system_error(const std::filesystem::path& path, const char* what) {
-  return Error(AuditError::Io, std::string("The audit log could not be opened: ") + what + ": " +
-                                   std::strerror(errno), path.string());
+  return Error(AuditError::Io,
+               std::string("The audit log could not be opened: ") + what + ": " + std::strerror(errno),
+               path.string());
 }
 
 // Where the log stood when it was opened.
@@ -143,7 +144,8 @@ Result<Tail> read_tail(const std::filesystem::path& dir, const crypto::VerifyKey
   if (!head_met) {
     return Error(AuditError::Corrupt,
                  "The audit log ends before, or differs from, its signed head (line " +
-                     std::to_string(head->seq) + "): records were cut or rewritten. Keep it as "
+                     std::to_string(head->seq) +
+                     "): records were cut or rewritten. Keep it as "
                      "evidence, run `bulkhead audit verify`, and point audit.dir at a new folder.");
   }
   return tail;
@@ -200,8 +202,7 @@ base::ErrorName error_name(AuditError code) {
   switch (code) {
     case AuditError::Unavailable: return {"audit", "unavailable"};
     case AuditError::Corrupt: return {"audit", "corrupt"};
-    case AuditError::RolledBack:
-      return {"audit", "rolled_back"};
+    case AuditError::RolledBack: return {"audit", "rolled_back"};
     case AuditError::Io: return {"audit", "io"};
     case AuditError::BadQuery: return {"audit", "bad_query"};
     case AuditError::Locked: return {"audit", "locked"};
@@ -420,7 +421,8 @@ struct Log::Impl {
   }
 
   bool undo(std::uint64_t before, const char* what) {
-    base::log::error("audit_write_failed", {{"what", std::string_view(what)}, {"errno", std::int64_t{errno}}});
+    base::log::error("audit_write_failed",
+                     {{"what", std::string_view(what)}, {"errno", std::int64_t{errno}}});
     if (::ftruncate(fd, static_cast<off_t>(before)) != 0 || ::fdatasync(fd) != 0) {
       // What is on disk now is unknown: nothing more may be appended after it.
       ::close(fd);
@@ -497,8 +499,7 @@ Log::~Log() {
   if (impl_->writer.joinable()) impl_->writer.join();
 }
 
-Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey key,
-                                       const base::Clock& clock) {
+Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey key, const base::Clock& clock) {
   BULKHEAD_CHECK_OK(base::make_private_directory(options.dir));
   if (!options.witness_dir.empty()) BULKHEAD_CHECK_OK(base::make_private_directory(options.witness_dir));
   std::filesystem::path lock_path = options.dir / ".lock";
@@ -506,8 +507,10 @@ Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey ke
   if (lock_fd < 0) return system_error(lock_path, "open");
   if (::flock(lock_fd, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_fd);
-    return Error(AuditError::Locked, "Another process writes this audit log: is `bulkhead serve` "
-                                     "running already?", lock_path.string());
+    return Error(AuditError::Locked,
+                 "Another process writes this audit log: is `bulkhead serve` "
+                 "running already?",
+                 lock_path.string());
   }
   auto tail = read_tail(options.dir, key.verify_key());
   if (!tail) {

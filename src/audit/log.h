@@ -46,8 +46,8 @@ struct Position {
 
 struct LogOptions {
   std::filesystem::path dir;
-  std::filesystem::path witness_dir;        // empty: none
-  std::string origin = "bulkhead";          // names the deployment in checkpoints
+  std::filesystem::path witness_dir;  // empty: none
+  std::string origin = "bulkhead";    // names the deployment in checkpoints
   std::uint64_t segment_bytes_max = 64u << 20;
   std::uint64_t checkpoint_records = 10'000;
   std::chrono::seconds checkpoint_interval{10};

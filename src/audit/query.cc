@@ -15,10 +15,10 @@ using base::Result;
 namespace {
 
 // What an operator sees of a tenant's records: that something happened, when, how it was decided.
-constexpr std::string_view kOperatorMembers[] = {"seq",   "time",   "event",  "tenant", "action",
-                                                 "decision", "reason", "route", "status", "model",
-                                                 "prompt_tokens", "completion_tokens", "finish_reason",
-                                                 "latency_us", "burned"};
+constexpr std::string_view kOperatorMembers[] = {
+    "seq",           "time",       "event",  "tenant", "action",        "decision",
+    "reason",        "route",      "status", "model",  "prompt_tokens", "completion_tokens",
+    "finish_reason", "latency_us", "burned"};
 
 bool is_time(const std::string& text) {
   // 2026-03-01T… : RFC 3339 in UTC compares as text.
@@ -31,8 +31,8 @@ Result<void> check(const Query& query) {
   }
   for (const auto& [name, time] : {std::pair{"since", query.since}, std::pair{"until", query.until}}) {
     if (time && !is_time(*time)) {
-      return Error(AuditError::BadQuery, std::string("'") + name +
-                                             "' must be a UTC time like 2026-03-01T00:00:00Z.")
+      return Error(AuditError::BadQuery,
+                   std::string("'") + name + "' must be a UTC time like 2026-03-01T00:00:00Z.")
           .with_parameter(name);
     }
   }
@@ -69,8 +69,8 @@ std::deque<std::string> matching_lines(const Segment& segment, const Query& quer
   while (auto line = reader.next()) {
     auto front = read_front(*line);
     if (!front) continue;
-    if (query.after_seq && (query.newest_first ? front->seq >= *query.after_seq
-                                               : front->seq <= *query.after_seq)) {
+    if (query.after_seq &&
+        (query.newest_first ? front->seq >= *query.after_seq : front->seq <= *query.after_seq)) {
       continue;
     }
     auto document = json::Document::parse(*line);
@@ -78,8 +78,10 @@ std::deque<std::string> matching_lines(const Segment& segment, const Query& quer
     bool other = query.redact_tenant_detail && document->root()["tenant"].exists();
     kept.push_back(other ? redacted(document->root()) : std::move(*line));
     if (kept.size() > limit) {
-      if (query.newest_first) kept.pop_front();
-      else kept.pop_back();
+      if (query.newest_first)
+        kept.pop_front();
+      else
+        kept.pop_back();
     }
     if (!query.newest_first && kept.size() == limit) break;
   }

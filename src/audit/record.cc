@@ -23,8 +23,7 @@ std::string_view event_name(Event event) {
     case Event::RequestStarted: return "request_started";
     case Event::RequestEnded: return "request_ended";
     case Event::RequestRefused: return "request_refused";
-    case Event::RequestFailed:
-      return "request_failed";
+    case Event::RequestFailed: return "request_failed";
     case Event::AuthenticationFailed: return "authentication_failed";
     case Event::FileUploaded: return "file_uploaded";
     case Event::FileDeleted: return "file_deleted";
@@ -39,24 +38,15 @@ std::string_view event_name(Event event) {
     case Event::TenantResumed: return "tenant_resumed";
     case Event::TenantDestroyed: return "tenant_destroyed";
     case Event::PlatformKeyRotated: return "platform_key_rotated";
-    case Event::KeyRotationStarted:
-      return "key_rotation_started";
-    case Event::TenantKeyRotated:
-      return "tenant_key_rotated";
-    case Event::TenantKeyLost:
-      return "tenant_key_lost";
-    case Event::TenantKeyReturned:
-      return "tenant_key_returned";
-    case Event::DataErased:
-      return "data_erased";
-    case Event::TenantBackedUp:
-      return "tenant_backed_up";
-    case Event::TenantRestored:
-      return "tenant_restored";
-    case Event::TenantMoveStarted:
-      return "tenant_move_started";
-    case Event::TenantMoved:
-      return "tenant_moved";
+    case Event::KeyRotationStarted: return "key_rotation_started";
+    case Event::TenantKeyRotated: return "tenant_key_rotated";
+    case Event::TenantKeyLost: return "tenant_key_lost";
+    case Event::TenantKeyReturned: return "tenant_key_returned";
+    case Event::DataErased: return "data_erased";
+    case Event::TenantBackedUp: return "tenant_backed_up";
+    case Event::TenantRestored: return "tenant_restored";
+    case Event::TenantMoveStarted: return "tenant_move_started";
+    case Event::TenantMoved: return "tenant_moved";
     case Event::AuditRead: return "audit_read";
     case Event::ConfigReloaded: return "config_reloaded";
     case Event::ServiceStarted: return "service_started";
@@ -64,25 +54,16 @@ std::string_view event_name(Event event) {
     case Event::EngineStarted: return "engine_started";
     case Event::EngineDied: return "engine_died";
     case Event::ModelLoaded: return "model_loaded";
-    case Event::ModelAdded:
-      return "model_added";
-    case Event::ModelReplaced:
-      return "model_replaced";
-    case Event::ModelShareSet:
-      return "model_share_set";
-    case Event::ModelRemoved:
-      return "model_removed";
-    case Event::ReindexingStarted:
-      return "reindexing_started";
-    case Event::DocumentsReindexed:
-      return "documents_reindexed";
+    case Event::ModelAdded: return "model_added";
+    case Event::ModelReplaced: return "model_replaced";
+    case Event::ModelShareSet: return "model_share_set";
+    case Event::ModelRemoved: return "model_removed";
+    case Event::ReindexingStarted: return "reindexing_started";
+    case Event::DocumentsReindexed: return "documents_reindexed";
     case Event::SealBroken: return "seal_broken";
-    case Event::AuditHeadAccepted:
-      return "audit_head_accepted";
-    case Event::OperatorKeyCreated:
-      return "operator_key_created";
-    case Event::OperatorKeyRevoked:
-      return "operator_key_revoked";
+    case Event::AuditHeadAccepted: return "audit_head_accepted";
+    case Event::OperatorKeyCreated: return "operator_key_created";
+    case Event::OperatorKeyRevoked: return "operator_key_revoked";
   }
   return "unknown";
 }

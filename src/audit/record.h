@@ -65,33 +65,33 @@ std::string_view event_name(Event event);
 struct Record {
   base::WallTime time{};
   Event event = Event::RequestStarted;
-  std::string tenant;          // "" for the platform's own
-  std::string principal;       // keyed hash of the user, or "operator", or "" when unknown
-  std::string credential;      // "jwt", "api_key", ""
-  std::string credential_id;   // API key id or keyed hash of jti
+  std::string tenant;         // "" for the platform's own
+  std::string principal;      // keyed hash of the user, or "operator", or "" when unknown
+  std::string credential;     // "jwt", "api_key", ""
+  std::string credential_id;  // API key id or keyed hash of jti
   std::string request_id;
-  std::string session;         // keyed hash
-  std::string action;          // permission name: "chat.create"
-  std::string decision;        // "allow", "deny"
-  std::string reason;          // decision reason or error code
-  std::string route;           // route pattern, never the raw path: "/v1/files/{id}"
-  int status = 0;              // HTTP status, when known
+  std::string session;   // keyed hash
+  std::string action;    // permission name: "chat.create"
+  std::string decision;  // "allow", "deny"
+  std::string reason;    // decision reason or error code
+  std::string route;     // route pattern, never the raw path: "/v1/files/{id}"
+  int status = 0;        // HTTP status, when known
   std::string model;
   std::optional<std::int64_t> choices, tools;  // answers asked for to one prompt; tools offered
-  std::string prompt_hash;     // TenantScope::audit_hash
+  std::string prompt_hash;                     // TenantScope::audit_hash
   std::string output_hash;
   std::optional<std::int64_t> prompt_tokens, completion_tokens, output_bytes;
   std::string finish_reason;
   std::vector<std::string> retrieval_ids;  // "file-x#3"
-  std::string retrieval_mode;  // "answered", "below_threshold", "off", ""
+  std::string retrieval_mode;              // "answered", "below_threshold", "off", ""
   std::optional<double> retrieval_score;
   std::string reranked_by;  // id of the model that ordered what was found
   std::optional<std::int64_t> latency_micros;
   std::optional<bool> burned;
-  std::string target;          // id acted on: file, store, key, tenant
-  std::string for_user;        // keyed hash: whom a new API key acts as
-  std::string statement;       // an operator's own words (why a tenant is suspended); nothing else
-  std::string note;            // fixed phrases of ours only
+  std::string target;     // id acted on: file, store, key, tenant
+  std::string for_user;   // keyed hash: whom a new API key acts as
+  std::string statement;  // an operator's own words (why a tenant is suspended); nothing else
+  std::string note;       // fixed phrases of ours only
 };
 
 // The record's members (no braces, no seq/prev) in the schema's order; absent ones are left out.

@@ -68,7 +68,8 @@ class Verifier {
   void start(const Segment& segment) {
     next_seq_ = segment.first_seq;
     report_.first_seq = segment.first_seq;
-    if (segment.first_seq != 1) find("the log does not begin with its first line: older segments are missing");
+    if (segment.first_seq != 1)
+      find("the log does not begin with its first line: older segments are missing");
   }
 
   void find(std::string what) {

@@ -17,7 +17,7 @@ struct Finding {
   std::string file;        // segment's file name
   std::uint64_t line = 0;  // from 1
   std::uint64_t seq = 0;
-  std::string what;        // "hash chain broken: line was altered, or one before it removed"
+  std::string what;  // "hash chain broken: line was altered, or one before it removed"
 };
 
 struct VerifyReport {
@@ -33,12 +33,12 @@ base::Result<VerifyReport> verify(const std::filesystem::path& dir, const crypto
                                   const std::vector<std::string>& anchors);
 
 struct Query {
-  std::string tenant;                     // required for a tenant's reader; empty: platform's own only
-  bool all_tenants = false;               // counts for operators: see `redact_tenant_detail`
-  bool redact_tenant_detail = false;      // operator: no principal, no hashes, no ids of tenants
+  std::string tenant;                 // required for a tenant's reader; empty: platform's own only
+  bool all_tenants = false;           // counts for operators: see `redact_tenant_detail`
+  bool redact_tenant_detail = false;  // operator: no principal, no hashes, no ids of tenants
   std::optional<std::string> event, request_id, decision, principal;
   std::optional<std::string> since, until;  // RFC 3339
-  std::size_t limit = 100;                // 1..1000
+  std::size_t limit = 100;                  // 1..1000
   std::optional<std::uint64_t> after_seq;
   bool newest_first = true;
 };

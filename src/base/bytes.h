@@ -21,8 +21,8 @@ inline std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::string hex_encode(ByteView bytes);                       // lower case
-std::optional<Bytes> hex_decode(std::string_view text);       // even length, either case
+std::string hex_encode(ByteView bytes);                  // lower case
+std::optional<Bytes> hex_decode(std::string_view text);  // even length, either case
 
 // RFC 4648 section 5, without padding. Decoding is strict: no padding, no foreign character, no
 // non-zero trailing bits (so that each byte string has one spelling).

@@ -29,11 +29,8 @@ class Clock {
 // A clock that stands still until it is told to move.
 class ManualClock final : public Clock {
  public:
-  explicit ManualClock(std::int64_t unix_seconds = 1'800'000'000)
-      : micros_(unix_seconds * 1'000'000) {}
-  WallTime wall() const override {
-    return WallTime(std::chrono::microseconds(micros_.load()));
-  }
+  explicit ManualClock(std::int64_t unix_seconds = 1'800'000'000) : micros_(unix_seconds * 1'000'000) {}
+  WallTime wall() const override { return WallTime(std::chrono::microseconds(micros_.load())); }
   MonotonicTime monotonic() const override {
     return MonotonicTime(std::chrono::microseconds(micros_.load()));
   }

@@ -16,9 +16,9 @@ constexpr std::size_t kPieceBytes = 64 << 10;
 
 Error io_error(const std::filesystem::path& path, const char* what) {
   int code = errno;
-  FileError kind = code == ENOENT                     ? FileError::NotFound
-                   : code == EACCES || code == EPERM  ? FileError::Permission
-                                                      : FileError::Io;
+  FileError kind = code == ENOENT                    ? FileError::NotFound
+                   : code == EACCES || code == EPERM ? FileError::Permission
+                                                     : FileError::Io;
   return Error(kind, std::string(what) + " failed: " + std::strerror(code), path.string());
 }
 
@@ -37,13 +37,12 @@ class Descriptor {
 };
 
 Error too_large(const std::filesystem::path& path, std::size_t bytes_max) {
-  return Error(FileError::TooLarge,
-               "The file is larger than " + std::to_string(bytes_max) + " bytes.", path.string());
+  return Error(FileError::TooLarge, "The file is larger than " + std::to_string(bytes_max) + " bytes.",
+               path.string());
 }
 
 // Reads until `room` is full or the file ends; the number of bytes read.
-Result<std::size_t> read_up_to(int fd, const std::filesystem::path& path, void* out,
-                               std::size_t room) {
+Result<std::size_t> read_up_to(int fd, const std::filesystem::path& path, void* out, std::size_t room) {
   std::size_t used = 0;
   while (used < room) {
     ssize_t got = ::read(fd, static_cast<char*>(out) + used, room - used);
@@ -98,7 +97,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t byt
 }
 
 Result<Secret> read_secret_file(const std::filesystem::path& path, std::size_t bytes_max) {
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));  // a FIFO must not hang us
+  Descriptor fd(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));  // a FIFO must not hang us
   if (fd.get() < 0) {
     if (errno == ELOOP) {
       return Error(FileError::TooOpen, "The secret file is a symbolic link; name the file itself.",
@@ -112,14 +112,11 @@ Result<Secret> read_secret_file(const std::filesystem::path& path, std::size_t b
     return Error(FileError::TooOpen, "The secret file is not a regular file.", path.string());
   }
   if ((info.st_mode & 077) != 0) {
-    return Error(FileError::TooOpen,
-                 "Others than its owner may read the secret file; run chmod 600 on it.",
+    return Error(FileError::TooOpen, "Others than its owner may read the secret file; run chmod 600 on it.",
                  path.string());
   }
   if (info.st_uid != ::geteuid() && info.st_uid != 0) {
-    return Error(FileError::TooOpen,
-                 "The secret file belongs to another user; chown it.",
-                 path.string());
+    return Error(FileError::TooOpen, "The secret file belongs to another user; chown it.", path.string());
   }
   auto size = static_cast<std::size_t>(info.st_size);
   if (size > bytes_max) return too_large(path, bytes_max);
@@ -167,9 +164,7 @@ Result<void> make_private_directory(const std::filesystem::path& path) {
     return Error(FileError::Io, "There is a file where a folder is needed.", path.string());
   }
   if ((info.st_mode & 022) != 0) {
-    return Error(FileError::TooOpen,
-                 "Others may write to the folder; run chmod go-w on it.",
-                 path.string());
+    return Error(FileError::TooOpen, "Others may write to the folder; run chmod go-w on it.", path.string());
   }
   return Result<void>();
 }

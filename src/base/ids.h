@@ -44,11 +44,21 @@ struct TenantTag {
   static constexpr std::string_view prefix = "";
   static bool valid(std::string_view text) { return is_tenant_name(text); }
 };
-struct FileTag : AnyIdTag { static constexpr std::string_view prefix = "file-"; };
-struct VectorStoreTag : AnyIdTag { static constexpr std::string_view prefix = "vs_"; };
-struct ChatTag : AnyIdTag { static constexpr std::string_view prefix = "chatcmpl-"; };
-struct ApiKeyTag : AnyIdTag { static constexpr std::string_view prefix = "key_"; };
-struct RequestTag : AnyIdTag { static constexpr std::string_view prefix = "req_"; };
+struct FileTag : AnyIdTag {
+  static constexpr std::string_view prefix = "file-";
+};
+struct VectorStoreTag : AnyIdTag {
+  static constexpr std::string_view prefix = "vs_";
+};
+struct ChatTag : AnyIdTag {
+  static constexpr std::string_view prefix = "chatcmpl-";
+};
+struct ApiKeyTag : AnyIdTag {
+  static constexpr std::string_view prefix = "key_";
+};
+struct RequestTag : AnyIdTag {
+  static constexpr std::string_view prefix = "req_";
+};
 
 using TenantId = Id<TenantTag>;
 using FileId = Id<FileTag>;

@@ -48,13 +48,13 @@ class Value {
   bool is_string() const { return exists() && type() == Type::String; }
 
   std::optional<bool> as_bool() const;
-  std::optional<std::int64_t> as_int() const;       // Int only
-  std::optional<double> as_double() const;          // Int or Double
+  std::optional<std::int64_t> as_int() const;  // Int only
+  std::optional<double> as_double() const;     // Int or Double
   std::optional<std::string_view> as_string() const;
 
-  std::size_t size() const;                // members or elements; 0 for scalars
-  Value operator[](std::string_view key) const;    // member, or absent
-  Value at(std::size_t index) const;               // element or n-th member's value, or absent
+  std::size_t size() const;                          // members or elements; 0 for scalars
+  Value operator[](std::string_view key) const;      // member, or absent
+  Value at(std::size_t index) const;                 // element or n-th member's value, or absent
   std::string_view key_at(std::size_t index) const;  // n-th member's name
 
  private:
@@ -97,8 +97,8 @@ class Writer {
   Writer& value(std::uint64_t number);
   Writer& value(double number);  // non-finite becomes null
   Writer& null();
-  Writer& raw(std::string_view json);    // already well-formed JSON
-  Writer& copy(const Value& value);      // re-serialises a parsed value
+  Writer& raw(std::string_view json);  // already well-formed JSON
+  Writer& copy(const Value& value);    // re-serialises a parsed value
   // key and value in one call
   template <typename T>
   Writer& member(std::string_view name, const T& content) {

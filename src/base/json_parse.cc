@@ -13,10 +13,10 @@ namespace bulkhead::base::json {
 
 struct Node {
   Type type = Type::Null;
-  std::uint32_t count = 0;       // members or elements
-  std::uint32_t first = 0;       // index of the first child
-  const Node* nodes = nullptr;   // the document's node table
-  std::string_view key;          // of an object's member
+  std::uint32_t count = 0;      // members or elements
+  std::uint32_t first = 0;      // index of the first child
+  const Node* nodes = nullptr;  // the document's node table
+  std::string_view key;         // of an object's member
   std::string_view text;
   union {
     bool flag;
@@ -69,8 +69,7 @@ struct Builder {
 
   void check_duplicates(std::size_t first, std::size_t count) {
     auto duplicate = [this](std::string_view key) {
-      fail(JsonError::DuplicateKey,
-           "The JSON names " + quote(key.substr(0, 64)) + " twice in one object.");
+      fail(JsonError::DuplicateKey, "The JSON names " + quote(key.substr(0, 64)) + " twice in one object.");
     };
     if (count <= kLinearKeysMax) {
       for (std::size_t i = 1; i < count; ++i) {
@@ -115,8 +114,12 @@ struct Builder {
         nodes[at].type = Type::String;
         nodes[at].text = keep(element.get_string().value_unsafe());
         break;
-      case simdjson::dom::element_type::ARRAY: read_array(at, element.get_array().value_unsafe(), depth); break;
-      case simdjson::dom::element_type::OBJECT: read_object(at, element.get_object().value_unsafe(), depth); break;
+      case simdjson::dom::element_type::ARRAY:
+        read_array(at, element.get_array().value_unsafe(), depth);
+        break;
+      case simdjson::dom::element_type::OBJECT:
+        read_object(at, element.get_object().value_unsafe(), depth);
+        break;
     }
   }
 

@@ -36,9 +36,7 @@ void set_component(std::string_view name) {
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
   if (level < minimum_level.load(std::memory_order_relaxed)) return;
   json::Writer line;
-  line.begin_object()
-      .member("time", rfc3339(Clock::system().wall()))
-      .member("level", level_name(level));
+  line.begin_object().member("time", rfc3339(Clock::system().wall())).member("level", level_name(level));
   if (const std::string* name = component.load()) line.member("component", *name);
   line.member("event", event);
   for (const Field& field : fields) {

@@ -22,7 +22,7 @@ namespace bulkhead::base {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}     // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }
@@ -82,30 +82,26 @@ class [[nodiscard]] Result<void> {
 #define BULKHEAD_CONCAT(a, b) BULKHEAD_CONCAT_INNER(a, b)
 
 // BULKHEAD_TRY(name, expression): declares `name` with the value, or returns the error.
-#define BULKHEAD_TRY(name, ...)                                              \
-  auto BULKHEAD_CONCAT(try_, __LINE__) = (__VA_ARGS__);                      \
-  if (!BULKHEAD_CONCAT(try_, __LINE__))                                      \
-    return BULKHEAD_CONCAT(try_, __LINE__).take_error();                     \
+#define BULKHEAD_TRY(name, ...)                                                              \
+  auto BULKHEAD_CONCAT(try_, __LINE__) = (__VA_ARGS__);                                      \
+  if (!BULKHEAD_CONCAT(try_, __LINE__)) return BULKHEAD_CONCAT(try_, __LINE__).take_error(); \
   auto name = std::move(*BULKHEAD_CONCAT(try_, __LINE__))
 
 // BULKHEAD_CHECK_OK(expression): returns the error of a Result<void>.
-#define BULKHEAD_CHECK_OK(...)                                               \
-  do {                                                                       \
-    if (auto check_result = (__VA_ARGS__); !check_result)                    \
-      return check_result.take_error();                                      \
+#define BULKHEAD_CHECK_OK(...)                                                              \
+  do {                                                                                      \
+    if (auto check_result = (__VA_ARGS__); !check_result) return check_result.take_error(); \
   } while (false)
 
 // The same inside a coroutine (co_return).
-#define BULKHEAD_CO_TRY(name, ...)                                           \
-  auto BULKHEAD_CONCAT(try_, __LINE__) = (__VA_ARGS__);                      \
-  if (!BULKHEAD_CONCAT(try_, __LINE__))                                      \
-    co_return BULKHEAD_CONCAT(try_, __LINE__).take_error();                  \
+#define BULKHEAD_CO_TRY(name, ...)                                                              \
+  auto BULKHEAD_CONCAT(try_, __LINE__) = (__VA_ARGS__);                                         \
+  if (!BULKHEAD_CONCAT(try_, __LINE__)) co_return BULKHEAD_CONCAT(try_, __LINE__).take_error(); \
   auto name = std::move(*BULKHEAD_CONCAT(try_, __LINE__))
 
-#define BULKHEAD_CO_CHECK_OK(...)                                            \
-  do {                                                                       \
-    if (auto check_result = (__VA_ARGS__); !check_result)                    \
-      co_return check_result.take_error();                                   \
+#define BULKHEAD_CO_CHECK_OK(...)                                                              \
+  do {                                                                                         \
+    if (auto check_result = (__VA_ARGS__); !check_result) co_return check_result.take_error(); \
   } while (false)
 
 }  // namespace bulkhead::base

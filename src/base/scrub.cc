@@ -17,9 +17,7 @@ extern "C" __attribute__((weak)) void bulkhead_scrub_heap_keep(std::size_t bytes
 
 void set_heap_scrubbing(bool on) { scrubbing.store(on, std::memory_order_relaxed); }
 bool heap_scrubbing() { return scrubbing.load(std::memory_order_relaxed); }
-bool heap_scrubbing_linked() {
-  return bulkhead_scrub_heap_linked != nullptr && bulkhead_scrub_heap_linked();
-}
+bool heap_scrubbing_linked() { return bulkhead_scrub_heap_linked != nullptr && bulkhead_scrub_heap_linked(); }
 
 void keep_freed_heap(std::size_t bytes) {
   if (bulkhead_scrub_heap_keep != nullptr) bulkhead_scrub_heap_keep(bytes);

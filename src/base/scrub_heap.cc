@@ -172,9 +172,7 @@ void* realloc(void* block, std::size_t bytes) {
 }
 
 void* memalign(std::size_t alignment, std::size_t bytes) { return __libc_memalign(alignment, bytes); }
-void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
-  return __libc_memalign(alignment, bytes);
-}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) { return __libc_memalign(alignment, bytes); }
 
 int posix_memalign(void** out, std::size_t alignment, std::size_t bytes) {
   if (alignment < sizeof(void*) || (alignment & (alignment - 1)) != 0) return EINVAL;

@@ -38,17 +38,14 @@ void resume_on(Executor* executor, std::coroutine_handle<> handle) {
 
 Executor* Executor::current() { return current_executor; }
 
-Executor::Running::Running(Executor* executor) : before_(current_executor) {
-  current_executor = executor;
-}
+Executor::Running::Running(Executor* executor) : before_(current_executor) { current_executor = executor; }
 Executor::Running::~Running() { current_executor = before_; }
 
 void spawn(Executor& executor, Task<void> task, std::function<void()> done) {
   // std::function needs a copyable callable; the task waits in a shared holder for its one run.
   auto holder = std::make_shared<Task<void>>(std::move(task));
-  executor.post([holder, done = std::move(done)]() mutable {
-    run_detached(std::move(*holder), std::move(done));
-  });
+  executor.post(
+      [holder, done = std::move(done)]() mutable { run_detached(std::move(*holder), std::move(done)); });
 }
 
 // --- Gate ---------------------------------------------------------------------------------------
@@ -187,8 +184,7 @@ CancelToken::Registration CancelToken::on_cancel(std::function<void()> callback)
   return registration;
 }
 
-CancelToken::Registration::Registration(Registration&& other) noexcept
-    : entry_(std::move(other.entry_)) {}
+CancelToken::Registration::Registration(Registration&& other) noexcept : entry_(std::move(other.entry_)) {}
 
 CancelToken::Registration& CancelToken::Registration::operator=(Registration&& other) noexcept {
   if (this != &other) {

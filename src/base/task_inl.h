@@ -34,8 +34,7 @@ T run_blocking(Task<T> task) {
     executor.run_until([&finished] { return finished; });
   } else {
     std::optional<T> result;
-    spawn(executor, detail::store_result(std::move(task), &result),
-          [&finished] { finished = true; });
+    spawn(executor, detail::store_result(std::move(task), &result), [&finished] { finished = true; });
     executor.run_until([&finished] { return finished; });
     return std::move(*result);
   }

@@ -24,17 +24,15 @@ Error broken() {
 }
 
 // Opens `box` into `out`, which has room for box.size() - overhead bytes.
-bool open_into(const base::Secret& key, base::ByteView box, base::ByteView associated,
-               std::uint8_t* out) {
+bool open_into(const base::Secret& key, base::ByteView box, base::ByteView associated, std::uint8_t* out) {
   start_sodium();
   if (key.size() != kAeadKeyBytes) return false;
   if (box.size() < kAeadOverheadBytes || box[0] != kVersion) return false;
   base::ByteView nonce = box.subspan(1, kNonceBytes);
   base::ByteView sealed = box.subspan(1 + kNonceBytes);
   unsigned long long bytes = 0;
-  return crypto_aead_xchacha20poly1305_ietf_decrypt(out, &bytes, nullptr, sealed.data(),
-                                                    sealed.size(), associated.data(),
-                                                    associated.size(), nonce.data(),
+  return crypto_aead_xchacha20poly1305_ietf_decrypt(out, &bytes, nullptr, sealed.data(), sealed.size(),
+                                                    associated.data(), associated.size(), nonce.data(),
                                                     key.reveal().data()) == 0;
 }
 
@@ -58,8 +56,8 @@ base::Bytes seal(const base::Secret& key, base::ByteView plaintext, base::ByteVi
   random_fill(box.data() + 1, kNonceBytes);
   unsigned long long bytes = 0;
   crypto_aead_xchacha20poly1305_ietf_encrypt(box.data() + 1 + kNonceBytes, &bytes, plaintext.data(),
-                                             plaintext.size(), associated.data(), associated.size(),
-                                             nullptr, box.data() + 1, key.reveal().data());
+                                             plaintext.size(), associated.data(), associated.size(), nullptr,
+                                             box.data() + 1, key.reveal().data());
   return box;
 }
 
@@ -72,8 +70,7 @@ Result<base::Bytes> open(const base::Secret& key, base::ByteView box, base::Byte
   return out;
 }
 
-Result<base::Secret> open_secret(const base::Secret& key, base::ByteView box,
-                                 base::ByteView associated) {
+Result<base::Secret> open_secret(const base::Secret& key, base::ByteView box, base::ByteView associated) {
   if (box.size() <= kAeadOverheadBytes) return broken();
   base::Secret out(box.size() - kAeadOverheadBytes);
   if (!open_into(key, box, associated, out.writable())) return broken();

@@ -15,10 +15,10 @@
 namespace bulkhead::crypto {
 
 enum class CryptoError {
-  SealBroken,     // wrong key, wrong associated data, or altered bytes: never told apart
-  BadKey,         // not a key of this kind
+  SealBroken,  // wrong key, wrong associated data, or altered bytes: never told apart
+  BadKey,      // not a key of this kind
   BadSignature,
-  Unsupported,    // algorithm or curve that is not accepted
+  Unsupported,  // algorithm or curve that is not accepted
 };
 base::ErrorName error_name(CryptoError code);
 
@@ -26,8 +26,7 @@ inline constexpr std::size_t kAeadKeyBytes = 32;
 inline constexpr std::size_t kAeadOverheadBytes = 1 + 24 + 16;
 
 base::Bytes seal(const base::Secret& key, base::ByteView plaintext, base::ByteView associated);
-base::Result<base::Bytes> open(const base::Secret& key, base::ByteView box,
-                               base::ByteView associated);
+base::Result<base::Bytes> open(const base::Secret& key, base::ByteView box, base::ByteView associated);
 // For keys: the plaintext goes straight into locked memory.
 base::Result<base::Secret> open_secret(const base::Secret& key, base::ByteView box,
                                        base::ByteView associated);

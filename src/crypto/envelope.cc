@@ -24,9 +24,8 @@ constexpr std::size_t kVersionsMax = 16;
 constexpr std::size_t kLineBytesMax = 12 + 2 * kKeyBytes + 1;  // "v4294967295 " and the key
 
 Error bad_file(std::string what) {
-  return Error(CryptoError::BadKey,
-               "The platform key is not usable: " + what +
-                   ". Expected lines of the form \"v1 <64 hex digits>\".");
+  return Error(CryptoError::BadKey, "The platform key is not usable: " + what +
+                                        ". Expected lines of the form \"v1 <64 hex digits>\".");
 }
 
 // The line "v<N> <hex>\n" in locked memory.
@@ -122,9 +121,9 @@ Result<Secret> PlatformKeys::unwrap(const WrappedKey& wrapped, std::string_view 
   std::shared_lock lock(impl_->mutex);
   auto version = impl_->versions.find(wrapped.platform_version);
   if (version == impl_->versions.end()) {
-    return Error(CryptoError::BadKey, "A key was wrapped by a platform key that is not here.",
-                 "platform key version " + std::to_string(wrapped.platform_version) +
-                     " is missing from the key file");
+    return Error(
+        CryptoError::BadKey, "A key was wrapped by a platform key that is not here.",
+        "platform key version " + std::to_string(wrapped.platform_version) + " is missing from the key file");
   }
   return open_secret(version->second, wrapped.box, base::as_bytes(associated));
 }
@@ -136,8 +135,7 @@ Result<Secret> PlatformKeys::derive(std::uint32_t version, std::string_view purp
     return Error(CryptoError::BadKey, "A platform key version is missing.",
                  "platform key version " + std::to_string(version));
   }
-  return hkdf_sha256(found->second.reveal(), {}, "bulkhead/v1/platform/" + std::string(purpose),
-                     kKeyBytes);
+  return hkdf_sha256(found->second.reveal(), {}, "bulkhead/v1/platform/" + std::string(purpose), kKeyBytes);
 }
 
 Result<std::uint32_t> PlatformKeys::add_version() {

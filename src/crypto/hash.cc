@@ -110,8 +110,7 @@ Digest hmac_sha256_parts(base::ByteView key, std::initializer_list<base::ByteVie
   });
 }
 
-base::Secret hkdf_sha256(base::ByteView key, base::ByteView salt, std::string_view info,
-                         std::size_t bytes) {
+base::Secret hkdf_sha256(base::ByteView key, base::ByteView salt, std::string_view info, std::size_t bytes) {
   if (bytes > 255 * std::tuple_size_v<Digest>) std::abort();
   Digest extracted = hmac_sha256(salt, key);
   base::Secret out(bytes);

@@ -38,7 +38,6 @@ Digest hmac_sha256(base::ByteView key, base::ByteView data);
 Digest hmac_sha256_parts(base::ByteView key, std::initializer_list<base::ByteView> parts);
 
 // `info` separates purposes; `salt` may be empty. bytes <= 255 * 32.
-base::Secret hkdf_sha256(base::ByteView key, base::ByteView salt, std::string_view info,
-                         std::size_t bytes);
+base::Secret hkdf_sha256(base::ByteView key, base::ByteView salt, std::string_view info, std::size_t bytes);
 
 }  // namespace bulkhead::crypto

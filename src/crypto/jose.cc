@@ -176,8 +176,8 @@ struct PublicKey::Impl {
       DigestContext context(EVP_MD_CTX_new());
       EVP_PKEY_CTX* key_context = nullptr;
       if (!context ||
-          EVP_DigestVerifyInit_ex(context.get(), &key_context, traits.digest, nullptr, nullptr,
-                                  key.get(), nullptr) != 1 ||
+          EVP_DigestVerifyInit_ex(context.get(), &key_context, traits.digest, nullptr, nullptr, key.get(),
+                                  nullptr) != 1 ||
           !set_padding(key_context, traits)) {
         return false;
       }
@@ -328,8 +328,8 @@ Bytes TokenSigningKey::sign(ByteView message) const {
   EVP_PKEY_CTX* key_context = nullptr;
   std::size_t bytes = 0;
   if (!context ||
-      EVP_DigestSignInit_ex(context.get(), &key_context, traits.digest, nullptr, nullptr,
-                            impl_->key.get(), nullptr) != 1 ||
+      EVP_DigestSignInit_ex(context.get(), &key_context, traits.digest, nullptr, nullptr, impl_->key.get(),
+                            nullptr) != 1 ||
       !set_padding(key_context, traits) ||
       EVP_DigestSign(context.get(), nullptr, &bytes, message.data(), message.size()) != 1) {
     std::abort();
@@ -360,9 +360,8 @@ std::string TokenSigningKey::public_jwk(std::string_view kid) const {
               number(OSSL_PKEY_PARAM_RSA_E, 0) + "\"";
   } else if (is_ec(traits.kind)) {
     std::size_t width = coordinate_bytes(traits.kind);
-    members = std::string("\"kty\":\"EC\",\"crv\":\"") +
-              (traits.kind == Kind::P256 ? "P-256" : "P-384") + "\",\"x\":\"" +
-              number(OSSL_PKEY_PARAM_EC_PUB_X, width) + "\",\"y\":\"" +
+    members = std::string("\"kty\":\"EC\",\"crv\":\"") + (traits.kind == Kind::P256 ? "P-256" : "P-384") +
+              "\",\"x\":\"" + number(OSSL_PKEY_PARAM_EC_PUB_X, width) + "\",\"y\":\"" +
               number(OSSL_PKEY_PARAM_EC_PUB_Y, width) + "\"";
   } else {
     Bytes bytes(kEd25519Bytes);
@@ -370,8 +369,8 @@ std::string TokenSigningKey::public_jwk(std::string_view kid) const {
     if (EVP_PKEY_get_raw_public_key(impl_->key.get(), bytes.data(), &size) != 1) std::abort();
     members = "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" + base::base64url_encode(bytes) + "\"";
   }
-  return "{" + members + ",\"use\":\"sig\",\"alg\":\"" + std::string(traits.name) + "\",\"kid\":" +
-         base::json::quote(kid) + "}";
+  return "{" + members + ",\"use\":\"sig\",\"alg\":\"" + std::string(traits.name) +
+         "\",\"kid\":" + base::json::quote(kid) + "}";
 }
 
 }  // namespace bulkhead::crypto

@@ -40,8 +40,7 @@ Result<void> check_file(const std::filesystem::path& file) {
 std::string pkcs11_result_name(CK_RV result) {
   switch (result) {
 #define BULKHEAD_CKR(name) \
-  case name:               \
-    return #name;
+  case name: return #name;
     BULKHEAD_CKR(CKR_OK)
     BULKHEAD_CKR(CKR_HOST_MEMORY)
     BULKHEAD_CKR(CKR_SLOT_ID_INVALID)
@@ -85,8 +84,7 @@ std::string pkcs11_result_name(CK_RV result) {
     BULKHEAD_CKR(CKR_CRYPTOKI_NOT_INITIALIZED)
     BULKHEAD_CKR(CKR_CRYPTOKI_ALREADY_INITIALIZED)
 #undef BULKHEAD_CKR
-    default:
-      return "PKCS#11 result " + std::to_string(result);
+    default: return "PKCS#11 result " + std::to_string(result);
   }
 }
 

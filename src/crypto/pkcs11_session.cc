@@ -83,8 +83,7 @@ Error Pkcs11Session::failed(CK_RV result, std::string_view call, bool& stale) co
   const std::string what = std::string(call) + ": " + pkcs11_result_name(result);
   switch (result) {
     case CKR_OBJECT_HANDLE_INVALID:
-    case CKR_KEY_HANDLE_INVALID:
-      return revoked(what + ": the key went while it was used");
+    case CKR_KEY_HANDLE_INVALID: return revoked(what + ": the key went while it was used");
     case CKR_PIN_EXPIRED:
     case CKR_PIN_LOCKED:
     case CKR_USER_PIN_NOT_INITIALIZED:
@@ -296,8 +295,7 @@ Result<std::size_t> Pkcs11Session::decrypt(base::ByteView iv, std::string_view a
   CK_ULONG used = out.size();
   result = call_.C_Decrypt(session_, bytes_of(cipher), cipher.size(), out.writable(), &used);
   switch (result) {
-    case CKR_OK:
-      return used;
+    case CKR_OK: return used;
     // How a tag that does not fit is told: tokens differ.
     case CKR_ENCRYPTED_DATA_INVALID:
     case CKR_ENCRYPTED_DATA_LEN_RANGE:
@@ -308,8 +306,7 @@ Result<std::size_t> Pkcs11Session::decrypt(base::ByteView iv, std::string_view a
       return Error(CryptoError::SealBroken, "A wrapped key does not open.",
                    pkcs11_name(options_) + ": C_Decrypt: " + pkcs11_result_name(result) +
                        ": it was wrapped by another key, or was altered");
-    default:
-      return failed(result, "C_Decrypt", stale);
+    default: return failed(result, "C_Decrypt", stale);
   }
 }
 

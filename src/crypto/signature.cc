@@ -30,8 +30,7 @@ Result<VerifyKey> VerifyKey::parse(std::string_view base64url) {
 bool VerifyKey::verify(base::ByteView message, base::ByteView signature) const {
   start_sodium();
   if (signature.size() != crypto_sign_BYTES) return false;
-  return crypto_sign_verify_detached(signature.data(), message.data(), message.size(),
-                                     bytes_.data()) == 0;
+  return crypto_sign_verify_detached(signature.data(), message.data(), message.size(), bytes_.data()) == 0;
 }
 
 std::string VerifyKey::base64url() const { return base::base64url_encode(bytes_); }
@@ -60,8 +59,7 @@ Result<SigningKey> SigningKey::from_seed(const base::Secret& seed32) {
 SignatureBytes SigningKey::sign(base::ByteView message) const {
   start_sodium();
   SignatureBytes signature;
-  crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(),
-                       secret_.reveal().data());
+  crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(), secret_.reveal().data());
   return signature;
 }
 
@@ -72,8 +70,6 @@ VerifyKey SigningKey::verify_key() const {
   return VerifyKey::from_bytes(bytes);
 }
 
-base::Secret SigningKey::seed() const {
-  return base::Secret::copy_of(secret_.reveal().first(kSeedBytes));
-}
+base::Secret SigningKey::seed() const { return base::Secret::copy_of(secret_.reveal().first(kSeedBytes)); }
 
 }  // namespace bulkhead::crypto

@@ -35,18 +35,12 @@ Error bad_ring() {
 
 std::string_view purpose_name(Purpose purpose) {
   switch (purpose) {
-    case Purpose::Database:
-      return "database";
-    case Purpose::RecordSeal:
-      return "record-seal";
-    case Purpose::AuditHash:
-      return "audit-hash";
-    case Purpose::ApiKeyHash:
-      return "api-key-hash";
-    case Purpose::SessionId:
-      return "session-id";
-    case Purpose::BlindIndex:
-      return "blind-index";
+    case Purpose::Database: return "database";
+    case Purpose::RecordSeal: return "record-seal";
+    case Purpose::AuditHash: return "audit-hash";
+    case Purpose::ApiKeyHash: return "api-key-hash";
+    case Purpose::SessionId: return "session-id";
+    case Purpose::BlindIndex: return "blind-index";
   }
   return "unknown";
 }

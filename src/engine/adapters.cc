@@ -63,8 +63,7 @@ class WorkerTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker,
-                                               const std::filesystem::path& socket,
+std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker, const std::filesystem::path& socket,
                                                http::ClientOptions options) {
   http::Url url;
   url.unix_path = socket.string();
@@ -76,8 +75,7 @@ Task<Result<Completion>> SplitEngine::chat(CallContext context, ChatRequest requ
   return chat_.chat(std::move(context), std::move(request));
 }
 
-Task<Result<std::unique_ptr<ChatStream>>> SplitEngine::chat_stream(CallContext context,
-                                                                   ChatRequest request) {
+Task<Result<std::unique_ptr<ChatStream>>> SplitEngine::chat_stream(CallContext context, ChatRequest request) {
   return chat_.chat_stream(std::move(context), std::move(request));
 }
 
@@ -96,8 +94,7 @@ Task<Result<Ranking>> SplitEngine::rerank(CallContext context, std::string model
   return embeddings_.rerank(std::move(context), std::move(model), std::move(query), std::move(documents));
 }
 
-Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext context,
-                                                                  std::string model,
+Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext context, std::string model,
                                                                   std::vector<std::string> texts) {
   for (const ModelInfo& known : embeddings_.models()) {
     if (known.id == model && known.kind != "chat") {

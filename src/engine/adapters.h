@@ -11,8 +11,7 @@
 namespace bulkhead::engine {
 
 // Our own worker: Unix socket, context signed by RFC 9421. `worker` must outlive the engine.
-std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker,
-                                               const std::filesystem::path& socket,
+std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker, const std::filesystem::path& socket,
                                                http::ClientOptions options);
 
 // Chat at one engine, embeddings, reranking and their tokens at another. Both must outlive it.
@@ -28,8 +27,8 @@ class SplitEngine final : public Engine {
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
                                            std::vector<std::string> documents) override;
-  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
-      CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
+                                                                   std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;

@@ -10,12 +10,9 @@ CircuitBreaker::State CircuitBreaker::state_locked() const {
 bool CircuitBreaker::allow() {
   std::lock_guard lock(mutex_);
   switch (state_locked()) {
-    case State::Closed:
-      return true;
-    case State::Open:
-      return false;
-    case State::HalfOpen:
-      break;
+    case State::Closed: return true;
+    case State::Open: return false;
+    case State::HalfOpen: break;
   }
   if (trial_) return false;
   trial_ = true;
@@ -64,12 +61,9 @@ CircuitBreaker::State CircuitBreaker::state() const {
 
 std::string_view breaker_state_name(CircuitBreaker::State state) {
   switch (state) {
-    case CircuitBreaker::State::Closed:
-      return "closed";
-    case CircuitBreaker::State::HalfOpen:
-      return "half_open";
-    case CircuitBreaker::State::Open:
-      return "open";
+    case CircuitBreaker::State::Closed: return "closed";
+    case CircuitBreaker::State::HalfOpen: return "half_open";
+    case CircuitBreaker::State::Open: return "open";
   }
   return "unknown";
 }

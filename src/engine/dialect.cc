@@ -24,17 +24,12 @@ bool is_slot_route(std::string_view path) {
 
 const Dialect& dialect_of(EngineKind kind) {
   switch (kind) {
-    case EngineKind::Vllm:
-      return kVllm;
-    case EngineKind::LlamaServer:
-      return kLlamaServer;
-    case EngineKind::Sglang:
-      return kSglang;
-    case EngineKind::Ollama:
-      return kOllama;
+    case EngineKind::Vllm: return kVllm;
+    case EngineKind::LlamaServer: return kLlamaServer;
+    case EngineKind::Sglang: return kSglang;
+    case EngineKind::Ollama: return kOllama;
     case EngineKind::Worker:
-    case EngineKind::OpenAi:
-      break;
+    case EngineKind::OpenAi: break;
   }
   return kOpenAi;
 }

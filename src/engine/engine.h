@@ -134,8 +134,8 @@ struct Ranking {
 
 struct ModelInfo {
   std::string id;
-  std::string kind;           // "chat", "embedding", "rerank"
-  std::int64_t context = 0;   // tokens of one sequence
+  std::string kind;          // "chat", "embedding", "rerank"
+  std::int64_t context = 0;  // tokens of one sequence
   std::int64_t dimensions = 0;
   std::string sha256;
 };

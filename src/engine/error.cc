@@ -12,10 +12,8 @@ base::ErrorName error_name(EngineError code) {
     case EngineError::BadAnswer: return {"engine", "bad_answer"};
     case EngineError::Cancelled: return {"engine", "cancelled"};
     case EngineError::Failed: return {"engine", "failed"};
-    case EngineError::ModelRefused:
-      return {"engine", "model_refused"};
-    case EngineError::ModelBusy:
-      return {"engine", "model_busy"};
+    case EngineError::ModelRefused: return {"engine", "model_refused"};
+    case EngineError::ModelBusy: return {"engine", "model_busy"};
   }
   return {"engine", "unknown"};
 }

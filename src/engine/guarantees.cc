@@ -61,18 +61,12 @@ Error unsupported(EngineKind kind, std::string_view member) {
 
 std::string_view kind_name(EngineKind kind) {
   switch (kind) {
-    case EngineKind::Worker:
-      return "worker";
-    case EngineKind::OpenAi:
-      return "openai";
-    case EngineKind::Vllm:
-      return "vllm";
-    case EngineKind::LlamaServer:
-      return "llama-server";
-    case EngineKind::Sglang:
-      return "sglang";
-    case EngineKind::Ollama:
-      return "ollama";
+    case EngineKind::Worker: return "worker";
+    case EngineKind::OpenAi: return "openai";
+    case EngineKind::Vllm: return "vllm";
+    case EngineKind::LlamaServer: return "llama-server";
+    case EngineKind::Sglang: return "sglang";
+    case EngineKind::Ollama: return "ollama";
   }
   return "unknown";
 }
@@ -87,32 +81,22 @@ std::optional<EngineKind> parse_external_kind(std::string_view name) {
 
 std::string_view erasure_name(Erasure erasure) {
   switch (erasure) {
-    case Erasure::None:
-      return "unknown";
-    case Erasure::Unreachable:
-      return "unreachable";
-    case Erasure::Forgotten:
-      return "forgotten";
-    case Erasure::Verified:
-      return "zeroed";
+    case Erasure::None: return "unknown";
+    case Erasure::Unreachable: return "unreachable";
+    case Erasure::Forgotten: return "forgotten";
+    case Erasure::Verified: return "zeroed";
   }
   return "unknown";
 }
 
 const Guarantees& guarantees_of(EngineKind kind) {
   switch (kind) {
-    case EngineKind::Worker:
-      return kWorker;
-    case EngineKind::OpenAi:
-      return kOpenAi;
-    case EngineKind::Vllm:
-      return kVllm;
-    case EngineKind::LlamaServer:
-      return kLlamaServer;
-    case EngineKind::Sglang:
-      return kSglang;
-    case EngineKind::Ollama:
-      return kOllama;
+    case EngineKind::Worker: return kWorker;
+    case EngineKind::OpenAi: return kOpenAi;
+    case EngineKind::Vllm: return kVllm;
+    case EngineKind::LlamaServer: return kLlamaServer;
+    case EngineKind::Sglang: return kSglang;
+    case EngineKind::Ollama: return kOllama;
   }
   return kOpenAi;
 }

@@ -51,8 +51,7 @@ Task<Result<Completion>> HttpEngine::chat(CallContext context, ChatRequest reque
                                    request.prompt.has_value());
 }
 
-Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext context,
-                                                                  ChatRequest request) {
+Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext context, ChatRequest request) {
   request.stream = true;
   http::Request outgoing =
       make_post(std::string(wire::generation_path(request)), wire::generation_body(request));
@@ -103,8 +102,7 @@ Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model,
   co_return wire::parse_ranking(*answer, documents.size());
 }
 
-Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context,
-                                                                 std::string model,
+Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context, std::string model,
                                                                  std::vector<std::string> texts) {
   if (texts.empty()) co_return std::vector<std::int64_t>();
   auto answer =
@@ -140,8 +138,8 @@ Task<Result<void>> HttpEngine::refresh_models() {
   request.method = http::Method::Get;
   request.path = request.target = "/v1/models";
   BULKHEAD_CO_CHECK_OK(transport_->prepare_platform(request));
-  auto answer = co_await transport_->client().request(std::move(request), kCompletionBytesMax,
-                                                      base::CancelToken());
+  auto answer =
+      co_await transport_->client().request(std::move(request), kCompletionBytesMax, base::CancelToken());
   if (!answer) co_return transport_error(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
   auto models = wire::parse_models(answer->body);

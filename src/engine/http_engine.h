@@ -39,8 +39,8 @@ class HttpEngine final : public Engine {
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
                                            std::vector<std::string> documents) override;
-  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
-      CallContext context, std::string model, std::vector<std::string> texts) override;
+  base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
+                                                                   std::vector<std::string> texts) override;
   base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;

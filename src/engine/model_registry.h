@@ -33,8 +33,8 @@ struct ModelVersion {
   std::int64_t slots = 4;
   std::int64_t gpu_layers = 0;
   std::filesystem::path chat_template;  // Jinja, of the configuration; empty: the model file's own
-  std::int64_t loaded_at = 0;  // unix seconds of its admission
-  std::string loaded_by;       // "config", or the operator's API key id
+  std::int64_t loaded_at = 0;           // unix seconds of its admission
+  std::string loaded_by;                // "config", or the operator's API key id
 };
 
 struct ModelEntry {

@@ -118,8 +118,7 @@ Task<Result<void>> ModelWorker::wait_ready(base::CancelToken cancel, base::Monot
   });
   co_await waiter->called;
   switch (waiter->end) {
-    case Waiter::End::Ready:
-      co_return Result<void>();
+    case Waiter::End::Ready: co_return Result<void>();
     case Waiter::End::Cancelled:
       co_return Error(EngineError::Cancelled, "The request was cancelled while the model started.");
     case Waiter::End::Died:
@@ -131,8 +130,7 @@ Task<Result<void>> ModelWorker::wait_ready(base::CancelToken cancel, base::Monot
       co_return Error(EngineError::Unavailable, "The model did not start in time. Try again shortly.",
                       "worker of " + version().id + " was not ready within engine.start_time_max");
     case Waiter::End::Waiting:
-    case Waiter::End::Stopped:
-      break;
+    case Waiter::End::Stopped: break;
   }
   co_return Error(EngineError::Unavailable, "The model was stopped. Try again shortly.");
 }

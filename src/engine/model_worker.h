@@ -37,9 +37,9 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
  public:
   struct Options {
     ModelVersion version;
-    std::string tenant;     // the one tenant it serves; "" for all
+    std::string tenant;            // the one tenant it serves; "" for all
     std::string embedding_sha256;  // of the embedding model that it carries beside; "" for none
-    WorkerOptions process;  // executable, socket, arguments
+    WorkerOptions process;         // executable, socket, arguments
     http::ClientOptions client;
     WorkerListener on_event;
   };

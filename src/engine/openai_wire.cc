@@ -200,8 +200,7 @@ Result<BurnReport> parse_burn_kept(std::string_view body) {
   return BurnReport{document->root()["verified"].as_bool().value_or(false), copy.take()};
 }
 
-Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body,
-                                                         std::size_t expected) {
+Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body, std::size_t expected) {
   json::Limits limits;
   limits.nodes_max = 4'000'000;
   limits.bytes_max = 64u << 20;
@@ -214,8 +213,8 @@ Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body,
     json::Value item = data.at(i);
     auto index = item["index"].as_int();
     json::Value numbers = item["embedding"];
-    if (!index || *index < 0 || static_cast<std::size_t>(*index) >= expected ||
-        !numbers.is_array() || numbers.size() == 0) {
+    if (!index || *index < 0 || static_cast<std::size_t>(*index) >= expected || !numbers.is_array() ||
+        numbers.size() == 0) {
       return bad_answer("embeddings: malformed item");
     }
     std::vector<float>& vector = vectors[static_cast<std::size_t>(*index)];
@@ -330,8 +329,8 @@ Error read_error(int status, std::string_view body) {
     return Error(EngineError::ContextExceeded, std::move(message), code).with_parameter("messages");
   }
   if (status == 404) {
-    return Error(EngineError::ModelUnknown,
-                 "There is no such model. GET /v1/models lists those you can use.", code)
+    return Error(EngineError::ModelUnknown, "There is no such model. GET /v1/models lists those you can use.",
+                 code)
         .with_parameter("model");
   }
   if (status == 429) {
@@ -348,8 +347,7 @@ Error read_error(int status, std::string_view body) {
     return parameter.empty() ? refused : std::move(refused).with_parameter(parameter);
   }
   if (status == 503) {
-    return Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",
-                 code);
+    return Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.", code);
   }
   return Error(EngineError::Failed, "The model engine failed on this request. Try again.", code);
 }

@@ -97,12 +97,11 @@ Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, const base::Sec
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   // A group of its own: Ctrl-C at the terminal goes to the gateway, which drains first.
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(
-      &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 
-  std::vector<std::string> arguments = {options.executable.string(), "--listen-fd",
-                                        std::to_string(kListenFd), "--control-fd",
-                                        std::to_string(kControlFd)};
+  std::vector<std::string> arguments = {options.executable.string(), "--listen-fd", std::to_string(kListenFd),
+                                        "--control-fd", std::to_string(kControlFd)};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -110,8 +109,8 @@ Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, const base::Sec
   char* environment[] = {nullptr};
 
   pid_t pid = 0;
-  int failed = ::posix_spawn(&pid, options.executable.c_str(), &actions, &attributes, argv.data(),
-                             environment);
+  int failed =
+      ::posix_spawn(&pid, options.executable.c_str(), &actions, &attributes, argv.data(), environment);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   ::close(listen_high);
@@ -210,8 +209,7 @@ struct WorkerProcess::Impl {
         if (options.on_started) options.on_started(now_running);
         if (wait_for_end()) return;
       } else if (!started) {
-        base::log::error("engine_start_failed",
-                         {{"detail", std::string_view(started.error().detail())}});
+        base::log::error("engine_start_failed", {{"detail", std::string_view(started.error().detail())}});
       }
       if (clock.monotonic() - began > kHealthyRun) delay = options.restart_delay_min;
       if (pause(delay)) return;
@@ -226,8 +224,7 @@ struct WorkerProcess::Impl {
       stop_requested.notify_all();
       if (pid != 0) {
         ::kill(pid, SIGTERM);
-        if (!stop_requested.wait_for(lock, options.stop_time_max, [this] { return pid == 0; }) &&
-            pid != 0) {
+        if (!stop_requested.wait_for(lock, options.stop_time_max, [this] { return pid == 0; }) && pid != 0) {
           ::kill(pid, SIGKILL);
         }
       }
@@ -244,8 +241,7 @@ struct WorkerProcess::Impl {
 WorkerProcess::WorkerProcess(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 WorkerProcess::~WorkerProcess() { impl_->stop(); }
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(WorkerOptions options,
-                                                            const base::Clock& clock) {
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(WorkerOptions options, const base::Clock& clock) {
   if (::access(options.executable.c_str(), X_OK) != 0) {
     return start_error("no engine worker at " + options.executable.string());
   }

@@ -21,8 +21,8 @@ namespace bulkhead::engine {
 
 struct WorkerOptions {
   std::filesystem::path executable;
-  std::filesystem::path socket;           // made by us, mode 0600, in a private folder
-  std::vector<std::string> arguments;     // models, context, slots, threads
+  std::filesystem::path socket;        // made by us, mode 0600, in a private folder
+  std::vector<std::string> arguments;  // models, context, slots, threads
   std::chrono::milliseconds restart_delay_min{200};
   std::chrono::milliseconds restart_delay_max{5'000};
   std::chrono::milliseconds stop_time_max{5'000};
@@ -32,8 +32,7 @@ struct WorkerOptions {
 
 class WorkerProcess {
  public:
-  static base::Result<std::unique_ptr<WorkerProcess>> start(WorkerOptions options,
-                                                            const base::Clock& clock);
+  static base::Result<std::unique_ptr<WorkerProcess>> start(WorkerOptions options, const base::Clock& clock);
   ~WorkerProcess();  // stop()
   void stop();       // SIGTERM, then SIGKILL after stop_time_max
   int pid() const;   // 0: not running just now

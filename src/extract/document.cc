@@ -44,30 +44,21 @@ bool is_invisible(std::string_view character) {
 
 base::ErrorName error_name(ExtractionError code) {
   switch (code) {
-    case ExtractionError::Unsupported:
-      return {"extract", "unsupported_file"};
-    case ExtractionError::Invalid:
-      return {"extract", "invalid_file"};
-    case ExtractionError::Encrypted:
-      return {"extract", "encrypted_file"};
-    case ExtractionError::TooLarge:
-      return {"extract", "too_large"};
+    case ExtractionError::Unsupported: return {"extract", "unsupported_file"};
+    case ExtractionError::Invalid: return {"extract", "invalid_file"};
+    case ExtractionError::Encrypted: return {"extract", "encrypted_file"};
+    case ExtractionError::TooLarge: return {"extract", "too_large"};
   }
   return {"extract", "unknown"};
 }
 
 std::string_view block_kind_name(BlockKind kind) {
   switch (kind) {
-    case BlockKind::Heading:
-      return "heading";
-    case BlockKind::Paragraph:
-      return "paragraph";
-    case BlockKind::ListItem:
-      return "list_item";
-    case BlockKind::TableRow:
-      return "table_row";
-    case BlockKind::Code:
-      return "code";
+    case BlockKind::Heading: return "heading";
+    case BlockKind::Paragraph: return "paragraph";
+    case BlockKind::ListItem: return "list_item";
+    case BlockKind::TableRow: return "table_row";
+    case BlockKind::Code: return "code";
   }
   return "paragraph";
 }

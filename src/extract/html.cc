@@ -82,20 +82,13 @@ class Arena {
 
 int heading_level(GumboTag tag) {
   switch (static_cast<int>(tag)) {
-    case GUMBO_TAG_H1:
-      return 1;
-    case GUMBO_TAG_H2:
-      return 2;
-    case GUMBO_TAG_H3:
-      return 3;
-    case GUMBO_TAG_H4:
-      return 4;
-    case GUMBO_TAG_H5:
-      return 5;
-    case GUMBO_TAG_H6:
-      return 6;
-    default:
-      return 0;
+    case GUMBO_TAG_H1: return 1;
+    case GUMBO_TAG_H2: return 2;
+    case GUMBO_TAG_H3: return 3;
+    case GUMBO_TAG_H4: return 4;
+    case GUMBO_TAG_H5: return 5;
+    case GUMBO_TAG_H6: return 6;
+    default: return 0;
   }
 }
 
@@ -164,20 +157,12 @@ class Walker {
   bool enter(const GumboNode* node) {
     switch (node->type) {
       case GUMBO_NODE_TEXT:
-      case GUMBO_NODE_CDATA:
-        add_text(node->v.text.text);
-        return false;
-      case GUMBO_NODE_WHITESPACE:
-        text_ += ' ';
-        return false;
-      case GUMBO_NODE_COMMENT:
-        return false;
-      case GUMBO_NODE_DOCUMENT:
-        return true;
-      case GUMBO_NODE_TEMPLATE:
-        return false;
-      case GUMBO_NODE_ELEMENT:
-        break;
+      case GUMBO_NODE_CDATA: add_text(node->v.text.text); return false;
+      case GUMBO_NODE_WHITESPACE: text_ += ' '; return false;
+      case GUMBO_NODE_COMMENT: return false;
+      case GUMBO_NODE_DOCUMENT: return true;
+      case GUMBO_NODE_TEMPLATE: return false;
+      case GUMBO_NODE_ELEMENT: break;
     }
     const GumboElement& element = node->v.element;
     if (element.tag == GUMBO_TAG_HEAD) {

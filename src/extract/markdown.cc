@@ -89,33 +89,22 @@ int leave_block(MD_BLOCKTYPE type, void* detail, void* self) {
       reader->flush(BlockKind::ListItem);
       --reader->items_open;
       break;
-    case MD_BLOCK_CODE:
-      reader->flush(BlockKind::Code);
-      break;
+    case MD_BLOCK_CODE: reader->flush(BlockKind::Code); break;
     case MD_BLOCK_TH:
     case MD_BLOCK_TD:
       reader->cells.push_back(clean_text(reader->text, false));
       reader->text.clear();
       break;
-    case MD_BLOCK_TR:
-      reader->end_row();
-      break;
-    case MD_BLOCK_THEAD:
-      reader->in_head = false;
-      break;
-    case MD_BLOCK_TABLE:
-      reader->header.clear();
-      break;
-    case MD_BLOCK_HTML:
-      reader->text.clear();
-      break;
+    case MD_BLOCK_TR: reader->end_row(); break;
+    case MD_BLOCK_THEAD: reader->in_head = false; break;
+    case MD_BLOCK_TABLE: reader->header.clear(); break;
+    case MD_BLOCK_HTML: reader->text.clear(); break;
     case MD_BLOCK_DOC:
     case MD_BLOCK_QUOTE:
     case MD_BLOCK_UL:
     case MD_BLOCK_OL:
     case MD_BLOCK_HR:
-    case MD_BLOCK_TBODY:
-      break;
+    case MD_BLOCK_TBODY: break;
   }
   return reader->builder.full() ? 1 : 0;
 }

@@ -150,8 +150,8 @@ HandlerResult admin_query_audit(Call& call) {
   BULKHEAD_CO_TRY(query, read_audit_query(call.request()));
   query.all_tenants = true;
   query.redact_tenant_detail = true;
-  auto lines = co_await call.services.pool.run(
-      [&] { return audit::query(call.services.config.audit.dir, query); });
+  auto lines =
+      co_await call.services.pool.run([&] { return audit::query(call.services.config.audit.dir, query); });
   if (!lines) co_return lines.take_error();
   co_return Reply::json(200, list_body(*lines, {}, lines->size() == query.limit));
 }

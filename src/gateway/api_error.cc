@@ -92,8 +92,7 @@ HttpMapping map(tenancy::TenancyError code) {
     case TenancyError::NotATenantPrincipal: return kForbidden;
     case TenancyError::Registry: return kUnavailable;
     case TenancyError::KeyUnavailable: return kUnavailable;
-    case TenancyError::KeyRevoked:
-      return kForbidden;
+    case TenancyError::KeyRevoked: return kForbidden;
     case TenancyError::Busy: return kUnavailable;
   }
   return kServerError;
@@ -114,14 +113,10 @@ HttpMapping map(storage::StorageError code) {
     case StorageError::SealBroken: return kServerError;
     case StorageError::TooLarge: return kTooLarge;
     case StorageError::QuotaExceeded: return kForbidden;
-    case StorageError::BackupRefused:
-      return kBadRequest;
-    case StorageError::Unavailable:
-      return kUnavailable;
-    case StorageError::Misconfigured:
-      return kServerError;
-    case StorageError::Reindexing:
-      return kUnavailable;
+    case StorageError::BackupRefused: return kBadRequest;
+    case StorageError::Unavailable: return kUnavailable;
+    case StorageError::Misconfigured: return kServerError;
+    case StorageError::Reindexing: return kUnavailable;
   }
   return kServerError;
 }
@@ -137,10 +132,8 @@ HttpMapping map(engine::EngineError code) {
     case EngineError::BadAnswer: return kBadGateway;
     case EngineError::Cancelled: return {499, "server_error"};
     case EngineError::Failed: return kBadGateway;
-    case EngineError::ModelRefused:
-      return kBadRequest;
-    case EngineError::ModelBusy:
-      return kConflict;
+    case EngineError::ModelRefused: return kBadRequest;
+    case EngineError::ModelBusy: return kConflict;
   }
   return kServerError;
 }
@@ -150,8 +143,7 @@ HttpMapping map(audit::AuditError code) {
   switch (code) {
     case AuditError::Unavailable: return kUnavailable;
     case AuditError::Corrupt: return kServerError;
-    case AuditError::RolledBack:
-      return kServerError;
+    case AuditError::RolledBack: return kServerError;
     case AuditError::Io: return kUnavailable;
     case AuditError::BadQuery: return kBadRequest;
     case AuditError::Locked: return kServerError;
@@ -226,12 +218,9 @@ HttpMapping map(crypto::CryptoError) { return kServerError; }
 HttpMapping map(crypto::KeyProviderError code) {
   using crypto::KeyProviderError;
   switch (code) {
-    case KeyProviderError::Revoked:
-      return kForbidden;
-    case KeyProviderError::Unavailable:
-      return kUnavailable;
-    case KeyProviderError::Misconfigured:
-      return kBadRequest;
+    case KeyProviderError::Revoked: return kForbidden;
+    case KeyProviderError::Unavailable: return kUnavailable;
+    case KeyProviderError::Misconfigured: return kBadRequest;
   }
   return kServerError;
 }

@@ -10,25 +10,25 @@
 namespace bulkhead::gateway {
 
 enum class ApiError {
-  NoSuchRoute,            // 404
-  MethodNotAllowed,       // 405
-  NotJson,                // 400
-  UnsupportedMediaType,   // 415
-  BadParameter,           // 400
-  UnsupportedParameter,   // 400: known to OpenAI's API, not here
-  UnknownParameter,       // 400
-  MissingParameter,       // 400
-  NotFound,               // 404: missing, foreign and withheld look the same
-  Forbidden,              // 403
-  TenantMismatch,         // 403
-  RateLimited,            // 429
-  TooManyConcurrent,      // 429
-  BodyTooLarge,           // 413
-  KeepingChatsOff,        // 403
-  ShuttingDown,           // 503
-  NotReady,               // 503
-  Conflict,               // 409
-  Internal,               // 500
+  NoSuchRoute,           // 404
+  MethodNotAllowed,      // 405
+  NotJson,               // 400
+  UnsupportedMediaType,  // 415
+  BadParameter,          // 400
+  UnsupportedParameter,  // 400: known to OpenAI's API, not here
+  UnknownParameter,      // 400
+  MissingParameter,      // 400
+  NotFound,              // 404: missing, foreign and withheld look the same
+  Forbidden,             // 403
+  TenantMismatch,        // 403
+  RateLimited,           // 429
+  TooManyConcurrent,     // 429
+  BodyTooLarge,          // 413
+  KeepingChatsOff,       // 403
+  ShuttingDown,          // 503
+  NotReady,              // 503
+  Conflict,              // 409
+  Internal,              // 500
 };
 base::ErrorName error_name(ApiError code);
 

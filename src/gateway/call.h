@@ -22,13 +22,13 @@ struct Call {
   base::RequestId id;
   base::MonotonicTime began;
   const Route* route = nullptr;
-  std::vector<std::string> captures;                      // path parameters, in order
+  std::vector<std::string> captures;  // path parameters, in order
   std::shared_ptr<const identity::Principal> principal;
-  std::optional<tenancy::TenantScope> tenant_scope;       // set on tenant routes
-  base::CancelToken cancel;                               // client gone, tenant cut, shutdown
+  std::optional<tenancy::TenantScope> tenant_scope;  // set on tenant routes
+  base::CancelToken cancel;                          // client gone, tenant cut, shutdown
   Limiter::Admission admission;
-  audit::Record record;                                   // completed as the request goes on
-  std::optional<audit::Log::Ticket> started;              // set once RequestStarted was queued
+  audit::Record record;                       // completed as the request goes on
+  std::optional<audit::Log::Ticket> started;  // set once RequestStarted was queued
 
   const http::Request& request() const { return exchange.request(); }
   const tenancy::TenantScope& scope() const { return *tenant_scope; }

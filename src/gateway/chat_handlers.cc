@@ -85,8 +85,8 @@ Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
   for (const engine::Message& message : plan.said) texts.push_back(message.content);
   texts.push_back(policy.system_prompt);
   texts.push_back(plan.request.tools);
-  auto counts = co_await services.engine.count_tokens(call.engine_context(), plan.request.model,
-                                                      std::move(texts));
+  auto counts =
+      co_await services.engine.count_tokens(call.engine_context(), plan.request.model, std::move(texts));
   if (!counts) co_return explained(call, counts.take_error());
   std::vector<std::int64_t> chunk_tokens(counts->begin(),
                                          counts->begin() + static_cast<std::ptrdiff_t>(found->chunks.size()));
@@ -113,8 +113,8 @@ Task<Result<Plan>> make_plan(Call& call) {
   BULKHEAD_CO_TRY(body, parse_chat_body(document.root()));
   const tenancy::TenantPolicy& policy = call.scope().record().policy;
   if (body.store && !policy.keep_chats) {
-    co_return api_error(ApiError::KeepingChatsOff,
-                        "This tenant keeps no chats. Remove \"store\": true.", "store");
+    co_return api_error(ApiError::KeepingChatsOff, "This tenant keeps no chats. Remove \"store\": true.",
+                        "store");
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));

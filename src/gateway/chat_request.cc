@@ -34,8 +34,8 @@ Result<std::string> read_content(const json::Value& content, const std::string& 
     json::Value part = content.at(i);
     auto type = part["type"].as_string();
     if (type && *type != "text") {
-      return api_error(ApiError::UnsupportedParameter,
-                       "'" + part_name + "': only text parts are supported.", part_name);
+      return api_error(ApiError::UnsupportedParameter, "'" + part_name + "': only text parts are supported.",
+                       part_name);
     }
     ObjectReader reader(part, part_name);
     auto kind = reader.text("type", 16, true);

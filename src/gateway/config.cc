@@ -31,8 +31,8 @@ void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfi
   if (!listen.empty()) {
     std::size_t colon = listen.rfind(':');
     std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
-    bool digits = !port.empty() && port.size() <= 5 &&
-                  port.find_first_not_of("0123456789") == std::string::npos;
+    bool digits =
+        !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || std::stoul(port) > 65535) {
       r.fail(ConfigError::BadValue, "listen", "must be ADDRESS:PORT, like \"127.0.0.1:8443\"");
     } else {
@@ -296,8 +296,7 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
 void check_whole(ConfigReader& r, const Config& config) {
   if (config.data.dir.empty()) r.fail(ConfigError::Missing, "data", "section with `dir` is needed");
   if (config.data.platform_key_file.empty() == config.data.platform_key_env.empty()) {
-    r.fail(ConfigError::Contradiction, "data",
-           "needs exactly one of platform_key_file and platform_key_env");
+    r.fail(ConfigError::Contradiction, "data", "needs exactly one of platform_key_file and platform_key_env");
   }
   if (config.engine.chat_model.empty()) r.fail(ConfigError::Missing, "engine", "section is needed");
   if (!config.burn && !config.development) {
@@ -331,8 +330,7 @@ void check_whole(ConfigReader& r, const Config& config) {
   }
   for (const identity::IssuerConfig& issuer : config.issuers) {
     if (issuer.allow_http && !config.development) {
-      r.fail(ConfigError::Contradiction, "issuer",
-             "may use allow_http in mode = \"development\" only");
+      r.fail(ConfigError::Contradiction, "issuer", "may use allow_http in mode = \"development\" only");
     }
   }
 }
@@ -395,8 +393,7 @@ Result<Config> parse_config(std::string_view text, const std::filesystem::path& 
   try {
     table = toml::parse(text, file.string());
   } catch (const toml::parse_error& error) {
-    return Error(ConfigError::Syntax, file.string() + ":" +
-                                          std::to_string(error.source().begin.line) +
+    return Error(ConfigError::Syntax, file.string() + ":" + std::to_string(error.source().begin.line) +
                                           ": not valid TOML: " + std::string(error.description()));
   } catch (const TomlAssertionBroken&) {
     return Error(ConfigError::Syntax, file.string() + ":" + std::to_string(line_of_bad_header(text)) +
@@ -418,8 +415,8 @@ Result<Config> parse_config(std::string_view text, const std::filesystem::path& 
 Result<Config> load_config(const std::filesystem::path& file) {
   auto text = base::read_file(file, kConfigBytesMax);
   if (!text) {
-    return Error(ConfigError::Unreadable, "The configuration file " + file.string() +
-                                              " can't be read: " + text.error().message());
+    return Error(ConfigError::Unreadable,
+                 "The configuration file " + file.string() + " can't be read: " + text.error().message());
   }
   return parse_config(*text, file);
 }

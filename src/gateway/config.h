@@ -29,7 +29,7 @@ struct ServerConfig {
   std::size_t connections_max = 4096;
   std::size_t body_bytes_max = 64u << 20;
   std::chrono::seconds drain_time_max{30};
-  bool plain_http = false;                 // development mode and loopback only
+  bool plain_http = false;  // development mode and loopback only
 };
 
 struct DataConfig {
@@ -53,7 +53,7 @@ struct BackupConfig {
 };
 
 struct AuditConfig {
-  std::filesystem::path dir;                // default: data.dir/audit
+  std::filesystem::path dir;  // default: data.dir/audit
   std::filesystem::path witness_dir;
   std::chrono::seconds checkpoint_interval{10};
 };
@@ -62,10 +62,10 @@ struct LocalModel {
   std::string id;
   std::filesystem::path path;
   std::string sha256;
-  std::string origin, licence;   // for the model registry
-  std::int64_t context = 0;      // 0: engine.context
-  std::int64_t slots = 0;        // 0: engine.slots
-  std::int64_t gpu_layers = -1;  // -1: engine.gpu_layers
+  std::string origin, licence;          // for the model registry
+  std::int64_t context = 0;             // 0: engine.context
+  std::int64_t slots = 0;               // 0: engine.slots
+  std::int64_t gpu_layers = -1;         // -1: engine.gpu_layers
   std::filesystem::path chat_template;  // Jinja; empty: the model file's own
 };
 
@@ -90,11 +90,11 @@ struct EngineConfig {
   std::filesystem::path chat_api_key_file;
   ExternalConfig external;
   bool is_external() const { return !external.urls.empty(); }
-  std::string chat_model;                   // model id that clients see (own: chat.id)
-  std::int64_t chat_context = 8192;         // tokens of one sequence (remote: what it says)
-  LocalModel chat, embedding, rerank;       // path empty: none
-  std::vector<LocalModel> models;           // further chat models, [[engine.models]]
-  std::filesystem::path model_dir;          // where models loaded while serving must lie; empty: none may
+  std::string chat_model;              // model id that clients see (own: chat.id)
+  std::int64_t chat_context = 8192;    // tokens of one sequence (remote: what it says)
+  LocalModel chat, embedding, rerank;  // path empty: none
+  std::vector<LocalModel> models;      // further chat models, [[engine.models]]
+  std::filesystem::path model_dir;     // where models loaded while serving must lie; empty: none may
   std::vector<std::string>
       model_signers;              // Ed25519 verify keys, base64url; empty: signatures aren't asked for
   std::size_t dedicated_max = 4;  // workers of single tenants at once
@@ -108,36 +108,35 @@ struct EngineConfig {
   bool lookahead = true;              // answers' next tokens are guessed from their own request's text
   std::size_t prefix_partitions = 8;  // tenants that may keep prefixes at once
   std::size_t prefix_partition_bytes = 256u << 20;
-  std::filesystem::path executable;         // default: bulkhead-engine beside bulkhead
+  std::filesystem::path executable;  // default: bulkhead-engine beside bulkhead
   std::chrono::seconds answer_time_max{300};
 };
 
 struct RetrievalConfig {
-  double threshold = 0.36;                  // measured: tests/retrieval
+  double threshold = 0.36;  // measured: tests/retrieval
   std::size_t results_max = 6;
-  bool rerank = true;                       // when a rerank model is served
-  std::int64_t answer_tokens = 512;         // kept free when max_tokens isn't given
+  bool rerank = true;                // when a rerank model is served
+  std::int64_t answer_tokens = 512;  // kept free when max_tokens isn't given
 };
 
 struct ExtractConfig {
-  std::filesystem::path executable;         // default: bulkhead-extract beside bulkhead
+  std::filesystem::path executable;  // default: bulkhead-extract beside bulkhead
   std::size_t concurrent = 2;
   std::chrono::seconds time_max{30};
   std::size_t memory_bytes_max = 1u << 30;
   std::size_t file_bytes_max = 32u << 20;
 };
 
-
 struct DevIdpConfig {
   std::uint16_t port = 0;
   std::string algorithm = "ES256";
   std::chrono::seconds token_lifetime{3600};
-  std::filesystem::path clients_file;       // JSON, 0600: [{client_id, client_secret, …}]
+  std::filesystem::path clients_file;  // JSON, 0600: [{client_id, client_secret, …}]
 };
 
 struct Config {
   bool development = false;
-  bool burn = true;                         // false only in development: the control experiment
+  bool burn = true;  // false only in development: the control experiment
   ServerConfig server;
   DataConfig data;
   AuditConfig audit;
@@ -150,7 +149,7 @@ struct Config {
   std::vector<storage::PostgresOptions> stores;  // beside the embedded one
   std::vector<KeyProviderConfig> key_providers;  // beside the platform
   tenancy::TenantPolicy tenant_defaults;
-  bool metrics_public = false;              // /metrics without a credential, loopback listeners only
+  bool metrics_public = false;  // /metrics without a credential, loopback listeners only
   DevIdpConfig dev_idp;
 };
 

@@ -18,10 +18,14 @@ std::optional<std::size_t> parse_size(std::string_view text) {
   std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
   unsigned shift = 0;
-  if (unit == "KiB") shift = 10;
-  else if (unit == "MiB") shift = 20;
-  else if (unit == "GiB") shift = 30;
-  else if (!unit.empty() && unit != "B") return std::nullopt;
+  if (unit == "KiB")
+    shift = 10;
+  else if (unit == "MiB")
+    shift = 20;
+  else if (unit == "GiB")
+    shift = 30;
+  else if (!unit.empty() && unit != "B")
+    return std::nullopt;
   if (number > (SIZE_MAX >> shift)) return std::nullopt;
   return number << shift;
 }
@@ -64,8 +68,7 @@ void ConfigReader::text(std::string_view key, std::string& out) {
   }
 }
 
-void ConfigReader::path(std::string_view key, std::filesystem::path& out,
-                        const std::filesystem::path& base) {
+void ConfigReader::path(std::string_view key, std::filesystem::path& out, const std::filesystem::path& base) {
   std::string value;
   text(key, value);
   if (value.empty()) return;
@@ -117,8 +120,7 @@ void ConfigReader::seconds(std::string_view key, std::chrono::seconds& out, std:
   }
 }
 
-void ConfigReader::bytes(std::string_view key, std::size_t& out, std::size_t least,
-                         std::size_t most) {
+void ConfigReader::bytes(std::string_view key, std::size_t& out, std::size_t least, std::size_t most) {
   const toml::node* node = find(key);
   if (!node) return;
   std::optional<std::size_t> value;
@@ -131,8 +133,8 @@ void ConfigReader::bytes(std::string_view key, std::size_t& out, std::size_t lea
     out = *value;
   } else {
     fail(ConfigError::BadValue, key,
-         "must be a size like \"64 MiB\" (KiB, MiB, GiB or plain bytes) from " +
-             std::to_string(least) + " to " + std::to_string(most) + " bytes");
+         "must be a size like \"64 MiB\" (KiB, MiB, GiB or plain bytes) from " + std::to_string(least) +
+             " to " + std::to_string(most) + " bytes");
   }
 }
 
@@ -184,8 +186,7 @@ void ConfigReader::each(std::string_view key, const std::function<void(ConfigRea
   for (const toml::node& item : *array) {
     const toml::table* table = item.as_table();
     if (!table) {
-      return fail(ConfigError::BadValue, key,
-                  "must be a list of sections: [[" + full_name(key) + "]]");
+      return fail(ConfigError::BadValue, key, "must be a list of sections: [[" + full_name(key) + "]]");
     }
     ConfigReader reader(*table, file_, full_name(key), failure_);
     read(reader);
@@ -200,8 +201,7 @@ void ConfigReader::finish() {
     std::string list;
     for (const std::string& name : known_) list += (list.empty() ? "" : ", ") + name;
     std::string section = section_.empty() ? "at the top level" : "in [" + section_ + "]";
-    return fail(ConfigError::UnknownKey, key.str(),
-                "is not a known key; allowed " + section + ": " + list);
+    return fail(ConfigError::UnknownKey, key.str(), "is not a known key; allowed " + section + ": " + list);
   }
 }
 

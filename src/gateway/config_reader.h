@@ -53,12 +53,10 @@ class ConfigReader {
   void flag(std::string_view key, bool& out);
   void real(std::string_view key, double& out, double least, double most);
   void texts(std::string_view key, std::vector<std::string>& out);
-  void seconds(std::string_view key, std::chrono::seconds& out, std::int64_t least,
-               std::int64_t most);
+  void seconds(std::string_view key, std::chrono::seconds& out, std::int64_t least, std::int64_t most);
   // "64 MiB", "512 KiB", "1 GiB" or a plain number of bytes.
   void bytes(std::string_view key, std::size_t& out, std::size_t least, std::size_t most);
-  std::optional<std::string> choice(std::string_view key,
-                                    std::initializer_list<std::string_view> allowed);
+  std::optional<std::string> choice(std::string_view key, std::initializer_list<std::string_view> allowed);
 
   template <typename Number>
   void number(std::string_view key, Number& out, std::int64_t least, std::int64_t most) {

@@ -53,9 +53,9 @@ Error unknown_route(const RouteMatch& match) {
 }
 
 Error body_too_large(std::size_t bytes_max) {
-  return api_error(ApiError::BodyTooLarge,
-                   "The request body is larger than the " + std::to_string(bytes_max >> 20) +
-                       " MiB that this path takes.");
+  return api_error(ApiError::BodyTooLarge, "The request body is larger than the " +
+                                               std::to_string(bytes_max >> 20) +
+                                               " MiB that this path takes.");
 }
 
 void add_common_headers(const Call& call, http::Headers& headers) {
@@ -191,14 +191,13 @@ Task<Result<void>> Dispatcher::authenticate(Call& call) {
     if (!verified) co_return verified.take_error();
     call.principal = std::move(*verified);
   }
-  call.record.credential =
-      call.principal->credential() == identity::CredentialKind::Jwt ? "jwt" : "api_key";
+  call.record.credential = call.principal->credential() == identity::CredentialKind::Jwt ? "jwt" : "api_key";
   co_return Result<void>();
 }
 
 Result<void> Dispatcher::check_tenant_claims(const Call& call) const {
-  std::string_view own = call.principal->tenant() ? std::string_view(call.principal->tenant()->str())
-                                                  : std::string_view();
+  std::string_view own =
+      call.principal->tenant() ? std::string_view(call.principal->tenant()->str()) : std::string_view();
   auto foreign = [own](std::string_view named) { return named != own; };
   auto refusal = [] {
     return api_error(ApiError::TenantMismatch,
@@ -207,14 +206,15 @@ Result<void> Dispatcher::check_tenant_claims(const Call& call) const {
   };
   for (const auto& [name, value] : call.request().headers.all()) {
     if (name.starts_with(http::kSignedHeaderPrefix)) return refusal();
-    if (std::find(std::begin(kTenantHeaders), std::end(kTenantHeaders), name) !=
-            std::end(kTenantHeaders) && foreign(value)) {
+    if (std::find(std::begin(kTenantHeaders), std::end(kTenantHeaders), name) != std::end(kTenantHeaders) &&
+        foreign(value)) {
       return refusal();
     }
   }
   for (const auto& [name, value] : call.request().query) {
     if (std::find(std::begin(kTenantParameters), std::end(kTenantParameters), name) !=
-            std::end(kTenantParameters) && foreign(value)) {
+            std::end(kTenantParameters) &&
+        foreign(value)) {
       return refusal();
     }
   }
@@ -255,10 +255,9 @@ Result<void> Dispatcher::authorize(Call& call) const {
   }
   call.record.reason = decision.reason;
   if (!decision.allowed) {
-    return api_error(ApiError::Forbidden,
-                     "Your role does not allow this (" +
-                         std::string(access::permission_name(call.route->permission)) +
-                         "). Ask your administrator.");
+    return api_error(ApiError::Forbidden, "Your role does not allow this (" +
+                                              std::string(access::permission_name(call.route->permission)) +
+                                              "). Ask your administrator.");
   }
   return check_tenant_claims(call);
 }
@@ -273,8 +272,8 @@ Result<void> Dispatcher::admit(Call& call, std::int64_t& retry_after) {
     tokens = static_cast<std::int64_t>(call.request().body.size()) / kEstimatedBytesPerToken +
              kEstimatedAnswerTokens;
   }
-  BULKHEAD_TRY(admission, services_.limiter.admit(call.scope().record(), call.principal->user(),
-                                                  tokens, retry_after));
+  BULKHEAD_TRY(admission,
+               services_.limiter.admit(call.scope().record(), call.principal->user(), tokens, retry_after));
   call.admission = std::move(admission);
   return Result<void>();
 }
@@ -302,8 +301,8 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t ret
     }
   }
   call.record.status = streamed ? 200 : response.status;
-  call.record.latency_micros = std::chrono::duration_cast<std::chrono::microseconds>(
-                                   services_.clock.monotonic() - call.began).count();
+  call.record.latency_micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(services_.clock.monotonic() - call.began).count();
   count(call, call.record.status);
 
   // Public routes hold nothing of anyone's; anonymous refusals are recorded within bounds.

@@ -71,8 +71,7 @@ void ObjectReader::wrong_type(std::string_view key, std::string_view expected) {
 
 json::Value ObjectReader::value(std::string_view key) { return find(key); }
 
-std::optional<std::string> ObjectReader::text(std::string_view key, std::size_t bytes_max,
-                                              bool required) {
+std::optional<std::string> ObjectReader::text(std::string_view key, std::size_t bytes_max, bool required) {
   json::Value found = find(key);
   if (!found.exists()) {
     if (required) {
@@ -172,8 +171,7 @@ void ObjectReader::unsupported(std::string_view key, std::string_view why) {
                  "'" + name + "' is not supported: " + std::string(why) + " Remove it.", name));
 }
 
-void ObjectReader::unsupported_unless(std::string_view key, std::int64_t harmless,
-                                      std::string_view why) {
+void ObjectReader::unsupported_unless(std::string_view key, std::int64_t harmless, std::string_view why) {
   auto number = object_[key].as_double();
   known_.push_back(key);
   if (number && *number == static_cast<double>(harmless)) return;
@@ -198,8 +196,7 @@ Result<void> ObjectReader::finish() {
   return Result<void>();
 }
 
-Result<storage::Page> read_page(const http::Request& request,
-                                std::initializer_list<std::string_view> also) {
+Result<storage::Page> read_page(const http::Request& request, std::initializer_list<std::string_view> also) {
   storage::Page page;
   for (const auto& [name, value] : request.query) {
     if (name == "limit") {
@@ -221,8 +218,7 @@ Result<storage::Page> read_page(const http::Request& request,
       page.ascending = value == "asc";
     } else if (std::find(also.begin(), also.end(), name) == also.end()) {
       return api_error(ApiError::UnknownParameter,
-                       "There is no query parameter '" + name.substr(0, 64) + "' here.",
-                       name.substr(0, 64));
+                       "There is no query parameter '" + name.substr(0, 64) + "' here.", name.substr(0, 64));
     }
   }
   return page;

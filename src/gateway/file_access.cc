@@ -26,8 +26,7 @@ bool may_read(const Call& call, const storage::FileRecord& file) {
 }
 
 bool may_manage(const Call& call, const storage::FileRecord& file) {
-  return file.owner == call.principal->user() ||
-         has_permission(call, access::Permission::FilesManage);
+  return file.owner == call.principal->user() || has_permission(call, access::Permission::FilesManage);
 }
 
 Result<storage::FileRecord> readable_file(const Call& call, storage::TenantStore& store,

@@ -57,15 +57,18 @@ Result<Upload> parse_upload(const http::Request& request) {
     } else if (part.name == "bulkhead_access") {
       auto document = json::Document::parse(part.content);
       if (!document) {
-        return api_error(ApiError::BadParameter, "'bulkhead_access' must be JSON: " +
-                                                     document.error().message(), "bulkhead_access");
+        return api_error(ApiError::BadParameter,
+                         "'bulkhead_access' must be JSON: " + document.error().message(), "bulkhead_access");
       }
       BULKHEAD_TRY(access, parse_access(document->root(), "bulkhead_access"));
       upload.access = std::move(access);
     } else {
       std::string name = part.name.substr(0, 64);
-      return api_error(ApiError::UnknownParameter, "There is no form field '" + name + "' here, or it "
-                                                   "stands there twice.", name);
+      return api_error(ApiError::UnknownParameter,
+                       "There is no form field '" + name +
+                           "' here, or it "
+                           "stands there twice.",
+                       name);
     }
   }
   if (!has_file) return api_error(ApiError::MissingParameter, "'file' is needed.", "file");
@@ -83,9 +86,8 @@ base::Task<Result<storage::FileRecord>> named_file(Call& call, bool to_manage) {
   auto id = base::FileId::parse(call.captures[0]);
   if (!id) co_return not_found("file");
   call.record.target = id->str();
-  auto file = co_await with_store(call, [&](storage::TenantStore& store, const auto&) {
-    return readable_file(call, store, *id);
-  });
+  auto file = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto&) { return readable_file(call, store, *id); });
   if (file && to_manage && !may_manage(call, *file)) {
     co_return api_error(ApiError::Forbidden, "Only the file's owner or an administrator may do this.");
   }
@@ -101,7 +103,8 @@ HandlerResult create_file(Call& call) {
     co_return api_error(ApiError::BodyTooLarge,
                         "The file is larger than the " +
                             std::to_string(call.services.config.extract.file_bytes_max >> 20) +
-                            " MiB that are taken.", "file");
+                            " MiB that are taken.",
+                        "file");
   }
   storage::FileRecord file{.id = base::FileId::make(crypto::random_id())};
   file.name = std::move(upload.name);
@@ -127,8 +130,8 @@ HandlerResult list_files(Call& call) {
     std::vector<storage::FileRecord> files;
     bool more = false;
   };
-  auto found = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) -> Result<Found> {
+  auto found =
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<Found> {
         Found out;
         storage::Page cursor = page;
         cursor.limit = 100;

@@ -21,9 +21,8 @@ bool reads_all(const Call& call) {
 Task<Result<storage::ChatRecord>> find_chat(Call& call) {
   auto id = base::ChatId::parse(call.captures[0]);
   if (!id) co_return not_found("chat completion");
-  auto chat = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.get_chat(scope, *id);
-  });
+  auto chat = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.get_chat(scope, *id); });
   bool foreign = chat && chat->owner != call.principal->user() && !reads_all(call);
   bool expired = chat && chat->expires <= call.services.clock.unix_seconds();
   if (foreign || expired || (!chat && chat.error().is(storage::StorageError::NotFound))) {

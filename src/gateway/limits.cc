@@ -129,14 +129,12 @@ Limiter::Limiter(const base::Clock& clock, std::size_t users_of_a_tenant_max)
 Limiter::~Limiter() = default;
 
 Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::string_view user,
-                                          std::int64_t estimated_tokens,
-                                          std::int64_t& retry_after_seconds) {
+                                          std::int64_t estimated_tokens, std::int64_t& retry_after_seconds) {
   const tenancy::TenantLimits& limits = tenant.policy.limits;
   const Rates tenant_rates{static_cast<double>(limits.requests_per_minute),
                            static_cast<double>(limits.tokens_per_minute), limits.concurrent_requests};
   const Rates user_rates{static_cast<double>(limits.user_requests_per_minute),
-                         static_cast<double>(limits.user_tokens_per_minute),
-                         limits.user_concurrent_requests};
+                         static_cast<double>(limits.user_tokens_per_minute), limits.user_concurrent_requests};
   auto state = std::make_unique<Admission::State>();
   state->tenant = tenant.id.str();
   state->user = user;
@@ -154,8 +152,8 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
   Account& own = state->among_others ? accounts.others : accounts.users[state->user];
   auto refuse = [&](ApiError code, double seconds, std::string message) {
     retry_after_seconds = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(seconds)));
-    return api_error(code, std::move(message) + " Try again in " +
-                               std::to_string(retry_after_seconds) + " s.");
+    return api_error(code,
+                     std::move(message) + " Try again in " + std::to_string(retry_after_seconds) + " s.");
   };
   struct Side {
     Account& account;
@@ -167,9 +165,9 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
     side.account.tokens.refill(side.rates.tokens, now);
     std::string whose = std::string("of this ") + side.whose;
     if (side.account.running >= side.rates.concurrent) {
-      return refuse(ApiError::TooManyConcurrent, 1,
-                    "Too many requests " + whose + " at once (limit " +
-                        std::to_string(side.rates.concurrent) + ").");
+      return refuse(
+          ApiError::TooManyConcurrent, 1,
+          "Too many requests " + whose + " at once (limit " + std::to_string(side.rates.concurrent) + ").");
     }
     if (double wait = side.account.requests.seconds_until(1); wait > 0) {
       return refuse(ApiError::RateLimited, wait, "Request limit " + whose + " reached.");
@@ -209,8 +207,8 @@ void Limiter::Admission::add_headers(http::Headers& headers) const {
   auto whole = [](double value) { return std::to_string(static_cast<std::int64_t>(value)); };
   headers.set("x-ratelimit-limit-requests", whole(standing.rates.requests));
   headers.set("x-ratelimit-remaining-requests", whole(standing.requests_left));
-  headers.set("x-ratelimit-reset-requests",
-              duration_text((standing.rates.requests - standing.requests_left) * 60 / standing.rates.requests));
+  headers.set("x-ratelimit-reset-requests", duration_text((standing.rates.requests - standing.requests_left) *
+                                                          60 / standing.rates.requests));
   headers.set("x-ratelimit-limit-tokens", whole(standing.rates.tokens));
   headers.set("x-ratelimit-remaining-tokens", whole(standing.tokens_left));
   headers.set("x-ratelimit-reset-tokens",

@@ -53,8 +53,8 @@ Result<EmbeddingBody> parse_embedding_body(const json::Value& root) {
     return api_error(ApiError::BadParameter, "'encoding_format' must be float or base64.", "encoding_format");
   }
   if (body.inputs.empty()) {
-    return api_error(ApiError::MissingParameter,
-                     "'input' must be a string or a list of 1 to 256 strings.", "input");
+    return api_error(ApiError::MissingParameter, "'input' must be a string or a list of 1 to 256 strings.",
+                     "input");
   }
   for (std::size_t i = 0; i < body.inputs.size(); ++i) {
     BULKHEAD_TRY(cleaned, clean_input(body.inputs[i], "input[" + std::to_string(i) + "]"));
@@ -66,8 +66,7 @@ Result<EmbeddingBody> parse_embedding_body(const json::Value& root) {
 void write_vector(json::Writer& w, const std::vector<float>& vector, bool base64) {
   if (base64) {
     // Little-endian float32, as OpenAI's SDKs decode it.
-    base::ByteView bytes(reinterpret_cast<const std::uint8_t*>(vector.data()),
-                         vector.size() * sizeof(float));
+    base::ByteView bytes(reinterpret_cast<const std::uint8_t*>(vector.data()), vector.size() * sizeof(float));
     w.value(base::base64_encode(bytes));
     return;
   }
@@ -113,11 +112,10 @@ HandlerResult create_embeddings(Call& call) {
 
   auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
   if (!place) co_return place.take_error();
-  auto counts = co_await services.engine.count_tokens(call.engine_context(), services.embedding_model,
-                                                      body.inputs);
+  auto counts =
+      co_await services.engine.count_tokens(call.engine_context(), services.embedding_model, body.inputs);
   if (!counts) co_return counts.take_error();
-  auto vectors = co_await services.engine.embed(call.engine_context(), services.embedding_model,
-                                                body.inputs);
+  auto vectors = co_await services.engine.embed(call.engine_context(), services.embedding_model, body.inputs);
   if (!vectors) co_return vectors.take_error();
   std::int64_t tokens = 0;
   for (std::int64_t count : *counts) tokens += count;

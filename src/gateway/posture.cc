@@ -32,16 +32,11 @@ std::size_t broken_in(const Walls& walls) {
 
 std::string_view verdict_name(Verdict verdict) {
   switch (verdict) {
-    case Verdict::Stands:
-      return "stands";
-    case Verdict::Shared:
-      return "shared";
-    case Verdict::Idle:
-      return "idle";
-    case Verdict::Stated:
-      return "stated";
-    case Verdict::Broken:
-      return "broken";
+    case Verdict::Stands: return "stands";
+    case Verdict::Shared: return "shared";
+    case Verdict::Idle: return "idle";
+    case Verdict::Stated: return "stated";
+    case Verdict::Broken: return "broken";
   }
   return "broken";
 }

@@ -26,8 +26,7 @@ void write_engine(base::json::Writer& w, const BurnFacts& facts) {
   if (facts.engine) {
     w.member("verified", facts.engine->verified).key("report").raw(facts.engine->json);
   } else if (facts.engine_used) {
-    w.member("verified", false)
-        .member("note", "an external engine that does not report what it clears");
+    w.member("verified", false).member("note", "an external engine that does not report what it clears");
   }
   w.end_object();
 }
@@ -87,8 +86,7 @@ void ReceiptBook::add(const tenancy::TenantScope& scope, BurnFacts facts) {
   if (list.size() > impl_->per_tenant_max) list.pop_front();
 }
 
-std::optional<std::string> ReceiptBook::find(const tenancy::TenantScope& scope,
-                                             std::string_view request_id) {
+std::optional<std::string> ReceiptBook::find(const tenancy::TenantScope& scope, std::string_view request_id) {
   std::string body;
   {
     std::lock_guard lock(impl_->mutex);
@@ -123,8 +121,9 @@ Result<void> verify_receipt(std::string_view json, const crypto::VerifyKey& key)
   text.remove_suffix(2);
   auto signature = base::base64url_decode(text);
   if (!signature || !key.verify(base::as_bytes(json.substr(0, at)), *signature)) {
-    return broken("The receipt's signature does not fit this key: it was altered, or another "
-                  "deployment signed it.");
+    return broken(
+        "The receipt's signature does not fit this key: it was altered, or another "
+        "deployment signed it.");
   }
   return Result<void>();
 }

@@ -27,14 +27,14 @@ struct BurnFacts {
   std::optional<engine::BurnReport> engine;  // none: an external engine that can't say
   bool engine_used = true;
   std::optional<audit::Position> audit_position;
-  std::uint64_t stream_padding_bytes = 0;    // that an answer's stream was padded with, up to its last piece
-  bool gateway_heap_wiped = false;           // the wiping allocator is linked and on
+  std::uint64_t stream_padding_bytes = 0;  // that an answer's stream was padded with, up to its last piece
+  bool gateway_heap_wiped = false;         // the wiping allocator is linked and on
 };
 
 class ReceiptBook {
  public:
-  ReceiptBook(const crypto::SigningKey& signer, const base::Clock& clock,
-              std::size_t per_tenant_max = 256, std::size_t tenants_max = 4096);
+  ReceiptBook(const crypto::SigningKey& signer, const base::Clock& clock, std::size_t per_tenant_max = 256,
+              std::size_t tenants_max = 4096);
   ~ReceiptBook();
   void add(const tenancy::TenantScope& scope, BurnFacts facts);
   // The signed receipt (JSON), when it is this principal's own.

@@ -22,13 +22,13 @@ enum class Audience {
 
 struct Route {
   http::Method method;
-  std::string_view pattern;                 // "/v1/files/{id}/content"
+  std::string_view pattern;  // "/v1/files/{id}/content"
   Audience audience;
-  access::Permission permission;            // not read for Public
-  audit::Event event;                       // kind of its audit record
+  access::Permission permission;  // not read for Public
+  audit::Event event;             // kind of its audit record
   RouteHandler handler;
   std::size_t body_bytes_max = 4u << 20;
-  bool generates = false;                   // asks the engine: counted against token limits
+  bool generates = false;  // asks the engine: counted against token limits
 };
 
 std::span<const Route> routes();
@@ -36,7 +36,7 @@ std::span<const Route> routes();
 struct RouteMatch {
   const Route* route = nullptr;
   std::vector<std::string> captures;
-  bool path_known = false;                  // another method would have matched
+  bool path_known = false;  // another method would have matched
 };
 RouteMatch match_route(http::Method method, std::string_view path);
 

@@ -63,8 +63,8 @@ struct Services {
   std::function<void()> wake_upkeep;  // it looks for work now rather than at its next round
   std::function<void()> wake_mover;   // the same
   const crypto::SigningKey& signer;
-  const base::Secret& operator_hash_key;   // stored hash of operator API keys
-  std::string chat_model;                  // the deployment's default
+  const base::Secret& operator_hash_key;  // stored hash of operator API keys
+  std::string chat_model;                 // the deployment's default
   std::string embedding_model;
   engine::EnginePool* engine_pool;  // null: every model is an external server's
 };

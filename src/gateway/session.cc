@@ -28,12 +28,9 @@ std::string keyed_name(const tenancy::TenantScope& scope, std::initializer_list<
 std::string session_of(const tenancy::TenantScope& scope, const base::RequestId& request) {
   const identity::Principal& who = scope.principal();
   switch (scope.record().policy.engine.prefix_cache) {
-    case tenancy::PrefixCacheMode::Off:
-      return request.str();
-    case tenancy::PrefixCacheMode::Tenant:
-      return std::string(kSharedSession);
-    case tenancy::PrefixCacheMode::Session:
-      break;
+    case tenancy::PrefixCacheMode::Off: return request.str();
+    case tenancy::PrefixCacheMode::Tenant: return std::string(kSharedSession);
+    case tenancy::PrefixCacheMode::Session: break;
   }
   if (who.credential() == identity::CredentialKind::ApiKey) {
     return keyed_name(scope, {"api_key", who.user(), who.credential_id()});

@@ -111,18 +111,16 @@ HandlerResult create_api_key(Call& call) {
   record.keyed_hash =
       identity::api_key_hash(call.scope().key(crypto::Purpose::ApiKeyHash), made.text.reveal_text());
   call.record.target = record.id.str();
-  auto stored = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.put_api_key(scope, record);
-  });
+  auto stored = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.put_api_key(scope, record); });
   if (!stored) co_return stored.take_error();
   co_return Reply::json(200, key_json(record, made.text.reveal_text()));
 }
 
 HandlerResult list_api_keys(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  auto keys = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.list_api_keys(scope);
-  });
+  auto keys = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.list_api_keys(scope); });
   if (!keys) co_return keys.take_error();
   std::vector<std::string> items, ids;
   for (const identity::ApiKeyRecord& key : *keys) {
@@ -140,9 +138,8 @@ HandlerResult revoke_api_key(Call& call) {
   auto keys = co_await with_store(
       call, [&](storage::TenantStore& store, const auto& scope) { return store.list_api_keys(scope); });
   if (!keys) co_return keys.take_error();
-  auto revoked = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.revoke_api_key(scope, *id);
-  });
+  auto revoked = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.revoke_api_key(scope, *id); });
   if (!revoked && revoked.error().is(storage::StorageError::NotFound)) co_return not_found("API key");
   if (!revoked) co_return revoked.take_error();
   // From here on no request gets through with it, cached or not.
@@ -157,8 +154,8 @@ HandlerResult revoke_api_key(Call& call) {
 HandlerResult query_own_audit(Call& call) {
   BULKHEAD_CO_TRY(query, read_audit_query(call.request()));
   query.tenant = call.scope().tenant().str();
-  auto lines = co_await call.services.pool.run(
-      [&] { return audit::query(call.services.config.audit.dir, query); });
+  auto lines =
+      co_await call.services.pool.run([&] { return audit::query(call.services.config.audit.dir, query); });
   if (!lines) co_return lines.take_error();
   co_return Reply::json(200, list_body(*lines, {}, lines->size() == query.limit));
 }

@@ -59,8 +59,7 @@ void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>&
   }
 }
 
-std::string vector_store_json(const storage::VectorStoreRecord& record,
-                              const AttachmentCounts& counts) {
+std::string vector_store_json(const storage::VectorStoreRecord& record, const AttachmentCounts& counts) {
   std::uint64_t total = counts.in_progress + counts.completed + counts.failed;
   json::Writer w;
   w.begin_object()

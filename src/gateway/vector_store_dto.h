@@ -18,8 +18,10 @@ AttachmentCounts count_attachments(const std::vector<storage::AttachmentRecord>&
 
 // The attachments of one store that the caller may read, all pages: also a count of withheld ones would
 // tell that they are there.
-base::Result<std::vector<storage::AttachmentRecord>> readable_attachments(
-    const Call& call, storage::TenantStore& store, const base::VectorStoreId& id, bool ascending);
+base::Result<std::vector<storage::AttachmentRecord>> readable_attachments(const Call& call,
+                                                                          storage::TenantStore& store,
+                                                                          const base::VectorStoreId& id,
+                                                                          bool ascending);
 
 // Whoever looks at a file whose indexing was cut short sets it going again.
 void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>& attachments);

@@ -35,17 +35,14 @@ Result<Named> named_file_in_store(Call& call, storage::TenantStore& store, const
 }
 
 bool may_change(const Call& call, const storage::VectorStoreRecord& store) {
-  return store.owner == call.principal->user() ||
-         has_permission(call, access::Permission::FilesManage);
+  return store.owner == call.principal->user() || has_permission(call, access::Permission::FilesManage);
 }
 
 base::Error only_owner() {
-  return api_error(ApiError::Forbidden,
-                   "Only the vector store's owner or an administrator may do this.");
+  return api_error(ApiError::Forbidden, "Only the vector store's owner or an administrator may do this.");
 }
 
-Result<storage::AttachmentRecord> attachment_of(Call& call, storage::TenantStore& store,
-                                                const Named& named) {
+Result<storage::AttachmentRecord> attachment_of(Call& call, storage::TenantStore& store, const Named& named) {
   auto attachment = store.get_attachment(call.scope(), named.store.id, named.file.id);
   if (!attachment && attachment.error().is(storage::StorageError::NotFound)) return not_found("file");
   return attachment;
@@ -79,8 +76,7 @@ HandlerResult list_attached_files(Call& call) {
   BULKHEAD_CO_TRY(page, read_page(call.request(), {"filter"}));
   auto filter = call.request().query_value("filter");
   auto attachments = co_await with_store(
-      call, [&](storage::TenantStore& store,
-                const auto&) -> Result<std::vector<storage::AttachmentRecord>> {
+      call, [&](storage::TenantStore& store, const auto&) -> Result<std::vector<storage::AttachmentRecord>> {
         BULKHEAD_TRY(record, named_store(call, store));
         return readable_attachments(call, store, record.id, page.ascending);
       });
@@ -119,8 +115,8 @@ HandlerResult get_attached_file(Call& call) {
 
 HandlerResult detach_file(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  auto detached = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
+  auto detached =
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(named, named_file_in_store(call, store, call.captures[1]));
         if (!may_change(call, named.store)) return only_owner();
         BULKHEAD_CHECK_OK(attachment_of(call, store, named));

@@ -56,8 +56,7 @@ Result<StoreBody> parse_store_body(const json::Value& root, bool creating) {
 }
 
 Error only_owner() {
-  return api_error(ApiError::Forbidden,
-                   "Only the vector store's owner or an administrator may do this.");
+  return api_error(ApiError::Forbidden, "Only the vector store's owner or an administrator may do this.");
 }
 
 Error only_admin_default() {
@@ -66,8 +65,7 @@ Error only_admin_default() {
                    "bulkhead.default");
 }
 
-Result<storage::VectorStoreRecord> find_store(storage::TenantStore& store,
-                                              const tenancy::TenantScope& scope,
+Result<storage::VectorStoreRecord> find_store(storage::TenantStore& store, const tenancy::TenantScope& scope,
                                               const std::string& text) {
   auto id = base::VectorStoreId::parse(text);
   if (!id) return not_found("vector store");
@@ -101,8 +99,8 @@ HandlerResult create_vector_store(Call& call) {
   record.is_default = make_default;
   call.record.target = record.id.str();
   std::vector<storage::AttachmentRecord> attached;
-  auto made = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
+  auto made =
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         // All files are checked before anything is made.
         for (const base::FileId& file : body.files) BULKHEAD_CHECK_OK(readable_file(call, store, file));
         BULKHEAD_CHECK_OK(store.put_vector_store(scope, record));
@@ -126,8 +124,8 @@ HandlerResult list_vector_stores(Call& call) {
   std::size_t limit = page.limit;
   ++page.limit;
   std::vector<std::string> items, ids;
-  auto listed = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) -> Result<bool> {
+  auto listed =
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<bool> {
         BULKHEAD_TRY(records, store.list_vector_stores(scope, page));
         for (std::size_t i = 0; i < std::min(limit, records.size()); ++i) {
           BULKHEAD_TRY(item, describe(call, store, records[i]));
@@ -143,8 +141,8 @@ HandlerResult list_vector_stores(Call& call) {
 HandlerResult get_vector_store(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   std::vector<storage::AttachmentRecord> attachments;
-  auto found = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
+  auto found =
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
         BULKHEAD_TRY(readable, readable_attachments(call, store, record.id, false));
         attachments = std::move(readable);
@@ -160,8 +158,8 @@ HandlerResult update_vector_store(Call& call) {
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   BULKHEAD_CO_TRY(body, parse_store_body(document.root(), false));
   bool admin = has_permission(call, access::Permission::FilesManage);
-  auto updated = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
+  auto updated =
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
         if (record.owner != call.principal->user() && !admin) return only_owner();
         if (body.is_default && *body.is_default != record.is_default && !admin) {
@@ -181,8 +179,8 @@ HandlerResult update_vector_store(Call& call) {
 HandlerResult delete_vector_store(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   bool admin = has_permission(call, access::Permission::FilesManage);
-  auto deleted = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
+  auto deleted =
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
         if (record.owner != call.principal->user() && !admin) return only_owner();
         call.record.target = record.id.str();

@@ -15,11 +15,13 @@ namespace {
 
 using CodePoint = utf8proc_int32_t;
 
-constexpr std::string_view kControlTokens[] = {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "[INST]",
-                                               "[/INST]", "<|system|>", "<|user|>", "<|assistant|>",
-                                               "<start_of_turn>", "<|eot_id|>"};
+constexpr std::string_view kControlTokens[] = {
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "[INST]",          "[/INST]",
+    "<|system|>",   "<|user|>",   "<|assistant|>", "<start_of_turn>", "<|eot_id|>"};
 
-bool is_zero_width(CodePoint c) { return (c >= 0x200B && c <= 0x200D) || c == 0x2060 || c == 0xFEFF || c == 0x00AD; }
+bool is_zero_width(CodePoint c) {
+  return (c >= 0x200B && c <= 0x200D) || c == 0x2060 || c == 0xFEFF || c == 0x00AD;
+}
 bool is_bidi_control(CodePoint c) { return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069); }
 bool is_tag(CodePoint c) { return c >= 0xE0000 && c <= 0xE007F; }
 bool is_invisible(CodePoint c) { return is_zero_width(c) || is_bidi_control(c) || is_tag(c); }
@@ -65,7 +67,8 @@ std::string encode(const std::vector<CodePoint>& points) {
   out.reserve(points.size());
   utf8proc_uint8_t buffer[4];
   for (CodePoint point : points) {
-    out.append(reinterpret_cast<const char*>(buffer), static_cast<std::size_t>(utf8proc_encode_char(point, buffer)));
+    out.append(reinterpret_cast<const char*>(buffer),
+               static_cast<std::size_t>(utf8proc_encode_char(point, buffer)));
   }
   return out;
 }
@@ -122,7 +125,8 @@ std::uint32_t control_tokens(std::string_view text) {
   // All of them begin with one of these.
   if (text.find('<') == std::string_view::npos && text.find('[') == std::string_view::npos) return 0;
   for (std::string_view token : kControlTokens) {
-    for (std::size_t at = text.find(token); at != std::string_view::npos; at = text.find(token, at + 1)) ++found;
+    for (std::size_t at = text.find(token); at != std::string_view::npos; at = text.find(token, at + 1))
+      ++found;
   }
   return found;
 }

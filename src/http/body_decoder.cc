@@ -12,8 +12,7 @@ constexpr unsigned kChunkLineBytesMax = 128;
 constexpr unsigned kChunkDigitsMax = 15;
 }  // namespace
 
-BodyDecoder::State BodyDecoder::feed(std::string_view data, std::size_t& consumed,
-                                     std::string& out) {
+BodyDecoder::State BodyDecoder::feed(std::string_view data, std::size_t& consumed, std::string& out) {
   consumed = 0;
   switch (kind_) {
     case Kind::Length: {
@@ -56,8 +55,7 @@ BodyDecoder::State BodyDecoder::size_line_char(char c) {
   return State::NeedMore;
 }
 
-BodyDecoder::State BodyDecoder::feed_chunked(std::string_view data, std::size_t& consumed,
-                                             std::string& out) {
+BodyDecoder::State BodyDecoder::feed_chunked(std::string_view data, std::size_t& consumed, std::string& out) {
   while (consumed < data.size()) {
     const char c = data[consumed];
     switch (step_) {
@@ -74,8 +72,7 @@ BodyDecoder::State BodyDecoder::feed_chunked(std::string_view data, std::size_t&
         step_ = left_ == 0 ? Step::EndReturn : Step::Data;
         break;
       case Step::Data: {
-        const auto take =
-            static_cast<std::size_t>(std::min<std::uint64_t>(left_, data.size() - consumed));
+        const auto take = static_cast<std::size_t>(std::min<std::uint64_t>(left_, data.size() - consumed));
         out.append(data.substr(consumed, take));
         consumed += take;
         left_ -= take;

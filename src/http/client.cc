@@ -27,9 +27,7 @@ struct ConnectAwaiter {
   void await_resume() const {}
 };
 
-base::Error cancelled_error() {
-  return base::Error(HttpError::Cancelled, "The request was cancelled.");
-}
+base::Error cancelled_error() { return base::Error(HttpError::Cancelled, "The request was cancelled."); }
 
 // What goes out is built from parts that were checked; a caller's mistake must not become a second
 // request on the wire.
@@ -50,21 +48,20 @@ bool may_repeat(const Request& request) {
 base::CancelToken::Registration cut_on_cancel(const base::CancelToken& cancel,
                                               const ConnectionPtr& connection) {
   Reactor* reactor = &connection->reactor();
-  return cancel.on_cancel([reactor, weak = connection->weak_from_this(),
-                           generation = connection->generation()] {
-    reactor->post([weak, generation] {
-      const auto held = std::static_pointer_cast<ClientConnection>(weak.lock());
-      // By now the connection may serve another request.
-      if (held && held->generation() == generation) held->cut(HttpError::Cancelled);
-    });
-  });
+  return cancel.on_cancel(
+      [reactor, weak = connection->weak_from_this(), generation = connection->generation()] {
+        reactor->post([weak, generation] {
+          const auto held = std::static_pointer_cast<ClientConnection>(weak.lock());
+          // By now the connection may serve another request.
+          if (held && held->generation() == generation) held->cut(HttpError::Cancelled);
+        });
+      });
 }
 
 }  // namespace
 
 struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
-  Impl(Url url_in, ClientOptions options_in)
-      : url(std::move(url_in)), options(std::move(options_in)) {}
+  Impl(Url url_in, ClientOptions options_in) : url(std::move(url_in)), options(std::move(options_in)) {}
 
   Url url;
   ClientOptions options;
@@ -93,9 +90,8 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
     std::string_view message = "The upstream service failed; try again.";
     if (code == HttpError::Timeout) message = "The upstream service took too long; try again.";
     if (code == HttpError::ConnectFailed) message = "The upstream service can't be reached; try again.";
-    const std::string where = url.unix_path.empty()
-                                  ? url.host + ":" + std::to_string(url.port)
-                                  : "unix:" + url.unix_path;
+    const std::string where =
+        url.unix_path.empty() ? url.host + ":" + std::to_string(url.port) : "unix:" + url.unix_path;
     return base::Error(code, std::string(message), where + ": " + std::string(what));
   }
   base::Error failure_of(const ClientConnection& connection, std::string_view doing) const {
@@ -105,21 +101,19 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
     return error(why, why == HttpError::TlsFailed ? connection.tls_failure() : doing);
   }
 
-  static base::Task<base::Result<ConnectionPtr>> connect(std::shared_ptr<Impl> self,
-                                                         Reactor& reactor,
+  static base::Task<base::Result<ConnectionPtr>> connect(std::shared_ptr<Impl> self, Reactor& reactor,
                                                          base::CancelToken cancel);
   static base::Task<base::Result<Opened>> open(std::shared_ptr<Impl> self, const Request& request,
                                                base::CancelToken cancel);
   static base::Task<base::Result<Response>> request(std::shared_ptr<Impl> self, Request request,
-                                                    std::size_t body_bytes_max,
-                                                    base::CancelToken cancel);
-  static base::Task<base::Result<std::unique_ptr<StreamedResponse>>> stream(
-      std::shared_ptr<Impl> self, Request request, base::CancelToken cancel);
+                                                    std::size_t body_bytes_max, base::CancelToken cancel);
+  static base::Task<base::Result<std::unique_ptr<StreamedResponse>>> stream(std::shared_ptr<Impl> self,
+                                                                            Request request,
+                                                                            base::CancelToken cancel);
   class Streamed;
 };
 
-base::Task<base::Result<ConnectionPtr>> Client::Impl::connect(std::shared_ptr<Impl> self,
-                                                              Reactor& reactor,
+base::Task<base::Result<ConnectionPtr>> Client::Impl::connect(std::shared_ptr<Impl> self, Reactor& reactor,
                                                               base::CancelToken cancel) {
   const ClientOptions& options = self->options;
   if (self->url.tls && !options.tls) {
@@ -146,8 +140,7 @@ base::Task<base::Result<ConnectionPtr>> Client::Impl::connect(std::shared_ptr<Im
     tls = detail::TlsSession::connect(options.tls, self->url.host);
     if (!tls) co_return self->error(HttpError::TlsFailed, "TLS could not be set up");
   }
-  auto connection = std::make_shared<ClientConnection>(reactor, connector->take(), std::move(tls),
-                                                       options);
+  auto connection = std::make_shared<ClientConnection>(reactor, connector->take(), std::move(tls), options);
   const auto registration = cut_on_cancel(cancel, connection);
   connection->set_deadline_in(options.connect_time_max);
   const bool secured = co_await connection->secure_handshake();
@@ -166,8 +159,9 @@ base::Task<base::Result<Client::Impl::Opened>> Client::Impl::open(std::shared_pt
   Reactor* reactor = Reactor::current();
   if (!reactor) co_return self->error(HttpError::ConnectFailed, "not called on a reactor's thread");
   if (!is_sendable(request)) {
-    co_return base::Error(HttpError::Malformed, "The request can't be sent: its target or a header "
-                                                "holds bytes that are not allowed there.");
+    co_return base::Error(HttpError::Malformed,
+                          "The request can't be sent: its target or a header "
+                          "holds bytes that are not allowed there.");
   }
   if (cancel.cancelled()) co_return cancelled_error();
   const std::shared_ptr<ClientPool> pool = self->pool_of(*reactor);
@@ -210,8 +204,7 @@ base::Task<base::Result<Client::Impl::Opened>> Client::Impl::open(std::shared_pt
   }
 }
 
-base::Task<base::Result<Response>> Client::Impl::request(std::shared_ptr<Impl> self,
-                                                         Request request,
+base::Task<base::Result<Response>> Client::Impl::request(std::shared_ptr<Impl> self, Request request,
                                                          std::size_t body_bytes_max,
                                                          base::CancelToken cancel) {
   base::Result<Opened> opened = co_await open(self, request, std::move(cancel));
@@ -309,8 +302,9 @@ base::Task<base::Result<std::optional<std::string>>> Client::Impl::Streamed::rea
   }
 }
 
-base::Task<base::Result<std::unique_ptr<StreamedResponse>>> Client::Impl::stream(
-    std::shared_ptr<Impl> self, Request request, base::CancelToken cancel) {
+base::Task<base::Result<std::unique_ptr<StreamedResponse>>> Client::Impl::stream(std::shared_ptr<Impl> self,
+                                                                                 Request request,
+                                                                                 base::CancelToken cancel) {
   base::Result<Opened> opened = co_await open(self, request, std::move(cancel));
   if (!opened) co_return opened.take_error();
   co_return std::unique_ptr<StreamedResponse>(
@@ -335,8 +329,8 @@ base::Task<base::Result<Response>> Client::request(Request request, std::size_t 
   return Impl::request(impl_, std::move(request), body_bytes_max, std::move(cancel));
 }
 
-base::Task<base::Result<std::unique_ptr<StreamedResponse>>> Client::stream(
-    Request request, base::CancelToken cancel) {
+base::Task<base::Result<std::unique_ptr<StreamedResponse>>> Client::stream(Request request,
+                                                                           base::CancelToken cancel) {
   return Impl::stream(impl_, std::move(request), std::move(cancel));
 }
 

@@ -33,11 +33,11 @@ struct Url {
 
 struct ClientOptions {
   std::chrono::milliseconds connect_time_max{5'000};
-  std::chrono::milliseconds answer_time_max{300'000};   // to the answer's headers
-  std::chrono::milliseconds stall_time_max{60'000};     // between bytes of the body
+  std::chrono::milliseconds answer_time_max{300'000};  // to the answer's headers
+  std::chrono::milliseconds stall_time_max{60'000};    // between bytes of the body
   std::size_t header_bytes_max = 64 << 10;
-  std::size_t idle_connections_max = 64;                // per reactor
-  std::shared_ptr<TlsContext> tls;                      // needed for https
+  std::size_t idle_connections_max = 64;  // per reactor
+  std::shared_ptr<TlsContext> tls;        // needed for https
 };
 
 // An answer whose body is read piece by piece, on the reactor that sent the request.

@@ -49,8 +49,8 @@ void ClientPool::close_all() {
   idle_.clear();
 }
 
-ClientConnection::ClientConnection(Reactor& reactor, int fd,
-                                   std::unique_ptr<TlsSession> tls, const ClientOptions& options)
+ClientConnection::ClientConnection(Reactor& reactor, int fd, std::unique_ptr<TlsSession> tls,
+                                   const ClientOptions& options)
     : Stream(reactor, fd, std::move(tls)), header_bytes_max_(options.header_bytes_max) {
   set_write_stall_max(options.stall_time_max);
 }
@@ -82,8 +82,8 @@ void ClientConnection::serialize(const Url& url, const Request& request) {
   for (const auto& [name, value] : request.headers.all()) {
     if (!is_framing_header(name)) append_header(out_, name, value);
   }
-  const bool expects_body = request.method == Method::Post || request.method == Method::Put ||
-                            request.method == Method::Patch;
+  const bool expects_body =
+      request.method == Method::Post || request.method == Method::Put || request.method == Method::Patch;
   if (expects_body || !request.body.empty()) {
     out_.append("content-length: ");
     append_number(out_, request.body.size());
@@ -183,8 +183,8 @@ ClientConnection::HeadState ClientConnection::parse_head(Method method) {
     headers_.clear();
     bool too_many = false;
     if (!parse_status_line(head.substr(0, progress_.first_line_end - 2)) ||
-        !parse_fields(head.substr(progress_.first_line_end), limits.header_count_max, headers_,
-                      bad_reason_, too_many)) {
+        !parse_fields(head.substr(progress_.first_line_end), limits.header_count_max, headers_, bad_reason_,
+                      too_many)) {
       return HeadState::Bad;
     }
     consume(head_bytes);

@@ -4,13 +4,11 @@
 
 namespace bulkhead::http::detail {
 
-Connector::Connector(Reactor& reactor)
-    : socket_(reactor.impl().io), resolver_(reactor.impl().io) {
+Connector::Connector(Reactor& reactor) : socket_(reactor.impl().io), resolver_(reactor.impl().io) {
   reactor.impl().sweeper.add(*this);
 }
 
-void Connector::start(const Url& url, std::chrono::milliseconds time_max,
-                      std::coroutine_handle<> handle) {
+void Connector::start(const Url& url, std::chrono::milliseconds time_max, std::coroutine_handle<> handle) {
   handle_ = handle;
   set_deadline_in(time_max);
   auto later = [self = shared_from_this()] { self->try_next(); };
@@ -31,13 +29,13 @@ void Connector::start(const Url& url, std::chrono::milliseconds time_max,
     asio::post(socket_.get_executor(), std::move(later));
     return;
   }
-  resolver_.async_resolve(
-      url.host, std::to_string(url.port),
-      [self = shared_from_this()](error_code error, Resolver::results_type results) {
-        if (error) self->failure_ = error.message();
-        for (const auto& result : results) self->endpoints_.emplace_back(result.endpoint());
-        self->try_next();
-      });
+  resolver_.async_resolve(url.host, std::to_string(url.port),
+                          [self = shared_from_this()](error_code error, Resolver::results_type results) {
+                            if (error) self->failure_ = error.message();
+                            for (const auto& result : results)
+                              self->endpoints_.emplace_back(result.endpoint());
+                            self->try_next();
+                          });
 }
 
 void Connector::try_next() {

@@ -14,8 +14,7 @@ HeadScan scan_head(std::string_view data, const HeadLimits& limits, HeadProgress
     const void* found =
         from < data.size() ? std::memchr(data.data() + from, '\n', data.size() - from) : nullptr;
     const std::size_t seen =
-        found ? static_cast<std::size_t>(static_cast<const char*>(found) - data.data()) + 1
-              : data.size();
+        found ? static_cast<std::size_t>(static_cast<const char*>(found) - data.data()) + 1 : data.size();
     if (progress.first_line_end == 0) {
       if (seen > limits.start_line_bytes_max) return HeadScan::TooLarge;
     } else if (seen - progress.first_line_end > limits.header_bytes_max) {
@@ -33,8 +32,8 @@ HeadScan scan_head(std::string_view data, const HeadLimits& limits, HeadProgress
   }
 }
 
-bool parse_fields(std::string_view fields, std::size_t count_max, Headers& headers,
-                  std::string_view& reason, bool& too_many) {
+bool parse_fields(std::string_view fields, std::size_t count_max, Headers& headers, std::string_view& reason,
+                  bool& too_many) {
   too_many = false;
   std::size_t lines = static_cast<std::size_t>(std::count(fields.begin(), fields.end(), '\n'));
   headers.reserve(std::min(lines, count_max), fields.size());

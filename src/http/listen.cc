@@ -30,8 +30,7 @@ union AnyAddress {
 
 base::Error bind_error(const std::string& what) {
   const std::string reason = std::strerror(errno);
-  return base::Error(HttpError::Bind, "The server could not listen on its address.",
-                     what + ": " + reason);
+  return base::Error(HttpError::Bind, "The server could not listen on its address.", what + ": " + reason);
 }
 
 bool set_flag(int fd, int level, int option) {
@@ -39,8 +38,7 @@ bool set_flag(int fd, int level, int option) {
   return setsockopt(fd, level, option, &on, sizeof(on)) == 0;
 }
 
-bool fill_address(const std::string& host, std::uint16_t port, AnyAddress& address,
-                  socklen_t& bytes) {
+bool fill_address(const std::string& host, std::uint16_t port, AnyAddress& address, socklen_t& bytes) {
   std::memset(&address, 0, sizeof(address));
   if (inet_pton(AF_INET, host.c_str(), &address.v4.sin_addr) == 1) {
     address.v4.sin_family = AF_INET;
@@ -94,8 +92,8 @@ base::Result<ListeningSockets> open_tcp(const ListenAddress& address, std::size_
     // Accepted sockets inherit TCP_NODELAY, which saves a call per connection.
     if (fd.get() < 0 || !set_flag(fd.get(), SOL_SOCKET, SO_REUSEADDR) ||
         (count > 1 && !set_flag(fd.get(), SOL_SOCKET, SO_REUSEPORT)) ||
-        !set_flag(fd.get(), IPPROTO_TCP, TCP_NODELAY) ||
-        ::bind(fd.get(), &where.base, bytes) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+        !set_flag(fd.get(), IPPROTO_TCP, TCP_NODELAY) || ::bind(fd.get(), &where.base, bytes) != 0 ||
+        ::listen(fd.get(), kBacklog) != 0) {
       return bind_error(name);
     }
     if (sockets.port == 0) {
@@ -111,7 +109,7 @@ base::Result<ListeningSockets> open_tcp(const ListenAddress& address, std::size_
 // A socket file is stale when it is a socket and nobody accepts on it.
 base::Result<void> remove_stale(const AnyAddress& address, socklen_t bytes) {
   const char* path = address.local.sun_path;
-  struct stat info {};
+  struct stat info{};
   if (lstat(path, &info) != 0) {
     if (errno == ENOENT) return {};
     return bind_error(path);
@@ -194,15 +192,14 @@ OwnedFd::~OwnedFd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-base::Result<ListeningSockets> open_listening_sockets(const ListenAddress& address,
-                                                      std::size_t reactors) {
+base::Result<ListeningSockets> open_listening_sockets(const ListenAddress& address, std::size_t reactors) {
   if (address.inherited_fd >= 0) return take_inherited(address.inherited_fd);
   if (!address.unix_path.empty()) return open_unix(address.unix_path);
   return open_tcp(address, reactors);
 }
 
 void remove_unix_socket(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) unlink(path.c_str());
 }
 
@@ -235,8 +232,7 @@ void Acceptor::accept_some() {
   for (int i = 0; i < kAcceptsPerWake && socket_.is_open(); ++i) {
     AnyAddress address{};
     socklen_t bytes = sizeof(address);
-    const int fd = ::accept4(socket_.native_handle(), &address.base, &bytes,
-                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(socket_.native_handle(), &address.base, &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       accepted_(fd, peer_name(address));
       continue;

@@ -42,8 +42,7 @@ std::string_view method_name(Method method) {
 }
 
 void Headers::add(std::string_view lower_name, std::string_view value) {
-  entries_.push_back({static_cast<std::uint32_t>(text_.size()),
-                      static_cast<std::uint32_t>(lower_name.size()),
+  entries_.push_back({static_cast<std::uint32_t>(text_.size()), static_cast<std::uint32_t>(lower_name.size()),
                       static_cast<std::uint32_t>(value.size())});
   text_.append(lower_name);
   text_.append(value);

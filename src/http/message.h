@@ -19,19 +19,22 @@
 namespace bulkhead::http {
 
 enum class HttpError {
-  Malformed,          // 400
-  HeadersTooLarge,    // 431
-  BodyTooLarge,       // 413
-  LengthRequired,     // 411
-  UnsupportedVersion, // 505
+  Malformed,                    // 400
+  HeadersTooLarge,              // 431
+  BodyTooLarge,                 // 413
+  LengthRequired,               // 411
+  UnsupportedVersion,           // 505
   UnsupportedTransferEncoding,  // 501
-  Timeout,            // 408 (server) / upstream time-out (client)
+  Timeout,                      // 408 (server) / upstream time-out (client)
   ConnectionClosed,
   ConnectFailed,
   TlsFailed,
-  BadResponse,        // the upstream's answer is not HTTP or breaks a bound
+  BadResponse,  // the upstream's answer is not HTTP or breaks a bound
   Cancelled,
-  SignatureInvalid, SignatureStale, SignatureReplayed, DigestMismatch,
+  SignatureInvalid,
+  SignatureStale,
+  SignatureReplayed,
+  DigestMismatch,
   BadMultipart,
   Bind,
 };
@@ -116,8 +119,8 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   Headers headers;
   std::string body;
-  std::string peer;    // "127.0.0.1:50312", or "unix"
-  bool secure = false; // arrived over TLS
+  std::string peer;     // "127.0.0.1:50312", or "unix"
+  bool secure = false;  // arrived over TLS
   // For the client: may be sent a second time when the first try got no byte of an answer. GET and
   // HEAD always may.
   bool idempotent = false;

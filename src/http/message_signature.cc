@@ -51,8 +51,7 @@ std::string mac(const base::Secret& key, std::string_view text) {
 }
 
 base::Error refused(HttpError code, std::string detail) {
-  return base::Error(code, "The message between services is not signed as it must be.",
-                     std::move(detail));
+  return base::Error(code, "The message between services is not signed as it must be.", std::move(detail));
 }
 
 }  // namespace
@@ -74,15 +73,14 @@ void MessageSigner::sign(Request& request) const {
     components.emplace_back(name, component_value(request, name).value_or(std::string()));
   }
   const std::int64_t created = clock_.unix_seconds();
-  const std::string parameters =
-      ";created=" + std::to_string(created) + ";expires=" + std::to_string(created + kLifeSeconds) +
-      ";nonce=\"" + base::base64url_encode(crypto::random_bytes(kNonceBytes)) + "\";keyid=\"" +
-      key_id_ + "\";alg=\"" + std::string(kAlgorithm) + "\"";
+  const std::string parameters = ";created=" + std::to_string(created) +
+                                 ";expires=" + std::to_string(created + kLifeSeconds) + ";nonce=\"" +
+                                 base::base64url_encode(crypto::random_bytes(kNonceBytes)) + "\";keyid=\"" +
+                                 key_id_ + "\";alg=\"" + std::string(kAlgorithm) + "\"";
   const std::string signature = mac(key_, detail::signature_base(components, parameters));
   const std::string label(detail::kSignatureLabel);
   request.headers.set("signature-input", label + "=" + detail::component_list(names) + parameters);
-  request.headers.set("signature",
-                      label + "=:" + base::base64_encode(base::as_bytes(signature)) + ":");
+  request.headers.set("signature", label + "=:" + base::base64_encode(base::as_bytes(signature)) + ":");
 }
 
 struct MessageVerifier::Impl {
@@ -110,8 +108,7 @@ MessageVerifier::~MessageVerifier() = default;
 base::Result<void> MessageVerifier::Impl::check_signature(const Request& request,
                                                           const detail::SignatureInput& input) {
   const auto covered = [&input](std::string_view name) {
-    return std::find(input.components.begin(), input.components.end(), name) !=
-           input.components.end();
+    return std::find(input.components.begin(), input.components.end(), name) != input.components.end();
   };
   for (std::string_view name : kFixedComponents) {
     if (!covered(name)) {

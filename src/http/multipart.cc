@@ -16,8 +16,7 @@ constexpr std::size_t kPartHeadersMax = 16;
 constexpr std::size_t kFileNameBytesMax = 255;
 
 base::Error bad(std::string_view why) {
-  return base::Error(HttpError::BadMultipart,
-                     "The multipart form is malformed: " + std::string(why) + ".");
+  return base::Error(HttpError::BadMultipart, "The multipart form is malformed: " + std::string(why) + ".");
 }
 
 // The value of a `; name=value` or `; name="value"` parameter. `present` tells an absent one from a
@@ -83,9 +82,8 @@ base::Result<FormPart> parse_part(std::string_view head, std::string_view conten
     return bad("a part's headers are not valid");
   }
   const auto disposition = headers.single("content-disposition");
-  if (!disposition ||
-      !detail::equal_ignoring_case(detail::trim(disposition->substr(0, disposition->find(';'))),
-                                   "form-data")) {
+  if (!disposition || !detail::equal_ignoring_case(
+                          detail::trim(disposition->substr(0, disposition->find(';'))), "form-data")) {
     return bad("each part needs one Content-Disposition: form-data");
   }
   // Nobody sends these in forms any more (RFC 7578 section 4.7), and decoding could hide content.
@@ -117,8 +115,8 @@ base::Result<std::string> boundary_of(std::string_view content_type) {
   }
   const Parameter boundary = find_parameter(content_type, "boundary");
   // RFC 2046 section 5.1.1: 1 to 70 characters of a small set, not ending with a space.
-  if (boundary.malformed || !boundary.value || boundary.value->empty() ||
-      boundary.value->size() > 70 || boundary.value->ends_with(' ')) {
+  if (boundary.malformed || !boundary.value || boundary.value->empty() || boundary.value->size() > 70 ||
+      boundary.value->ends_with(' ')) {
     return bad("the Content-Type has no valid boundary");
   }
   for (char c : *boundary.value) {
@@ -132,8 +130,7 @@ base::Result<std::string> boundary_of(std::string_view content_type) {
 
 }  // namespace
 
-base::Result<std::vector<FormPart>> parse_multipart(std::string_view content_type,
-                                                    std::string_view body) {
+base::Result<std::vector<FormPart>> parse_multipart(std::string_view content_type, std::string_view body) {
   BULKHEAD_TRY(boundary, boundary_of(content_type));
   const std::string first = "--" + boundary;
   const std::string delimiter = "\r\n" + first;

@@ -17,7 +17,6 @@ struct FormPart {
 };
 
 // At most 32 parts, 8 KiB of headers a part. `content_type` is the request's header.
-base::Result<std::vector<FormPart>> parse_multipart(std::string_view content_type,
-                                                    std::string_view body);
+base::Result<std::vector<FormPart>> parse_multipart(std::string_view content_type, std::string_view body);
 
 }  // namespace bulkhead::http

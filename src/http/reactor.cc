@@ -84,9 +84,9 @@ Reactor::Impl::Impl()
       flusher(io) {}
 
 std::string_view Reactor::Impl::http_date() {
-  const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(
-                               std::chrono::system_clock::now().time_since_epoch())
-                               .count();
+  const std::int64_t now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   if (now != date_second_) {
     date_second_ = now;
     const std::time_t time = static_cast<std::time_t>(now);
@@ -123,9 +123,7 @@ void Reactor::stop() {
   impl_->io.stop();
 }
 
-void Reactor::post(std::function<void()> work) {
-  detail::asio::post(impl_->io, std::move(work));
-}
+void Reactor::post(std::function<void()> work) { detail::asio::post(impl_->io, std::move(work)); }
 
 namespace {
 

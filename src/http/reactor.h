@@ -19,8 +19,8 @@ class Reactor final : public base::Executor {
   ~Reactor() override;
   Reactor(const Reactor&) = delete;
 
-  void run();   // until stop(); called by the owning thread
-  void stop();  // any thread
+  void run();                                      // until stop(); called by the owning thread
+  void stop();                                     // any thread
   void post(std::function<void()> work) override;  // any thread
 
   // Resumes after `delay`, or at once (false) when `cancel` fires first. On the reactor's thread.

@@ -20,8 +20,8 @@ constexpr std::size_t kQueryParametersMax = 100;
 constexpr std::uint64_t kReserveOnPromiseMax = 1 << 20;
 
 std::optional<Method> parse_method(std::string_view text) {
-  for (Method method : {Method::Post, Method::Get, Method::Head, Method::Put, Method::Patch,
-                        Method::Delete, Method::Options}) {
+  for (Method method : {Method::Post, Method::Get, Method::Head, Method::Put, Method::Patch, Method::Delete,
+                        Method::Options}) {
     if (text == method_name(method)) return method;
   }
   return std::nullopt;
@@ -178,17 +178,14 @@ bool RequestParser::Impl::parse_start_line(std::string_view line, std::string_vi
   const std::string_view method = line.substr(0, first);
   const auto known = parse_method(method);
   if (!known) {
-    return detail::is_token(method)
-               ? fail(HttpError::Malformed, 501, "This method is not supported here.")
-               : fail(HttpError::Malformed, 400, "The method is not a valid token.");
+    return detail::is_token(method) ? fail(HttpError::Malformed, 501, "This method is not supported here.")
+                                    : fail(HttpError::Malformed, 400, "The method is not a valid token.");
   }
   request.method = *known;
 
   std::string_view target = line.substr(first + 1, last - first - 1);
   if (!target.starts_with('/')) {
-    const std::size_t scheme = target.starts_with("http://")    ? 7
-                               : target.starts_with("https://") ? 8
-                                                                : 0;
+    const std::size_t scheme = target.starts_with("http://") ? 7 : target.starts_with("https://") ? 8 : 0;
     if (scheme == 0) {
       return fail(HttpError::Malformed, 400, "The request target must be a path.");
     }
@@ -206,8 +203,7 @@ bool RequestParser::Impl::parse_start_line(std::string_view line, std::string_vi
                 "The path holds a character, an escape or a segment that is not allowed.");
   }
   if (mark != std::string_view::npos && !decode_query(target.substr(mark + 1), request.query)) {
-    return fail(HttpError::Malformed, 400,
-                "The query holds a character or an escape that is not allowed.");
+    return fail(HttpError::Malformed, 400, "The query holds a character or an escape that is not allowed.");
   }
   request.target.assign(target);
   return true;
@@ -218,10 +214,9 @@ bool RequestParser::Impl::parse_head(std::string_view head) {
   if (!parse_start_line(head.substr(0, progress.first_line_end - 2), authority)) return false;
   std::string_view reason;
   bool too_many = false;
-  if (!detail::parse_fields(head.substr(progress.first_line_end), limits.header_count_max,
-                            request.headers, reason, too_many)) {
-    return too_many ? fail(HttpError::HeadersTooLarge, 431, reason)
-                    : fail(HttpError::Malformed, 400, reason);
+  if (!detail::parse_fields(head.substr(progress.first_line_end), limits.header_count_max, request.headers,
+                            reason, too_many)) {
+    return too_many ? fail(HttpError::HeadersTooLarge, 431, reason) : fail(HttpError::Malformed, 400, reason);
   }
   const auto host = request.headers.single("host");
   if (!host || !detail::is_host(*host)) {
@@ -237,8 +232,7 @@ bool RequestParser::Impl::parse_framing() {
   const std::size_t lengths = request.headers.count("content-length");
   const std::size_t codings = request.headers.count("transfer-encoding");
   if (lengths > 1 || codings > 1 || (lengths != 0 && codings != 0)) {
-    return fail(HttpError::Malformed, 400,
-                "Send one Content-Length or one Transfer-Encoding, not several.");
+    return fail(HttpError::Malformed, 400, "Send one Content-Length or one Transfer-Encoding, not several.");
   }
   keep_alive = true;
   for (const auto& [name, value] : request.headers.all()) {
@@ -321,7 +315,9 @@ int RequestParser::error_status() const { return impl_->status; }
 const Request& RequestParser::partial() const { return impl_->request; }
 bool RequestParser::expects_continue() const { return impl_->expects_continue; }
 bool RequestParser::keep_alive() const { return impl_->keep_alive; }
-bool RequestParser::started() const { return impl_->phase != Impl::Phase::Head || !impl_->pending_head.empty(); }
+bool RequestParser::started() const {
+  return impl_->phase != Impl::Phase::Head || !impl_->pending_head.empty();
+}
 
 Request RequestParser::take() {
   Request request = std::move(impl_->request);

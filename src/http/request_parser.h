@@ -35,12 +35,12 @@ class RequestParser {
   // per message that has a body or `Expect: 100-continue`, so that the server can refuse it by its
   // headers before the body is read; call again to go on.
   State feed(std::string_view data, std::size_t& consumed);
-  const base::Error& error() const;   // after Failed
-  int error_status() const;           // 400, 413, 431, 501, 505
-  const Request& partial() const;     // after HeadersDone: everything but the body
+  const base::Error& error() const;  // after Failed
+  int error_status() const;          // 400, 413, 431, 501, 505
+  const Request& partial() const;    // after HeadersDone: everything but the body
   bool expects_continue() const;
-  bool keep_alive() const;            // after HeadersDone or Done
-  bool started() const;               // a byte of the next message was seen
+  bool keep_alive() const;  // after HeadersDone or Done
+  bool started() const;     // a byte of the next message was seen
   Request take();
 
  private:

@@ -12,8 +12,7 @@ bool headers_are_safe(const Headers& headers) {
 }
 
 bool is_framing_header(std::string_view lower_name) {
-  return lower_name == "content-length" || lower_name == "transfer-encoding" ||
-         lower_name == "connection";
+  return lower_name == "content-length" || lower_name == "transfer-encoding" || lower_name == "connection";
 }
 
 void append_header(std::string& out, std::string_view name, std::string_view value) {
@@ -23,8 +22,7 @@ void append_header(std::string& out, std::string_view name, std::string_view val
   out.append("\r\n");
 }
 
-void append_response_head(std::string& out, int status, const Headers& headers,
-                          std::string_view date) {
+void append_response_head(std::string& out, int status, const Headers& headers, std::string_view date) {
   out.append("HTTP/1.1 ");
   append_number(out, static_cast<std::uint64_t>(status));
   out.push_back(' ');

@@ -29,8 +29,7 @@ Response default_malformed(int status, const base::Error& error) {
 
 namespace detail {
 
-void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd,
-                          std::string peer) {
+void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd, std::string peer) {
   ++total;
   if (server->draining || open >= server->options.limits.connections_max) {
     ::close(fd);
@@ -45,8 +44,7 @@ void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd,
     }
   }
   ++open;
-  auto connection = std::make_shared<ServerConnection>(server, *this, fd, std::move(tls),
-                                                       std::move(peer));
+  auto connection = std::make_shared<ServerConnection>(server, *this, fd, std::move(tls), std::move(peer));
   base::spawn(reactor, ServerConnection::serve(std::move(connection)));
 }
 
@@ -110,8 +108,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ReactorPool& reactors, Optio
   state->tls = options.tls;
   state->options = std::move(options);
   const ServerLimits& limits = state->options.limits;
-  const auto precision =
-      std::min({limits.request_time_max, limits.idle_time_max, limits.write_stall_max});
+  const auto precision = std::min({limits.request_time_max, limits.idle_time_max, limits.write_stall_max});
   for (std::size_t i = 0; i < reactors.size(); ++i) {
     Reactor& reactor = reactors.at(i);
     state->listeners.push_back(std::make_unique<detail::ListenerState>(reactor));
@@ -128,17 +125,16 @@ base::Result<std::unique_ptr<Server>> Server::start(ReactorPool& reactors, Optio
           listener->adopt(state, fd, std::move(peer));
           return;
         }
-        listener->reactor.post([state, listener, fd, peer = std::move(peer)] {
-          listener->adopt(state, fd, peer);
-        });
+        listener->reactor.post(
+            [state, listener, fd, peer = std::move(peer)] { listener->adopt(state, fd, peer); });
       };
     } else {
       accepted = [state, listener = state->listeners[i].get()](int fd, std::string peer) {
         listener->adopt(state, fd, std::move(peer));
       };
     }
-    auto acceptor = std::make_shared<detail::Acceptor>(
-        reactor.impl().io, std::move(sockets.fds[i]), std::move(accepted));
+    auto acceptor =
+        std::make_shared<detail::Acceptor>(reactor.impl().io, std::move(sockets.fds[i]), std::move(accepted));
     reactor.post([acceptor] { acceptor->start(); });
     impl->acceptors.emplace_back(&reactor, std::move(acceptor));
   }

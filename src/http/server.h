@@ -32,8 +32,8 @@ struct ServerLimits {
   ParserLimits parser;
   std::chrono::milliseconds request_time_max{30'000};  // first byte to last byte of a request
   std::chrono::milliseconds idle_time_max{75'000};
-  std::chrono::milliseconds write_stall_max{30'000};   // without a byte taken by the client
-  std::size_t connections_max = 4096;                  // per listener
+  std::chrono::milliseconds write_stall_max{30'000};  // without a byte taken by the client
+  std::size_t connections_max = 4096;                 // per listener
 };
 
 // What a handler answers with. Exactly one of `send` or `start` is called; a handler that returns

@@ -13,9 +13,8 @@ namespace {
 constexpr std::chrono::milliseconds kLingerTimeMax{2'000};
 }  // namespace
 
-ServerConnection::ServerConnection(std::shared_ptr<ServerState> server, ListenerState& listener,
-                                   int fd, std::unique_ptr<TlsSession> tls,
-                                   std::string peer)
+ServerConnection::ServerConnection(std::shared_ptr<ServerState> server, ListenerState& listener, int fd,
+                                   std::unique_ptr<TlsSession> tls, std::string peer)
     : Stream(listener.reactor, fd, std::move(tls)),
       server_(std::move(server)),
       listener_(listener),
@@ -45,8 +44,8 @@ base::Task<void> ServerConnection::serve(std::shared_ptr<ServerConnection> self)
       const bool arrived = co_await connection.more_input();
       if (arrived) continue;
       if (connection.timed_out() && connection.phase_ == Phase::Receiving) {
-        co_await connection.refuse(options.malformed(
-            408, base::Error(HttpError::Timeout, "The request took too long to arrive.")));
+        co_await connection.refuse(
+            options.malformed(408, base::Error(HttpError::Timeout, "The request took too long to arrive.")));
       }
       break;
     }
@@ -76,8 +75,8 @@ base::Task<void> ServerConnection::serve(std::shared_ptr<ServerConnection> self)
     bool unanswered = false;
     go_on = connection.end_exchange(unanswered);
     if (unanswered) {
-      co_await connection.refuse(options.malformed(
-          500, base::Error(HttpError::ConnectionClosed, "The server failed to answer.")));
+      co_await connection.refuse(
+          options.malformed(500, base::Error(HttpError::ConnectionClosed, "The server failed to answer.")));
     }
   }
   connection.phase_ = Phase::Closing;

@@ -126,8 +126,7 @@ std::string signature_base(const std::vector<Component>& components, std::string
 std::optional<SignatureInput> parse_signature_input(std::string_view field) {
   Reader reader(field);
   SignatureInput input;
-  if (!reader.take(kSignatureLabel) || !reader.take("=") ||
-      !read_components(reader, input.components)) {
+  if (!reader.take(kSignatureLabel) || !reader.take("=") || !read_components(reader, input.components)) {
     return std::nullopt;
   }
   input.parameters = reader.rest();

@@ -267,8 +267,7 @@ std::ptrdiff_t Stream::send_now(const iovec* parts, std::size_t count) {
   for (;;) {
     ssize_t sent = 0;
     if (count == 1) {
-      sent = ::send(fd_, parts->iov_base, parts->iov_len,
-                    MSG_NOSIGNAL | MSG_DONTWAIT);
+      sent = ::send(fd_, parts->iov_base, parts->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
     } else {
       msghdr message{};
       message.msg_iov = const_cast<iovec*>(parts);

@@ -54,8 +54,7 @@ int refuse_passphrase(char*, int, int, void*) { return -1; }
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_bytes, const unsigned char* in,
                 unsigned in_bytes, void*) {
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_bytes, kAlpn, kAlpnBytes, in, in_bytes) !=
-      OPENSSL_NPN_NEGOTIATED) {
+  if (SSL_select_next_proto(&chosen, out_bytes, kAlpn, kAlpnBytes, in, in_bytes) != OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }
   *out = chosen;
@@ -108,8 +107,8 @@ base::Result<void> load_chain(SSL_CTX* context, const std::string& pem) {
 TlsContext::TlsContext(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TlsContext::~TlsContext() = default;
 
-base::Result<std::shared_ptr<TlsContext>> TlsContext::server(
-    const std::filesystem::path& certificate, const std::filesystem::path& key) {
+base::Result<std::shared_ptr<TlsContext>> TlsContext::server(const std::filesystem::path& certificate,
+                                                             const std::filesystem::path& key) {
   BULKHEAD_TRY(chain, base::read_file(certificate, kPemBytesMax));
   BULKHEAD_TRY(secret, base::read_secret_file(key, kPemBytesMax));
   auto impl = make_context(true);
@@ -117,16 +116,14 @@ base::Result<std::shared_ptr<TlsContext>> TlsContext::server(
   SSL_CTX* context = impl->context.get();
   BULKHEAD_CHECK_OK(load_chain(context, chain));
 
-  std::unique_ptr<BIO, BioFree> bio(
-      BIO_new_mem_buf(secret.reveal().data(), static_cast<int>(secret.size())));
+  std::unique_ptr<BIO, BioFree> bio(BIO_new_mem_buf(secret.reveal().data(), static_cast<int>(secret.size())));
   std::unique_ptr<EVP_PKEY, KeyFree> parsed(
       PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, nullptr));
   if (!parsed) {
     return tls_error("The TLS key could not be read.",
                      "key file holds no unencrypted PEM key: " + detail::openssl_failure());
   }
-  if (SSL_CTX_use_PrivateKey(context, parsed.get()) != 1 ||
-      SSL_CTX_check_private_key(context) != 1) {
+  if (SSL_CTX_use_PrivateKey(context, parsed.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
     return tls_error("The TLS key does not belong to the certificate.", detail::openssl_failure());
   }
   SSL_CTX_set_alpn_select_cb(context, select_alpn, nullptr);

@@ -64,15 +64,13 @@ bool set_name(X509_NAME* name, const char* common_name) {
 }
 
 // `issuer` null: self-signed.
-Certificate make_certificate(EVP_PKEY* key, const char* common_name, X509* issuer,
-                             EVP_PKEY* issuer_key) {
+Certificate make_certificate(EVP_PKEY* key, const char* common_name, X509* issuer, EVP_PKEY* issuer_key) {
   Certificate made(X509_new());
   X509* certificate = made.get();
   const bool is_ca = issuer == nullptr;
   if (is_ca) issuer = certificate;
   bool good = certificate && X509_set_version(certificate, X509_VERSION_3) == 1 &&
-              set_random_serial(certificate) &&
-              set_name(X509_get_subject_name(certificate), common_name) &&
+              set_random_serial(certificate) && set_name(X509_get_subject_name(certificate), common_name) &&
               X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1 &&
               X509_gmtime_adj(X509_getm_notBefore(certificate), -kDaySeconds / 24) &&
               X509_gmtime_adj(X509_getm_notAfter(certificate), kValidDays * kDaySeconds) &&
@@ -86,8 +84,7 @@ Certificate make_certificate(EVP_PKEY* key, const char* common_name, X509* issue
            add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
            add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature") &&
            add_extension(certificate, issuer, NID_ext_key_usage, "serverAuth") &&
-           add_extension(certificate, issuer, NID_subject_alt_name,
-                         "DNS:localhost,IP:127.0.0.1,IP:::1");
+           add_extension(certificate, issuer, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1");
   }
   if (!good || X509_sign(certificate, issuer_key, EVP_sha256()) == 0) return nullptr;
   return made;
@@ -154,8 +151,7 @@ base::Result<void> ensure_development_certificate(const std::filesystem::path& f
   const Key ca_key(EVP_EC_gen("P-256"));
   const Key key(EVP_EC_gen("P-256"));
   if (!ca_key || !key) return failure("making keys");
-  const Certificate ca =
-      make_certificate(ca_key.get(), "Bulkhead development CA", nullptr, ca_key.get());
+  const Certificate ca = make_certificate(ca_key.get(), "Bulkhead development CA", nullptr, ca_key.get());
   if (!ca) return failure("making the CA");
   const Certificate leaf = make_certificate(key.get(), "localhost", ca.get(), ca_key.get());
   if (!leaf) return failure("making the certificate");

@@ -149,9 +149,8 @@ TlsSession::Step TlsSession::decrypt(Buffer& in, Buffer& plain, std::size_t plai
   ERR_clear_error();
   Step step = Step::Done;
   while (plain.size() < plain_bytes_max) {
-    const std::span<char> room = plain.prepare(in.size() < kPlainPieceBytes / 4
-                                                   ? kPlainPieceBytes / 4
-                                                   : kPlainPieceBytes);
+    const std::span<char> room =
+        plain.prepare(in.size() < kPlainPieceBytes / 4 ? kPlainPieceBytes / 4 : kPlainPieceBytes);
     std::size_t got = 0;
     const int read = SSL_read_ex(impl_->ssl.get(), room.data(), room.size(), &got);
     if (read != 1) {

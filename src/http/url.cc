@@ -8,8 +8,9 @@ namespace bulkhead::http {
 namespace {
 
 base::Error bad_url(std::string_view why) {
-  return base::Error(HttpError::Malformed, "Give an address as http://host[:port][/path], "
-                                           "https://host[:port][/path] or unix:/path.",
+  return base::Error(HttpError::Malformed,
+                     "Give an address as http://host[:port][/path], "
+                     "https://host[:port][/path] or unix:/path.",
                      std::string(why));
 }
 

@@ -51,8 +51,8 @@ bool AdoptedApiKeys::holds(const base::TenantId& tenant, const base::ApiKeyId& i
 // Ids inside a key text have no underscore: "key_" is the prefix of the id outside of it.
 ApiKeyFormat::NewKey ApiKeyFormat::make(const std::optional<base::TenantId>& tenant) const {
   std::string id = crypto::random_id(kIdBits);
-  std::string head = std::string(kPrefix) + (tenant ? tenant->str() : std::string(kOperatorPart)) + "_" +
-                     id + "_" + crypto::random_id(kSecretBits);
+  std::string head = std::string(kPrefix) + (tenant ? tenant->str() : std::string(kOperatorPart)) + "_" + id +
+                     "_" + crypto::random_id(kSecretBits);
   std::string text = head + "_" + tag_of(tag_key_, head);
   NewKey key{base::ApiKeyId::make(id), base::Secret::copy_of(text)};
   base::wipe(head);

@@ -27,12 +27,12 @@ namespace bulkhead::identity {
 
 struct ApiKeyRecord {
   base::ApiKeyId id;
-  std::string name;                   // for people
+  std::string name;  // for people
   std::string user;
   std::vector<std::string> roles;
   std::vector<std::string> groups;
-  std::int64_t created = 0;           // unix seconds
-  std::int64_t expires = 0;           // 0: never
+  std::int64_t created = 0;  // unix seconds
+  std::int64_t expires = 0;  // 0: never
   bool revoked = false;
   crypto::Digest keyed_hash{};
 };
@@ -84,7 +84,7 @@ class ApiKeyDirectory {
   // (ApiKeyUnknown) or when the tenant is suspended (TenantSuspended).
   struct Entry {
     ApiKeyRecord record;
-    crypto::Digest expected;   // api_key_hash of `key_text` under the owner's hash key
+    crypto::Digest expected;  // api_key_hash of `key_text` under the owner's hash key
   };
   virtual base::Result<Entry> find(const ParsedApiKey& key, std::string_view key_text) = 0;
 };

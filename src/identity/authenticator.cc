@@ -152,7 +152,8 @@ Task<Result<std::shared_ptr<const Principal>>> Authenticator::authenticate(std::
   }
   bool api_key = text->starts_with(kApiKeyPrefix);
   std::string credential(*text);
-  auto principal = api_key ? co_await impl_->from_api_key(credential) : co_await impl_->from_token(credential);
+  auto principal =
+      api_key ? co_await impl_->from_api_key(credential) : co_await impl_->from_token(credential);
   base::wipe(credential);
   if (!principal) co_return principal.take_error();
   BULKHEAD_CO_CHECK_OK(impl_->check_tenant(**principal));

@@ -219,7 +219,8 @@ struct DevIdp::Impl {
 
   http::Response answer(const http::Request& request) {
     using http::Method;
-    if (request.method == Method::Get && request.path == "/.well-known/openid-configuration") return discovery();
+    if (request.method == Method::Get && request.path == "/.well-known/openid-configuration")
+      return discovery();
     if (request.method == Method::Get && request.path == "/jwks") return jwks();
     if (request.method == Method::Post && request.path == "/token") return token(request);
     if (request.method == Method::Post && request.path == "/dev/rotate") return rotate(request);
@@ -241,14 +242,16 @@ Result<std::unique_ptr<DevIdp>> DevIdp::start(http::ReactorPool& reactors, DevId
                                               const base::Clock& clock) {
   auto algorithm = crypto::parse_jws_algorithm(options.algorithm);
   if (!algorithm) {
-    return Error(IdentityError::AlgorithmRefused, "dev_idp.algorithm must be one of RS256, RS384, RS512, "
-                                                  "PS256, ES256, ES384, EdDSA.");
+    return Error(IdentityError::AlgorithmRefused,
+                 "dev_idp.algorithm must be one of RS256, RS384, RS512, "
+                 "PS256, ES256, ES384, EdDSA.");
   }
   bool loopback = options.address.host == "127.0.0.1" || options.address.host == "::1" ||
                   !options.address.unix_path.empty();
   if (!options.tls && !loopback) {
-    return Error(http::HttpError::Bind, "The development issuer serves plain HTTP on loopback only. Give it "
-                                        "a certificate, or the address 127.0.0.1.");
+    return Error(http::HttpError::Bind,
+                 "The development issuer serves plain HTTP on loopback only. Give it "
+                 "a certificate, or the address 127.0.0.1.");
   }
   auto impl = std::make_unique<Impl>(std::move(options), clock, *algorithm);
   BULKHEAD_CHECK_OK(impl->add_key());
@@ -262,8 +265,8 @@ Result<std::unique_ptr<DevIdp>> DevIdp::start(http::ReactorPool& reactors, DevId
   impl->server = std::move(started);
   impl->issuer = impl->options.issuer;
   if (impl->issuer.empty()) {
-    impl->issuer = std::string(impl->options.tls ? "https" : "http") + "://127.0.0.1:" +
-                   std::to_string(impl->server->port());
+    impl->issuer = std::string(impl->options.tls ? "https" : "http") +
+                   "://127.0.0.1:" + std::to_string(impl->server->port());
   }
   impl->named.set();
   return std::unique_ptr<DevIdp>(new DevIdp(std::move(impl)));

@@ -19,8 +19,8 @@ namespace bulkhead::identity {
 struct DevClient {
   std::string client_id;
   base::Secret client_secret;
-  std::string subject;               // `sub`
-  std::string tenant;                // empty: no tenant claim
+  std::string subject;  // `sub`
+  std::string tenant;   // empty: no tenant claim
   std::vector<std::string> roles;
   std::vector<std::string> groups;
 };
@@ -30,16 +30,16 @@ struct DevIdpOptions {
   std::shared_ptr<http::TlsContext> tls;  // none: plain HTTP, loopback only
   std::string issuer;                     // empty: http(s)://127.0.0.1:<port>
   std::string audience = "bulkhead";
-  std::string algorithm = "ES256";        // any of the accepted ones
+  std::string algorithm = "ES256";  // any of the accepted ones
   std::chrono::seconds token_lifetime{3600};
   std::vector<DevClient> clients;
-  std::string rotation_secret;            // bearer for POST /dev/rotate; empty: no such endpoint
+  std::string rotation_secret;  // bearer for POST /dev/rotate; empty: no such endpoint
 };
 
 class DevIdp {
  public:
-  static base::Result<std::unique_ptr<DevIdp>> start(http::ReactorPool& reactors,
-                                                     DevIdpOptions options, const base::Clock& clock);
+  static base::Result<std::unique_ptr<DevIdp>> start(http::ReactorPool& reactors, DevIdpOptions options,
+                                                     const base::Clock& clock);
   ~DevIdp();
   std::string issuer() const;
   std::string token_url() const;

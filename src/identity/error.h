@@ -8,19 +8,19 @@
 namespace bulkhead::identity {
 
 enum class IdentityError {
-  Missing,            // no Authorization header
+  Missing,  // no Authorization header
   NotBearer,
-  Malformed,          // not a JWS compact token, nor an API key
-  AlgorithmRefused,   // not on the issuer's list; "none"; HMAC
-  HeaderRefused,      // crit, jku, x5u, embedded jwk, wrong typ
+  Malformed,         // not a JWS compact token, nor an API key
+  AlgorithmRefused,  // not on the issuer's list; "none"; HMAC
+  HeaderRefused,     // crit, jku, x5u, embedded jwk, wrong typ
   IssuerUnknown,
-  KeyUnknown,         // kid in no current key set
+  KeyUnknown,  // kid in no current key set
   SignatureInvalid,
   Expired,
   NotYetValid,
   AudienceWrong,
-  ClaimMissing,       // iss, aud, exp, sub, tenant
-  ClaimInvalid,       // wrong type or out of bounds
+  ClaimMissing,  // iss, aud, exp, sub, tenant
+  ClaimInvalid,  // wrong type or out of bounds
   TenantUnknown,
   TenantNotOfIssuer,  // the issuer may not speak for this tenant
   TenantSuspended,

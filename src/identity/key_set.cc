@@ -205,7 +205,8 @@ Task<Result<crypto::PublicKey>> KeySet::key(std::string key_id, crypto::JwsAlgor
     found = find_key(set->list, key_id, algorithm);
   }
   if (!found) {
-    co_return Error(IdentityError::KeyUnknown, "The token is signed with a key that its issuer does not list.");
+    co_return Error(IdentityError::KeyUnknown,
+                    "The token is signed with a key that its issuer does not list.");
   }
   co_return found->key;
 }

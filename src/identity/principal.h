@@ -23,17 +23,17 @@ class Principal {
   bool is_operator() const { return operator_; }
   // The platform itself at work on a tenant's store (identity/upkeep_principal.h).
   bool is_upkeep() const { return upkeep_; }
-  const std::string& user() const { return user_; }                 // sub, or the API key's user
+  const std::string& user() const { return user_; }  // sub, or the API key's user
   const std::vector<std::string>& roles() const { return roles_; }
   const std::vector<std::string>& groups() const { return groups_; }
   CredentialKind credential() const { return credential_; }
   const std::string& credential_id() const { return credential_id_; }  // jti or API key id; may be ""
-  const std::string& issuer() const { return issuer_; }             // "" for API keys
+  const std::string& issuer() const { return issuer_; }                // "" for API keys
   // What stays the same while a token is renewed: the client it was given to (`azp` or `client_id`)
   // and the login it belongs to (`sid`). "" where the issuer doesn't say, and for API keys.
   const std::string& client() const { return client_; }
   const std::string& login() const { return login_; }
-  std::int64_t expires_unix_seconds() const { return expires_; }    // 0: does not expire by itself
+  std::int64_t expires_unix_seconds() const { return expires_; }  // 0: does not expire by itself
 
  private:
   friend class PrincipalFactory;  // identity's own; see principal_factory.h

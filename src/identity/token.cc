@@ -65,7 +65,8 @@ Result<UnverifiedToken> UnverifiedToken::parse(std::string_view compact, std::si
   auto signature = base::base64url_decode(compact.substr(second + 1));
   if (!signature || signature->empty()) return malformed("signature is missing or not base64url");
   for (std::string_view member : {"typ", "kid"}) {
-    if (header[member].exists() && !header[member].is_string()) return malformed("typ or kid is not a string");
+    if (header[member].exists() && !header[member].is_string())
+      return malformed("typ or kid is not a string");
   }
   auto key_id = header["kid"].as_string().value_or("");
   if (key_id.size() > kKeyIdBytesMax) return malformed("kid is too long");

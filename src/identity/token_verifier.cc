@@ -91,8 +91,7 @@ json::Value at_path(json::Value claims, std::string_view path) {
 }
 
 bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
 Result<std::vector<std::string>> read_list(const json::Value& value, std::string_view name) {
@@ -146,7 +145,8 @@ Result<std::optional<base::TenantId>> read_tenant(const json::Value& claims, con
   auto tenant = name ? base::TenantId::parse(*name) : std::nullopt;
   if (!tenant) return invalid(issuer.tenant_claim + " is not a tenant's name");
   bool bound = !issuer.tenants.empty();
-  if (bound && std::find(issuer.tenants.begin(), issuer.tenants.end(), tenant->str()) == issuer.tenants.end()) {
+  if (bound &&
+      std::find(issuer.tenants.begin(), issuer.tenants.end(), tenant->str()) == issuer.tenants.end()) {
     return Error(IdentityError::TenantNotOfIssuer, "This issuer may not speak for the tenant in the token.");
   }
   return tenant;

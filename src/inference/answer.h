@@ -25,7 +25,7 @@ class Answer {
   std::shared_ptr<const AnswerFormat> format_;
   bool logprobs_;
   std::vector<AnswerChoice> whole_;
-  std::vector<std::string> raw_;  // with tools: the model's own text
+  std::vector<std::string> raw_;   // with tools: the model's own text
   std::vector<std::size_t> read_;  // bytes of it when it was last read
 };
 

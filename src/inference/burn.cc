@@ -126,9 +126,9 @@ BurnResult Burner::erase_sequence(llama_seq_id sequence, std::uint64_t tokens) c
     result.kv_bytes_nonzero_after += nonzero_bytes(tensor, begin, erased * row);
   }
   result.verified = !tensors_.all().empty() && result.kv_bytes_nonzero_after == 0;
-  result.micros = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                                 std::chrono::steady_clock::now() - began)
-                                                 .count());
+  result.micros = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)
+          .count());
   return result;
 }
 

@@ -12,10 +12,8 @@ base::ErrorName error_name(InferenceError code) {
     case InferenceError::Cancelled: return {"inference", "cancelled"};
     case InferenceError::Failed: return {"inference", "engine_error"};
     case InferenceError::BadRequest: return {"inference", "bad_request"};
-    case InferenceError::BadContext:
-      return {"inference", "bad_context"};
-    case InferenceError::BadGrammar:
-      return {"inference", "bad_grammar"};
+    case InferenceError::BadContext: return {"inference", "bad_context"};
+    case InferenceError::BadGrammar: return {"inference", "bad_grammar"};
     case InferenceError::ModelUnknown: return {"inference", "model_not_found"};
     case InferenceError::ShuttingDown: return {"inference", "shutting_down"};
   }

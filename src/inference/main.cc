@@ -51,8 +51,9 @@ base::Secret read_key(int fd) {
   auto bytes = base::hex_decode(std::string_view(text, have));
   base::wipe(text, sizeof text);
   if (!bytes || bytes->size() != kKeyHexBytes / 2) {
-    die(base::Error(InferenceError::Failed, "No signing key came through --control-fd. The engine worker is "
-                                            "started by `bulkhead serve`."));
+    die(base::Error(InferenceError::Failed,
+                    "No signing key came through --control-fd. The engine worker is "
+                    "started by `bulkhead serve`."));
   }
   base::Secret key = base::Secret::copy_of(*bytes);
   base::wipe(*bytes);
@@ -163,10 +164,12 @@ int main(int argc, char** argv) {
   inference::tie_to_parent();
   base::log::set_component("engine");
   inference::Options options;
-  CLI::App app{"bulkhead-engine: the inference worker. It is started by `bulkhead serve`, which hands it a "
-               "listening socket and a signing key; there is nothing to run by hand."};
+  CLI::App app{
+      "bulkhead-engine: the inference worker. It is started by `bulkhead serve`, which hands it a "
+      "listening socket and a signing key; there is nothing to run by hand."};
   app.add_option("--listen-fd", options.listen_fd, "Descriptor of the listening Unix socket")->required();
-  app.add_option("--control-fd", options.control_fd, "Descriptor of the pipe that carries the signing key")->required();
+  app.add_option("--control-fd", options.control_fd, "Descriptor of the pipe that carries the signing key")
+      ->required();
   app.add_option("--chat-model", options.chat, "ID=PATH of the chat model (GGUF)");
   app.add_option("--chat-model-sha256", options.chat_sha256, "Its SHA-256; checked when given");
   app.add_option("--chat-template", options.chat_template,
@@ -175,8 +178,10 @@ int main(int argc, char** argv) {
   app.add_option("--embed-model-sha256", options.embedding_sha256, "Its SHA-256; checked when given");
   app.add_option("--rerank-model", options.rerank, "ID=PATH of the rerank model (GGUF)");
   app.add_option("--rerank-model-sha256", options.rerank_sha256, "Its SHA-256; checked when given");
-  app.add_option("--context", options.scheduler.context, "Tokens of one sequence")->check(CLI::Range(64, 1 << 20));
-  app.add_option("--slots", options.scheduler.slots, "Sequences decoded side by side")->check(CLI::Range(1, 256));
+  app.add_option("--context", options.scheduler.context, "Tokens of one sequence")
+      ->check(CLI::Range(64, 1 << 20));
+  app.add_option("--slots", options.scheduler.slots, "Sequences decoded side by side")
+      ->check(CLI::Range(1, 256));
   app.add_option("--threads", options.threads, "Threads for generation; 0: one a core");
   app.add_option("--batch-threads", options.batch_threads, "Threads for prompts; 0: one a core");
   app.add_option("--gpu-layers", options.gpu_layers, "Layers to offload to a GPU");

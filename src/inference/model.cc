@@ -61,7 +61,9 @@ std::string metadata(const llama_model* model, const char* key) {
 
 Result<void> check_architecture(const llama_model* model, ModelKind kind) {
   std::string name = metadata(model, "general.architecture");
-  auto listed = [&name](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  auto listed = [&name](const auto& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
   bool fits = kind == ModelKind::Chat ? listed(kChatArchitectures) : listed(kEncoderArchitectures);
   // A sliding window keeps a second cache under other names.
   if (fits && kind == ModelKind::Chat && llama_model_n_swa(model) > 0) fits = false;
@@ -127,9 +129,9 @@ std::string apply_template(const std::string& name, const std::vector<llama_chat
 Result<std::unique_ptr<Model>> Model::load(const ModelFile& file, ModelKind kind, int gpu_layers) {
   BULKHEAD_TRY(hash, hash_of_gguf(file.path));
   if (!file.sha256.empty() && hash != file.sha256) {
-    return Error(InferenceError::HashMismatch,
-                 "The model file " + file.path.string() + " is not the pinned one: its SHA-256 is " + hash +
-                     ", the configuration says " + file.sha256 + ".");
+    return Error(InferenceError::HashMismatch, "The model file " + file.path.string() +
+                                                   " is not the pinned one: its SHA-256 is " + hash +
+                                                   ", the configuration says " + file.sha256 + ".");
   }
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = gpu_layers;
@@ -253,7 +255,8 @@ Result<Tokens> Model::tokenize_frame(const Frame& frame) const {
   }
   // A template that writes the begin token itself, after the vocabulary added one.
   llama_token begin = llama_vocab_bos(vocab_);
-  if (tokens.size() > 1 && begin >= 0 && tokens[0] == begin && tokens[1] == begin) tokens.erase(tokens.begin());
+  if (tokens.size() > 1 && begin >= 0 && tokens[0] == begin && tokens[1] == begin)
+    tokens.erase(tokens.begin());
   return tokens;
 }
 

@@ -253,7 +253,8 @@ Result<http::Response> Routes::tokenize(const http::Request& request) const {
   json::Writer w;
   w.begin_object().key("counts").begin_array();
   for (const std::string& text : body.input) {
-    Tokens tokens = model == engine_.embedding ? model->tokenize_for_embedding(text) : model->tokenize_content(text);
+    Tokens tokens =
+        model == engine_.embedding ? model->tokenize_for_embedding(text) : model->tokenize_content(text);
     w.value(static_cast<std::uint64_t>(tokens.size()));
   }
   w.end_array().end_object();
@@ -272,7 +273,10 @@ http::Response Routes::models() const {
         .end_object();
   }
   if (engine_.embedding) {
-    w.begin_object().member("id", engine_.embedding->id()).member("object", "model").member("kind", "embedding");
+    w.begin_object()
+        .member("id", engine_.embedding->id())
+        .member("object", "model")
+        .member("kind", "embedding");
     w.member("context", engine_.embedder->context())
         .member("dimensions", engine_.embedder->dimensions())
         .member("sha256", engine_.embedding->sha256())

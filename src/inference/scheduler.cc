@@ -63,7 +63,8 @@ Result<void> Scheduler::open_context() {
                      " tokens?");
   }
   threads_ = make_threads(options_.threads);
-  batch_threads_ = options_.batch_threads == options_.threads ? nullptr : make_threads(options_.batch_threads);
+  batch_threads_ =
+      options_.batch_threads == options_.threads ? nullptr : make_threads(options_.batch_threads);
   llama_attach_threadpool(context_, threads_, batch_threads_ ? batch_threads_ : threads_);
   batch_ = llama_batch_init(static_cast<int>(params.n_batch), 0, 1);
 

@@ -38,10 +38,10 @@ namespace bulkhead::inference {
 
 struct SchedulerOptions {
   std::size_t slots = 4;
-  std::size_t context = 4096;        // tokens of one sequence
+  std::size_t context = 4096;  // tokens of one sequence
   int threads = 1, batch_threads = 2;
-  std::size_t batch_tokens = 512;    // prompt tokens a step at most
-  std::size_t line_max = 64;         // waiting requests of one tenant
+  std::size_t batch_tokens = 512;  // prompt tokens a step at most
+  std::size_t line_max = 64;       // waiting requests of one tenant
   PrefixCache::Options prefix;
   bool burn = true;
   bool lookahead = true;

@@ -129,24 +129,18 @@ int status_of(const Error& error) {
   auto code = error.as<InferenceError>();
   if (!code) return 401;  // what isn't ours comes from the signature check
   switch (*code) {
-    case InferenceError::BadContext:
-      return 401;
+    case InferenceError::BadContext: return 401;
     case InferenceError::BadRequest:
     case InferenceError::BadGrammar:
-    case InferenceError::ContextExceeded:
-      return 400;
-    case InferenceError::ModelUnknown:
-      return 404;
-    case InferenceError::QueueFull:
-      return 429;
-    case InferenceError::ShuttingDown:
-      return 503;
+    case InferenceError::ContextExceeded: return 400;
+    case InferenceError::ModelUnknown: return 404;
+    case InferenceError::QueueFull: return 429;
+    case InferenceError::ShuttingDown: return 503;
     case InferenceError::ModelUnreadable:
     case InferenceError::HashMismatch:
     case InferenceError::Unsupported:
     case InferenceError::Cancelled:
-    case InferenceError::Failed:
-      return 500;
+    case InferenceError::Failed: return 500;
   }
   return 500;
 }

@@ -32,8 +32,7 @@ std::string joined_system(std::string_view instruction, const std::string& tenan
   return system;
 }
 
-std::vector<engine::Message> with_system(std::string system,
-                                         const std::vector<engine::Message>& request) {
+std::vector<engine::Message> with_system(std::string system, const std::vector<engine::Message>& request) {
   std::vector<engine::Message> messages;
   if (!system.empty()) messages.push_back({"system", std::move(system)});
   for (const engine::Message& message : request) {
@@ -54,13 +53,12 @@ std::string source_text(std::size_t index, const RetrievedChunk& chunk, const st
   return text;
 }
 
-Composition compose(const std::vector<engine::Message>& request,
-                    const std::vector<RetrievedChunk>& chunks,
+Composition compose(const std::vector<engine::Message>& request, const std::vector<RetrievedChunk>& chunks,
                     const std::vector<std::int64_t>& chunk_tokens, std::int64_t message_tokens,
                     const ComposeOptions& options) {
   Composition out;
-  std::int64_t budget = options.context_tokens - options.answer_tokens - message_tokens -
-                        kFrameTokens - kTokensPerMessage * static_cast<std::int64_t>(request.size());
+  std::int64_t budget = options.context_tokens - options.answer_tokens - message_tokens - kFrameTokens -
+                        kTokensPerMessage * static_cast<std::int64_t>(request.size());
   std::string sources;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     if (chunk_tokens[i] > budget) {
@@ -72,8 +70,7 @@ Composition compose(const std::vector<engine::Message>& request,
     sources += source_text(index, chunks[i], options.nonce);
     const storage::Chunk& chunk = chunks[i].chunk;
     out.citations.push_back({index, chunk.file.str(), chunks[i].file_name, chunk.ordinal, chunk.page,
-                             chunk.begin, chunk.end, chunk.heading, chunks[i].score,
-                             chunks[i].similarity});
+                             chunk.begin, chunk.end, chunk.heading, chunks[i].score, chunks[i].similarity});
   }
   if (out.citations.empty()) {
     out.messages = compose_plain(request, options.tenant_prompt);

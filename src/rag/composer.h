@@ -18,14 +18,14 @@
 namespace bulkhead::rag {
 
 struct ComposeOptions {
-  std::string tenant_prompt;       // from the tenant's policy; may be empty
-  std::string nonce;               // at least 64 random bits
+  std::string tenant_prompt;  // from the tenant's policy; may be empty
+  std::string nonce;          // at least 64 random bits
   std::int64_t context_tokens = 0;
   std::int64_t answer_tokens = 0;  // kept free for the answer
 };
 
 struct Citation {
-  std::size_t index = 0;           // "[1]" in the prompt
+  std::size_t index = 0;  // "[1]" in the prompt
   std::string file_id;
   std::string file_name;
   std::uint32_t ordinal = 0;
@@ -48,8 +48,7 @@ std::string source_text(std::size_t index, const RetrievedChunk& chunk, const st
 // `chunk_tokens[i]` are the tokens of source_text(i + 1, chunks[i]); `message_tokens` those of all
 // the request's messages together. Chunks are taken best first while they fit; when the messages
 // alone don't fit, nothing is cut: the engine refuses with the figures (AISVS 2.1.4).
-Composition compose(const std::vector<engine::Message>& request,
-                    const std::vector<RetrievedChunk>& chunks,
+Composition compose(const std::vector<engine::Message>& request, const std::vector<RetrievedChunk>& chunks,
                     const std::vector<std::int64_t>& chunk_tokens, std::int64_t message_tokens,
                     const ComposeOptions& options);
 

@@ -133,22 +133,14 @@ Result<ExtractedDocument> parse_answer(std::string_view answer, std::size_t text
 
 base::ErrorName error_name(ExtractError code) {
   switch (code) {
-    case ExtractError::UnsupportedFile:
-      return {"extract", "unsupported_file"};
-    case ExtractError::InvalidFile:
-      return {"extract", "invalid_file"};
-    case ExtractError::Encrypted:
-      return {"extract", "encrypted_file"};
-    case ExtractError::TooLarge:
-      return {"extract", "too_large"};
-    case ExtractError::Timeout:
-      return {"extract", "timeout"};
-    case ExtractError::Crashed:
-      return {"extract", "crashed"};
-    case ExtractError::Unavailable:
-      return {"extract", "unavailable"};
-    case ExtractError::Cancelled:
-      return {"extract", "cancelled"};
+    case ExtractError::UnsupportedFile: return {"extract", "unsupported_file"};
+    case ExtractError::InvalidFile: return {"extract", "invalid_file"};
+    case ExtractError::Encrypted: return {"extract", "encrypted_file"};
+    case ExtractError::TooLarge: return {"extract", "too_large"};
+    case ExtractError::Timeout: return {"extract", "timeout"};
+    case ExtractError::Crashed: return {"extract", "crashed"};
+    case ExtractError::Unavailable: return {"extract", "unavailable"};
+    case ExtractError::Cancelled: return {"extract", "cancelled"};
   }
   return {"extract", "unknown"};
 }

@@ -78,13 +78,18 @@ struct Ingestor::Impl {
   base::CancelToken stopping;
   base::Gate gate;
   std::mutex mutex;
-  std::set<std::string> active;  // tenant/store/file
+  std::set<std::string> active;                                    // tenant/store/file
   std::map<base::TenantId, std::map<std::string, LeftOver>> left;  // by the same keys
   std::atomic<std::size_t> left_count{0};
 
   Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, base::BlockingPool& p, const base::Clock& c,
        IngestOptions o)
-      : stores(s), engine(e), extractor(x), pool(p), clock(c), options(std::move(o)),
+      : stores(s),
+        engine(e),
+        extractor(x),
+        pool(p),
+        clock(c),
+        options(std::move(o)),
         queue(options.concurrent, options.waiting_per_tenant) {}
 
   static std::string key_of(const tenancy::TenantScope& scope, const storage::AttachmentRecord& attachment) {
@@ -158,10 +163,12 @@ struct Ingestor::Impl {
   }
 
   // The number of the file's chunks, made when there are none yet.
-  Task<Result<std::uint32_t>> index_file(tenancy::TenantScope scope, base::FileId file, base::CancelToken cancel) {
+  Task<Result<std::uint32_t>> index_file(tenancy::TenantScope scope, base::FileId file,
+                                         base::CancelToken cancel) {
     auto record = co_await on_store(scope, [&](storage::TenantStore& s) { return s.get_file(scope, file); });
     if (!record) co_return record.take_error();
-    auto content = co_await on_store(scope, [&](storage::TenantStore& s) { return s.file_content(scope, file); });
+    auto content =
+        co_await on_store(scope, [&](storage::TenantStore& s) { return s.file_content(scope, file); });
     if (!content) co_return content.take_error();
     auto document = co_await extractor.extract(record->name, std::move(*content), cancel);
     if (!document) co_return document.take_error();
@@ -197,8 +204,10 @@ struct Ingestor::Impl {
     co_return static_cast<std::uint32_t>(chunks.size());
   }
 
-  Task<Result<std::uint32_t>> chunks_of(tenancy::TenantScope scope, base::FileId file, base::CancelToken cancel) {
-    auto indexed = co_await on_store(scope, [&](storage::TenantStore& s) { return s.has_chunks(scope, file); });
+  Task<Result<std::uint32_t>> chunks_of(tenancy::TenantScope scope, base::FileId file,
+                                        base::CancelToken cancel) {
+    auto indexed =
+        co_await on_store(scope, [&](storage::TenantStore& s) { return s.has_chunks(scope, file); });
     if (!indexed) co_return indexed.take_error();
     if (*indexed) co_return std::uint32_t{0};
     auto place = co_await queue.enter(scope.tenant(), cancel);

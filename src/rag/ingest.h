@@ -25,7 +25,7 @@ namespace bulkhead::rag {
 
 struct IngestOptions {
   std::string embedding_model;
-  std::size_t chunk_tokens_max = 254;   // all-MiniLM-L6-v2's authors cut at 256 word pieces
+  std::size_t chunk_tokens_max = 254;  // all-MiniLM-L6-v2's authors cut at 256 word pieces
   std::size_t embed_batch = 32;
   std::size_t concurrent = 2;  // files at once; as many as the extractor takes
   std::size_t waiting_per_tenant = 1000;

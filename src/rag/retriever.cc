@@ -31,16 +31,14 @@ constexpr double kWordWeight = 0.25;
 constexpr std::size_t kWordChunks = 3;
 
 constexpr std::array<std::string_view, 96> kStopWords = {
-    "a",     "about", "after", "all",   "also",  "am",    "an",    "and",   "any",   "are",
-    "as",    "at",    "be",    "been",  "but",   "by",    "can",   "could", "did",   "do",
-    "does",  "each",  "for",   "from",  "get",   "give",  "had",   "has",   "have",  "he",
-    "her",   "his",   "how",   "i",     "if",    "in",    "into",  "is",    "it",    "its",
-    "many",  "may",   "me",    "more",  "most",  "much",  "must",  "my",    "no",    "not",
-    "of",    "on",    "one",   "only",  "or",    "our",   "out",   "over",  "please", "say",
-    "she",   "should", "so",   "some",  "such",  "tell",  "than",  "that",  "the",   "their",
-    "them",  "then",  "there", "these", "they",  "this",  "to",    "under", "up",    "us",
-    "was",   "we",    "were",  "what",  "when",  "where", "which", "while", "who",   "whom",
-    "why",   "will",  "with",  "would", "you",   "your"};
+    "a",     "about",  "after", "all",   "also", "am",    "an",   "and",  "any",  "are",   "as",     "at",
+    "be",    "been",   "but",   "by",    "can",  "could", "did",  "do",   "does", "each",  "for",    "from",
+    "get",   "give",   "had",   "has",   "have", "he",    "her",  "his",  "how",  "i",     "if",     "in",
+    "into",  "is",     "it",    "its",   "many", "may",   "me",   "more", "most", "much",  "must",   "my",
+    "no",    "not",    "of",    "on",    "one",  "only",  "or",   "our",  "out",  "over",  "please", "say",
+    "she",   "should", "so",    "some",  "such", "tell",  "than", "that", "the",  "their", "them",   "then",
+    "there", "these",  "they",  "this",  "to",   "under", "up",   "us",   "was",  "we",    "were",   "what",
+    "when",  "where",  "which", "while", "who",  "whom",  "why",  "will", "with", "would", "you",    "your"};
 
 bool is_stop_word(std::string_view word) {
   return std::find(kStopWords.begin(), kStopWords.end(), word) != kStopWords.end();
@@ -106,8 +104,7 @@ double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<st
   // The best chunk's coverage, not the union's: unrelated chunks together contain almost any word.
   double coverage = 0;
   for (std::size_t i = 0; i < std::min(chunks.size(), kWordChunks); ++i) {
-    std::vector<std::string> present =
-        words_of(chunks[i].chunk.heading + " " + chunks[i].chunk.text);
+    std::vector<std::string> present = words_of(chunks[i].chunk.heading + " " + chunks[i].chunk.text);
     std::size_t found = 0;
     for (const std::string& word : words) {
       found += std::any_of(present.begin(), present.end(),

@@ -38,9 +38,9 @@ struct RetrievedChunk {
   storage::ChunkKey key = 0;
   storage::Chunk chunk;
   std::string file_name;
-  double score = 0;          // fused, in (0, 1]: 1 is first in both rankings
-  double similarity = 0;     // cosine to the question
-  double rerank_score = 0;   // the rerank model's own scale; 0 when there is none
+  double score = 0;         // fused, in (0, 1]: 1 is first in both rankings
+  double similarity = 0;    // cosine to the question
+  double rerank_score = 0;  // the rerank model's own scale; 0 when there is none
 };
 
 struct Retrieval {
@@ -48,13 +48,13 @@ struct Retrieval {
   double relevance = 0;                // see relevance_of; of the fused order
   std::string reranked_by;             // id of the rerank model that made the order; "" for none
   std::size_t files_searched = 0;
-  std::size_t files_withheld = 0;      // in the stores, but not readable by this principal
+  std::size_t files_withheld = 0;  // in the stores, but not readable by this principal
 };
 
 struct RetrievalOptions {
   std::size_t results_max = 6;
-  std::size_t pool = 32;               // hits taken from each ranking
-  std::size_t rerank_max = 24;         // fused candidates that a rerank model reads
+  std::size_t pool = 32;        // hits taken from each ranking
+  std::size_t rerank_max = 24;  // fused candidates that a rerank model reads
 };
 
 // How strongly the best hits speak for an answer in the documents, 0..1: the best cosine, lifted by

@@ -22,20 +22,24 @@ struct Found {
 Result<std::map<std::string, Found>> archives_in(const std::filesystem::path& folder) {
   std::map<std::string, Found> archives;
   std::error_code failed;
-  for (std::filesystem::directory_iterator each(folder, failed), end; !failed && each != end; each.increment(failed)) {
+  for (std::filesystem::directory_iterator each(folder, failed), end; !failed && each != end;
+       each.increment(failed)) {
     if (each->path().extension() != kArchiveExtension) continue;
     const std::string name = each->path().filename().string();
     auto header = read_archive_header(each->path());
     if (!header) {
-      return refused("The file " + name + " in this folder is no usable backup. Take it away, or use another folder.",
-                     header.error().describe());
+      return refused(
+          "The file " + name + " in this folder is no usable backup. Take it away, or use another folder.",
+          header.error().describe());
     }
     const std::string id = header->id;
     if (!archives.try_emplace(id, Found{std::move(*header), each->path()}).second) {
-      return refused("The file " + name + " is a backup that is in this folder twice. Take one of them away.", id);
+      return refused("The file " + name + " is a backup that is in this folder twice. Take one of them away.",
+                     id);
     }
   }
-  if (failed) return refused("There is no such folder with backups.", folder.string() + ": " + failed.message());
+  if (failed)
+    return refused("There is no such folder with backups.", folder.string() + ": " + failed.message());
   return archives;
 }
 
@@ -56,9 +60,10 @@ Result<std::vector<std::filesystem::path>> newest_chain(const std::filesystem::p
   for (std::string id = newest->id; !id.empty();) {
     const auto found = archives.find(id);
     if (found == archives.end()) {
-      return refused("A backup that later ones of this folder build upon is missing. Put it back, or begin anew with a "
-                     "whole one.",
-                     "archive " + id);
+      return refused(
+          "A backup that later ones of this folder build upon is missing. Put it back, or begin anew with a "
+          "whole one.",
+          "archive " + id);
     }
     chain.push_back(std::move(found->second.file));
     id = found->second.header.base;
@@ -112,7 +117,8 @@ Result<ArchiveChain> ArchiveChain::open(const std::vector<std::filesystem::path>
     }
   }
   for (const SubjectEntry& entry : chain.newest().manifest().entries) {
-    if (!chain.places_.contains({entry.name, entry.digest})) return damaged_archive("no archive holds " + entry.name);
+    if (!chain.places_.contains({entry.name, entry.digest}))
+      return damaged_archive("no archive holds " + entry.name);
   }
   return chain;
 }

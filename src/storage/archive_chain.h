@@ -1,7 +1,7 @@
 // Archives that build upon each other (storage/archive.h): a whole one, then its increments.
 //
-// Errors: StorageError::BackupRefused for all that is wrong with an archive, its key or the set. Thread safety: one
-// thread at a time. All block.
+// Errors: StorageError::BackupRefused for all that is wrong with an archive, its key or the set. Thread
+// safety: one thread at a time. All block.
 #pragma once
 
 #include <filesystem>
@@ -16,9 +16,9 @@
 namespace bulkhead::storage {
 
 inline constexpr std::string_view kArchiveExtension = ".bhk";
-// Of the archives in a folder (their names end in kArchiveExtension), the one made last that none builds upon, and what
-// it builds upon, the whole one first; empty when there is none. Refused when one between them is missing or one is no
-// archive. Only the headers are read: nothing of them is proven.
+// Of the archives in a folder (their names end in kArchiveExtension), the one made last that none builds
+// upon, and what it builds upon, the whole one first; empty when there is none. Refused when one between them
+// is missing or one is no archive. Only the headers are read: nothing of them is proven.
 base::Result<std::vector<std::filesystem::path>> newest_chain(const std::filesystem::path& folder);
 
 // The archives of one backup, the whole one first and each increment after what it builds upon. `newest()` is

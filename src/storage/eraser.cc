@@ -30,12 +30,9 @@ struct Plan {
 
 std::string_view kind_name(ErasureOrder::Kind kind) {
   switch (kind) {
-    case ErasureOrder::Kind::Document:
-      return "document";
-    case ErasureOrder::Kind::Chat:
-      return "chat";
-    case ErasureOrder::Kind::User:
-      return "user";
+    case ErasureOrder::Kind::Document: return "document";
+    case ErasureOrder::Kind::Chat: return "chat";
+    case ErasureOrder::Kind::User: return "user";
   }
   return "";
 }
@@ -122,8 +119,7 @@ Result<Plan> make_plan(Upkeep::Opened& opened, const ErasureOrder& order) {
       BULKHEAD_CHECK_OK(add_record(plan, opened, subject_of(*id)));
       return plan;
     }
-    case ErasureOrder::Kind::User:
-      break;
+    case ErasureOrder::Kind::User: break;
   }
   if (order.name.empty()) return nothing_there("user");
   BULKHEAD_CHECK_OK(add_users_files(plan, opened));

@@ -16,14 +16,10 @@ base::ErrorName error_name(StorageError code) {
     case StorageError::SealBroken: return {"storage", "seal_broken"};
     case StorageError::TooLarge: return {"storage", "too_large"};
     case StorageError::QuotaExceeded: return {"storage", "quota_exceeded"};
-    case StorageError::BackupRefused:
-      return {"storage", "backup_refused"};
-    case StorageError::Unavailable:
-      return {"storage", "unavailable"};
-    case StorageError::Misconfigured:
-      return {"storage", "misconfigured"};
-    case StorageError::Reindexing:
-      return {"storage", "reindexing"};
+    case StorageError::BackupRefused: return {"storage", "backup_refused"};
+    case StorageError::Unavailable: return {"storage", "unavailable"};
+    case StorageError::Misconfigured: return {"storage", "misconfigured"};
+    case StorageError::Reindexing: return {"storage", "reindexing"};
   }
   return {"storage", "unknown"};
 }

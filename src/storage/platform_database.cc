@@ -108,8 +108,7 @@ base::Result<std::vector<std::string>> read_certificates(Statement query, const 
 }
 
 // {"format":1,"platform_version":N,"box":"<base64url>"}
-base::Result<void> write_key_box(const std::filesystem::path& path,
-                                 const crypto::WrappedKey& wrapped) {
+base::Result<void> write_key_box(const std::filesystem::path& path, const crypto::WrappedKey& wrapped) {
   base::json::Writer writer;
   writer.begin_object()
       .member("format", 1)
@@ -122,8 +121,7 @@ base::Result<void> write_key_box(const std::filesystem::path& path,
   return {};
 }
 
-base::Result<base::Secret> read_key_box(const std::filesystem::path& path,
-                                        const crypto::PlatformKeys& keys) {
+base::Result<base::Secret> read_key_box(const std::filesystem::path& path, const crypto::PlatformKeys& keys) {
   auto text = base::read_file(path, kKeyBoxBytesMax);
   if (!text) return file_error(text.error());
   auto document = base::json::Document::parse(*text);
@@ -134,15 +132,14 @@ base::Result<base::Secret> read_key_box(const std::filesystem::path& path,
   if (document->root()["format"].as_int() != 1 || !version || *version < 0 || !box) {
     return damaged("platform.key.box");
   }
-  auto key = keys.unwrap({.platform_version = static_cast<std::uint32_t>(*version),
-                          .box = std::move(*box)},
+  auto key = keys.unwrap({.platform_version = static_cast<std::uint32_t>(*version), .box = std::move(*box)},
                          kKeyBoxAssociated);
   if (!key) {
     return base::Error(StorageError::WrongKey,
                        "The platform key does not open this data directory. Use the key file that it "
                        "was set up with (with its older versions, if a rotation was cut short).",
-                       path.string() + " needs platform key version " + std::to_string(*version) +
-                           ": " + key.error().describe());
+                       path.string() + " needs platform key version " + std::to_string(*version) + ": " +
+                           key.error().describe());
   }
   return key;
 }
@@ -199,8 +196,9 @@ struct PlatformDatabase::Impl {
 PlatformDatabase::PlatformDatabase(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PlatformDatabase::~PlatformDatabase() = default;
 
-base::Result<std::unique_ptr<PlatformDatabase>> PlatformDatabase::open(
-    const std::filesystem::path& data_dir, const crypto::PlatformKeys& keys, bool create) {
+base::Result<std::unique_ptr<PlatformDatabase>> PlatformDatabase::open(const std::filesystem::path& data_dir,
+                                                                       const crypto::PlatformKeys& keys,
+                                                                       bool create) {
   if (create) {
     if (auto made = base::make_private_directory(data_dir); !made) return file_error(made.error());
   }
@@ -231,11 +229,10 @@ base::Result<std::unique_ptr<PlatformDatabase>> PlatformDatabase::open(
     BULKHEAD_TRY(key, read_key_box(box_path, keys));
     impl->registry_key = std::move(key);
   }
-  BULKHEAD_TRY(database,
-               SqliteDatabase::open({.path = database_path,
-                                     .mode = create ? SqliteDatabase::Mode::Create
-                                                    : SqliteDatabase::Mode::ReadWrite},
-                                    impl->registry_key));
+  BULKHEAD_TRY(database, SqliteDatabase::open({.path = database_path,
+                                               .mode = create ? SqliteDatabase::Mode::Create
+                                                              : SqliteDatabase::Mode::ReadWrite},
+                                              impl->registry_key));
   BULKHEAD_CHECK_OK(database->migrate(kMigrations));
   impl->database = std::move(database);
   return std::unique_ptr<PlatformDatabase>(new PlatformDatabase(std::move(impl)));
@@ -348,8 +345,7 @@ base::Result<base::Secret> PlatformDatabase::secret(std::string_view name) {
   BULKHEAD_TRY(known, find.step());
   if (known) return base::Secret::copy_of(find.blob(0));
   BULKHEAD_CHECK_OK(
-      impl_->database
-          ->prepare("INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+      impl_->database->prepare("INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
           .bind(name, fresh.reveal())
           .run());
   Statement again = impl_->database->prepare("SELECT value FROM secrets WHERE name = ?1");
@@ -377,8 +373,9 @@ base::Result<std::optional<std::string>> PlatformDatabase::setting(std::string_v
 base::Result<void> PlatformDatabase::set_setting(std::string_view name, std::string_view value) {
   std::scoped_lock lock(impl_->mutex);
   return impl_->database
-      ->prepare("INSERT INTO settings (name, value) VALUES (?1, ?2) "
-                "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+      ->prepare(
+          "INSERT INTO settings (name, value) VALUES (?1, ?2) "
+          "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
       .bind(name, value)
       .run();
 }
@@ -476,8 +473,7 @@ base::Result<std::vector<std::string>> PlatformDatabase::move_certificates(const
 
 base::Result<void> PlatformDatabase::rewrap(const crypto::PlatformKeys& keys) {
   std::scoped_lock lock(impl_->mutex);
-  return write_key_box(impl_->data_dir / kKeyBoxName,
-                       keys.wrap(impl_->registry_key, kKeyBoxAssociated));
+  return write_key_box(impl_->data_dir / kKeyBoxName, keys.wrap(impl_->registry_key, kKeyBoxAssociated));
 }
 
 }  // namespace bulkhead::storage

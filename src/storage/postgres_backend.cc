@@ -157,12 +157,9 @@ base::Result<PostgresTransaction> PostgresBackend::administer(const std::string&
 
 bool PostgresBackend::offers(tenancy::IsolationMode mode) const {
   switch (pool_.options().layout) {
-    case PostgresLayout::Schema:
-      return mode == tenancy::IsolationMode::Hybrid;
-    case PostgresLayout::Database:
-      return mode != tenancy::IsolationMode::Pooled;
-    case PostgresLayout::RowLevelSecurity:
-      return mode == tenancy::IsolationMode::Pooled;
+    case PostgresLayout::Schema: return mode == tenancy::IsolationMode::Hybrid;
+    case PostgresLayout::Database: return mode != tenancy::IsolationMode::Pooled;
+    case PostgresLayout::RowLevelSecurity: return mode == tenancy::IsolationMode::Pooled;
   }
   return false;
 }
@@ -286,15 +283,9 @@ base::Result<std::shared_ptr<const PostgresPlace>> PostgresBackend::ensure(const
   }
   BULKHEAD_TRY(place, place_of(tenant));
   switch (pool_.options().layout) {
-    case PostgresLayout::Schema:
-      BULKHEAD_CHECK_OK(ensure_schema(*place));
-      break;
-    case PostgresLayout::Database:
-      BULKHEAD_CHECK_OK(ensure_database(*place));
-      break;
-    case PostgresLayout::RowLevelSecurity:
-      BULKHEAD_CHECK_OK(ensure_shared(*place));
-      break;
+    case PostgresLayout::Schema: BULKHEAD_CHECK_OK(ensure_schema(*place)); break;
+    case PostgresLayout::Database: BULKHEAD_CHECK_OK(ensure_database(*place)); break;
+    case PostgresLayout::RowLevelSecurity: BULKHEAD_CHECK_OK(ensure_shared(*place)); break;
   }
   std::scoped_lock lock(mutex_);
   return ready_.insert_or_assign(tenant, std::move(place)).first->second;

@@ -35,7 +35,7 @@ struct PostgresLogin {
   std::string user;
   base::Secret password;
   std::string dbname;
-  std::string search_path;  // one schema; empty: none but pg_catalog
+  std::string search_path;         // one schema; empty: none but pg_catalog
   std::string extension_schema{};  // searched after it; empty: none
 };
 

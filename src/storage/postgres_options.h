@@ -16,12 +16,9 @@ enum class PostgresLayout {
 };
 constexpr std::string_view layout_name(PostgresLayout layout) {
   switch (layout) {
-    case PostgresLayout::Schema:
-      return "schema";
-    case PostgresLayout::Database:
-      return "database";
-    case PostgresLayout::RowLevelSecurity:
-      return "row_level_security";
+    case PostgresLayout::Schema: return "schema";
+    case PostgresLayout::Database: return "database";
+    case PostgresLayout::RowLevelSecurity: return "row_level_security";
   }
   return "unknown";
 }

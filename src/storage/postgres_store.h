@@ -196,7 +196,7 @@ class PostgresStore final : public OpenStore {
   std::atomic<std::uint64_t> content_version_{0};
   std::atomic<std::uint64_t> vectors_version_{0};
   std::atomic<std::uint64_t> steps_back_{0};  // the server gave a version that it had given before
-  mutable std::shared_mutex shut_mutex_;  // calls hold it shared
+  mutable std::shared_mutex shut_mutex_;      // calls hold it shared
   bool shut_ = false;
 };
 

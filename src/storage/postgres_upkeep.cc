@@ -161,8 +161,7 @@ Result<PostgresRows> lock_subject(PostgresTransaction& transaction, Kind kind, c
     case Kind::VectorStore:
       return transaction.run("SELECT key_version, key_box FROM vector_stores WHERE id = $1 FOR NO KEY UPDATE",
                              id);
-    case Kind::Chat:
-      break;
+    case Kind::Chat: break;
   }
   return transaction.run("SELECT key_version, key_box FROM chats WHERE id = $1 FOR NO KEY UPDATE", id);
 }
@@ -197,12 +196,9 @@ Result<void> renew(PostgresTransaction& transaction, const tenancy::TenantScope&
   const FreshKey key(scope, subject);
   Renewal renewal(transaction, std::move(from), key, id);
   switch (kind) {
-    case Kind::File:
-      return renewal.file();
-    case Kind::VectorStore:
-      return renewal.vector_store();
-    case Kind::Chat:
-      break;
+    case Kind::File: return renewal.file();
+    case Kind::VectorStore: return renewal.vector_store();
+    case Kind::Chat: break;
   }
   return renewal.chat();
 }

@@ -107,16 +107,11 @@ std::string_view record_kind_name(RecordKind kind) {
     case RecordKind::ChatMetadata: return "chat.metadata";
     case RecordKind::ChatMessages: return "chat.messages";
     case RecordKind::ChatCompletion: return "chat.completion";
-    case RecordKind::FileDetails:
-      return "file.details";
-    case RecordKind::FileAccess:
-      return "file.access";
-    case RecordKind::VectorStoreDetails:
-      return "vector_store.details";
-    case RecordKind::AttachmentError:
-      return "attachment.error";
-    case RecordKind::ChatDetails:
-      return "chat.details";
+    case RecordKind::FileDetails: return "file.details";
+    case RecordKind::FileAccess: return "file.access";
+    case RecordKind::VectorStoreDetails: return "vector_store.details";
+    case RecordKind::AttachmentError: return "attachment.error";
+    case RecordKind::ChatDetails: return "chat.details";
   }
   return "";
 }
@@ -151,8 +146,7 @@ base::Result<base::Bytes> RecordSealer::open(const RecordPlace& place, base::Byt
   return std::move(*opened);
 }
 
-base::Result<std::string> RecordSealer::open_text(const RecordPlace& place,
-                                                  base::ByteView box) const {
+base::Result<std::string> RecordSealer::open_text(const RecordPlace& place, base::ByteView box) const {
   BULKHEAD_TRY(bytes, open(place, box));
   std::string text(base::as_text(bytes));
   base::wipe(bytes);

@@ -12,13 +12,13 @@ namespace {
 constexpr std::size_t kWordBytesMax = 64;
 
 constexpr auto kStopWords = std::to_array<std::string_view>({
-    "about", "after", "all",  "also",  "am",    "an",    "and",   "any",   "are",  "as",    "at",
-    "be",    "been",  "but",  "by",    "can",   "could", "did",   "do",    "does", "for",   "from",
-    "had",   "has",   "have", "he",    "her",   "him",   "his",   "how",   "if",   "in",    "into",
-    "is",    "it",    "its",  "me",    "my",    "no",    "not",   "of",    "on",   "or",    "our",
-    "she",   "should", "so",  "some",  "than",  "that",  "the",   "their", "them", "then",  "there",
-    "these", "they",  "this", "those", "to",    "was",   "we",    "were",  "what", "when",  "where",
-    "which", "who",   "why",  "will",  "with",  "would", "you",   "your",
+    "about", "after",  "all",  "also",  "am",   "an",    "and", "any",   "are",  "as",   "at",
+    "be",    "been",   "but",  "by",    "can",  "could", "did", "do",    "does", "for",  "from",
+    "had",   "has",    "have", "he",    "her",  "him",   "his", "how",   "if",   "in",   "into",
+    "is",    "it",     "its",  "me",    "my",   "no",    "not", "of",    "on",   "or",   "our",
+    "she",   "should", "so",   "some",  "than", "that",  "the", "their", "them", "then", "there",
+    "these", "they",   "this", "those", "to",   "was",   "we",  "were",  "what", "when", "where",
+    "which", "who",    "why",  "will",  "with", "would", "you", "your",
 });
 
 bool is_stop_word(std::string_view word) {
@@ -29,7 +29,7 @@ bool is_stop_word(std::string_view word) {
 std::optional<std::size_t> sequence_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const std::uint8_t lead = byte(0);
-  const std::size_t length = lead >= 0xf0 && lead <= 0xf4 ? 4
+  const std::size_t length = lead >= 0xf0 && lead <= 0xf4  ? 4
                              : lead >= 0xe0 && lead < 0xf0 ? 3
                              : lead >= 0xc2 && lead < 0xe0 ? 2
                                                            : 0;

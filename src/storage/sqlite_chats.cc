@@ -34,8 +34,7 @@ base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& c
   const std::string& id = chat.id.str();
   const base::Bytes metadata = sealer.seal({RecordKind::ChatMetadata, id}, chat.metadata_json);
   const base::Bytes messages = sealer.seal({RecordKind::ChatMessages, id}, chat.messages_json);
-  const base::Bytes completion =
-      sealer.seal({RecordKind::ChatCompletion, id}, chat.completion_json);
+  const base::Bytes completion = sealer.seal({RecordKind::ChatCompletion, id}, chat.completion_json);
   // Another owner's chat is not overwritten: an id can't be taken over.
   {
     Statement upsert = use->prepare(
@@ -73,32 +72,30 @@ base::Result<ChatRecord> SqliteStore::get_chat(const Scope& scope, const base::C
   return chat;
 }
 
-base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope,
-                                                              std::string_view owner,
+base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope, std::string_view owner,
                                                               const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
-  const std::int64_t edge = page.ascending ? std::numeric_limits<std::int64_t>::min()
-                                           : std::numeric_limits<std::int64_t>::max();
+  const std::int64_t edge =
+      page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   std::int64_t created = edge;
   std::int64_t no = edge;
   if (page.after) {
-    Statement start = use->prepare(
-        "SELECT created, no FROM chats WHERE id = ?1 AND (?2 = '' OR owner = ?2)");
+    Statement start = use->prepare("SELECT created, no FROM chats WHERE id = ?1 AND (?2 = '' OR owner = ?2)");
     start.bind(*page.after, owner);
     BULKHEAD_TRY(row, start.step());
     if (!row) return not_found("chat to continue after");
     created = start.integer(0);
     no = start.integer(1);
   }
-  Statement query =
-      page.ascending
-          ? use->prepare("SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                         "WHERE (created, no) > (?1, ?2) AND (?4 = '' OR owner = ?4) "
-                         "AND (expires = 0 OR expires > ?5) ORDER BY created, no LIMIT ?3")
-          : use->prepare("SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                         "WHERE (created, no) < (?1, ?2) AND (?4 = '' OR owner = ?4) "
-                         "AND (expires = 0 OR expires > ?5) "
-                         "ORDER BY created DESC, no DESC LIMIT ?3");
+  Statement query = page.ascending ? use->prepare(
+                                         "SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                                         "WHERE (created, no) > (?1, ?2) AND (?4 = '' OR owner = ?4) "
+                                         "AND (expires = 0 OR expires > ?5) ORDER BY created, no LIMIT ?3")
+                                   : use->prepare(
+                                         "SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                                         "WHERE (created, no) < (?1, ?2) AND (?4 = '' OR owner = ?4) "
+                                         "AND (expires = 0 OR expires > ?5) "
+                                         "ORDER BY created DESC, no DESC LIMIT ?3");
   query.bind(created, no, page_rows(page), owner, clock_.unix_seconds());
   std::vector<ChatRecord> chats;
   while (true) {

@@ -22,13 +22,11 @@ base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& se
   const base::Bytes box =
       sealer.seal({RecordKind::ChunkText, chunk.file.str(), chunk.ordinal, generation}, packed);
   base::wipe(packed);
-  BULKHEAD_CHECK_OK(
-      database.prepare("INSERT INTO chunks (key, box) VALUES (?1, ?2)").bind(key, box).run());
+  BULKHEAD_CHECK_OK(database.prepare("INSERT INTO chunks (key, box) VALUES (?1, ?2)").bind(key, box).run());
   const base::Bytes vector_box = sealer.seal(
       {RecordKind::ChunkVector, chunk.file.str(), chunk.ordinal, generation}, pack_vectors(vectors));
-  BULKHEAD_CHECK_OK(database.prepare("INSERT INTO chunk_vectors (key, box) VALUES (?1, ?2)")
-                        .bind(key, vector_box)
-                        .run());
+  BULKHEAD_CHECK_OK(
+      database.prepare("INSERT INTO chunk_vectors (key, box) VALUES (?1, ?2)").bind(key, vector_box).run());
   return database.prepare("INSERT INTO chunk_text (rowid, heading, body) VALUES (?1, ?2, ?3)")
       .bind(key, chunk.heading, chunk.text)
       .run();
@@ -51,9 +49,8 @@ base::Result<void> SqliteStore::drop_batch(SqliteDatabase& database, std::int64_
   }
   BULKHEAD_CHECK_OK(
       database.prepare("DELETE FROM chunks WHERE key BETWEEN ?1 AND ?2").bind(first, last).run());
-  BULKHEAD_CHECK_OK(database.prepare("DELETE FROM chunk_vectors WHERE key BETWEEN ?1 AND ?2")
-                        .bind(first, last)
-                        .run());
+  BULKHEAD_CHECK_OK(
+      database.prepare("DELETE FROM chunk_vectors WHERE key BETWEEN ?1 AND ?2").bind(first, last).run());
   BULKHEAD_CHECK_OK(database.prepare("DELETE FROM batches WHERE batch = ?1").bind(batch).run());
   // A delete leaves a tombstone beside the words; only a merge of the whole index removes them.
   // (FTS5's secure-delete removes them one by one: measured thirty times slower.)
@@ -93,8 +90,7 @@ base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::F
       BULKHEAD_CHECK_OK(insert_chunk(*use, sealer, batch, chunks[i], vectors[i]));
     }
   }
-  BULKHEAD_CHECK_OK(
-      use->prepare("UPDATE files SET batch = ?2 WHERE no = ?1").bind(no, batch).run());
+  BULKHEAD_CHECK_OK(use->prepare("UPDATE files SET batch = ?2 WHERE no = ?1").bind(no, batch).run());
   BULKHEAD_TRY(versions, moved(*use, true));
   BULKHEAD_CHECK_OK(transaction.commit());
   publish(versions);
@@ -213,8 +209,8 @@ base::Result<void> SqliteStore::for_each_vector(const Scope& scope, const Vector
     const auto file = base::FileId::parse(batches.text(1));
     if (!file) return damaged("a file");
     BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(*file)));
-    Statement rows = use->prepare(
-        "SELECT key, box FROM chunk_vectors WHERE key BETWEEN ?1 AND ?2 ORDER BY key");
+    Statement rows =
+        use->prepare("SELECT key, box FROM chunk_vectors WHERE key BETWEEN ?1 AND ?2 ORDER BY key");
     rows.bind(chunk_key(batch, 0), chunk_key(batch, kChunksPerFileMax - 1));
     while (true) {
       BULKHEAD_TRY(row, rows.step());
@@ -229,9 +225,10 @@ base::Result<void> SqliteStore::for_each_vector(const Scope& scope, const Vector
   }
 }
 
-base::Result<std::vector<LexicalHit>> SqliteStore::search_text(
-    const Scope& scope, const std::vector<std::string>& words,
-    const std::vector<base::FileId>& files, std::size_t limit) {
+base::Result<std::vector<LexicalHit>> SqliteStore::search_text(const Scope& scope,
+                                                               const std::vector<std::string>& words,
+                                                               const std::vector<base::FileId>& files,
+                                                               std::size_t limit) {
   BULKHEAD_TRY(use, reading(scope));
   std::vector<LexicalHit> hits;
   const std::string match = match_any_of(words);

@@ -31,10 +31,9 @@ void start_library() {
 
 // in_set(set, value): whether value is in the set that was bound by pointer.
 void in_set(sqlite3_context* context, int, sqlite3_value** arguments) {
-  const auto* set = static_cast<const std::vector<std::int64_t>*>(
-      sqlite3_value_pointer(arguments[0], kSetPointerType));
-  const bool found = set && std::binary_search(set->begin(), set->end(),
-                                               sqlite3_value_int64(arguments[1]));
+  const auto* set =
+      static_cast<const std::vector<std::int64_t>*>(sqlite3_value_pointer(arguments[0], kSetPointerType));
+  const bool found = set && std::binary_search(set->begin(), set->end(), sqlite3_value_int64(arguments[1]));
   sqlite3_result_int(context, found ? 1 : 0);
 }
 
@@ -80,8 +79,7 @@ base::Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(const Options
   sqlite3* handle = nullptr;
   const int opened = sqlite3_open_v2(
       options.path.c_str(), &handle,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
-      nullptr);
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, nullptr);
   if (!handle) return sqlite_error(nullptr, opened ? opened : SQLITE_NOMEM, options.path);
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle, options.path));
   if (opened != SQLITE_OK) return database->error(opened);
@@ -90,8 +88,7 @@ base::Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(const Options
   BULKHEAD_CHECK_OK(database->execute("PRAGMA cipher_log_level=NONE"));
   {
     const base::Secret form = raw_key_form(raw_key);
-    const int keyed = sqlite3_key_v2(handle, "main", form.reveal().data(),
-                                     static_cast<int>(form.size()));
+    const int keyed = sqlite3_key_v2(handle, "main", form.reveal().data(), static_cast<int>(form.size()));
     if (keyed != SQLITE_OK) return database->error(keyed);
   }
   BULKHEAD_CHECK_OK(database->configure(options));
@@ -110,9 +107,8 @@ base::Result<void> SqliteDatabase::configure(const Options& options) {
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
   sqlite3_limit(handle_, SQLITE_LIMIT_LENGTH, kValueBytesMax);
   sqlite3_limit(handle_, SQLITE_LIMIT_ATTACHED, 0);
-  sqlite3_create_function_v2(handle_, "in_set", 2,
-                             SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, nullptr,
-                             in_set, nullptr, nullptr, nullptr);
+  sqlite3_create_function_v2(handle_, "in_set", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                             nullptr, in_set, nullptr, nullptr, nullptr);
   // The first read decides whether the key fits: a page that does not authenticate is "not a
   // database", whatever the reason.
   if (auto read = execute("SELECT count(*) FROM sqlite_schema"); !read) {
@@ -120,18 +116,20 @@ base::Result<void> SqliteDatabase::configure(const Options& options) {
     return base::Error(StorageError::WrongKey,
                        "The store does not open with its key. Ask your operator to check the "
                        "platform key file, or to restore the store from a backup.",
-                       path_.string() + ": the key is not the one this file was made with, or its "
-                       "first page is damaged");
+                       path_.string() +
+                           ": the key is not the one this file was made with, or its "
+                           "first page is damaged");
   }
-  BULKHEAD_CHECK_OK(execute("PRAGMA journal_mode=WAL;"
-                            "PRAGMA synchronous=FULL;"
-                            "PRAGMA secure_delete=ON;"
-                            "PRAGMA foreign_keys=ON;"
-                            "PRAGMA temp_store=MEMORY;"
-                            "PRAGMA cell_size_check=ON;"
-                            "PRAGMA mmap_size=0;"
-                            "PRAGMA cache_size=-256;"
-                            "PRAGMA journal_size_limit=4194304"));
+  BULKHEAD_CHECK_OK(
+      execute("PRAGMA journal_mode=WAL;"
+              "PRAGMA synchronous=FULL;"
+              "PRAGMA secure_delete=ON;"
+              "PRAGMA foreign_keys=ON;"
+              "PRAGMA temp_store=MEMORY;"
+              "PRAGMA cell_size_check=ON;"
+              "PRAGMA mmap_size=0;"
+              "PRAGMA cache_size=-256;"
+              "PRAGMA journal_size_limit=4194304"));
   if (options.mode == Mode::ReadOnly) BULKHEAD_CHECK_OK(execute("PRAGMA query_only=ON"));
   if (options.pages_max > 0) set_pages_max(options.pages_max);
   return {};
@@ -233,8 +231,7 @@ void SqliteDatabase::forget_pages() {
 
 std::uint64_t SqliteDatabase::memory_bytes() const {
   std::uint64_t total = 0;
-  for (int what : {SQLITE_DBSTATUS_CACHE_USED, SQLITE_DBSTATUS_SCHEMA_USED,
-                   SQLITE_DBSTATUS_STMT_USED}) {
+  for (int what : {SQLITE_DBSTATUS_CACHE_USED, SQLITE_DBSTATUS_SCHEMA_USED, SQLITE_DBSTATUS_STMT_USED}) {
     int current = 0;
     int highest = 0;
     sqlite3_db_status(handle_, what, &current, &highest, 0);
@@ -279,15 +276,15 @@ void Statement::bind_one(std::int64_t value) {
 
 void Statement::bind_one(std::string_view text) {
   if (!statement_) return;
-  note(sqlite3_bind_text64(statement_, next_++, text.data() ? text.data() : "", text.size(),
-                           SQLITE_TRANSIENT, SQLITE_UTF8));
+  note(sqlite3_bind_text64(statement_, next_++, text.data() ? text.data() : "", text.size(), SQLITE_TRANSIENT,
+                           SQLITE_UTF8));
 }
 
 void Statement::bind_one(base::ByteView blob) {
   if (!statement_) return;
   static constexpr std::uint8_t kNothing = 0;
-  note(sqlite3_bind_blob64(statement_, next_++, blob.empty() ? &kNothing : blob.data(),
-                           blob.size(), SQLITE_STATIC));
+  note(sqlite3_bind_blob64(statement_, next_++, blob.empty() ? &kNothing : blob.data(), blob.size(),
+                           SQLITE_STATIC));
 }
 
 void Statement::bind_one(const std::vector<std::int64_t>* sorted) {
@@ -317,13 +314,9 @@ base::Result<void> Statement::run() {
 
 std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_, column); }
 double Statement::real(int column) const { return sqlite3_column_double(statement_, column); }
-bool Statement::is_null(int column) const {
-  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
-}
+bool Statement::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
 
-std::string Statement::text(int column) const {
-  return std::string(base::as_text(blob(column)));
-}
+std::string Statement::text(int column) const { return std::string(base::as_text(blob(column))); }
 
 base::ByteView Statement::blob(int column) const {
   const auto* data = static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_, column));

@@ -83,7 +83,7 @@ class Statement {
 
   SqliteDatabase* database_;
   sqlite3_stmt* statement_ = nullptr;
-  bool* in_use_ = nullptr;       // none: not from the cache, finalised at the end
+  bool* in_use_ = nullptr;  // none: not from the cache, finalised at the end
   int next_ = 1;
   std::optional<base::Error> error_;  // of prepare or bind; reported by step
 };
@@ -96,7 +96,7 @@ class SqliteDatabase {
     ReadOnly,   // must exist; statements that write fail
   };
   struct Options {
-    std::filesystem::path path;   // of an existing, private folder
+    std::filesystem::path path;  // of an existing, private folder
     Mode mode = Mode::ReadWrite;
     // Pages that may be created; 0 for SQLite's own limit. Tests use it to fill a store.
     std::int64_t pages_max = 0;
@@ -124,7 +124,7 @@ class SqliteDatabase {
   static base::Result<std::unique_ptr<SqliteDatabase>> rekey(std::unique_ptr<SqliteDatabase> database,
                                                              const base::Secret& raw_key);
   void set_pages_max(std::int64_t pages);
-  std::uint64_t memory_bytes() const;   // page cache, schema and statements
+  std::uint64_t memory_bytes() const;  // page cache, schema and statements
   // Gives back the decrypted pages that are in memory. The next use reads them again.
   void forget_pages();
 

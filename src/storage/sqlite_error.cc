@@ -14,27 +14,21 @@ bool means_full(int error_number) {
 
 StorageError classify(sqlite3* handle, int code) {
   switch (code & 0xff) {
-    case SQLITE_FULL:
-      return StorageError::Full;
+    case SQLITE_FULL: return StorageError::Full;
     case SQLITE_IOERR:
-      return handle && means_full(sqlite3_system_errno(handle)) ? StorageError::Full
-                                                                : StorageError::Io;
+      return handle && means_full(sqlite3_system_errno(handle)) ? StorageError::Full : StorageError::Io;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return StorageError::Busy;
-    case SQLITE_TOOBIG:
-      return StorageError::TooLarge;
+    case SQLITE_LOCKED: return StorageError::Busy;
+    case SQLITE_TOOBIG: return StorageError::TooLarge;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-    case SQLITE_FORMAT:
-      return StorageError::Corrupt;
+    case SQLITE_FORMAT: return StorageError::Corrupt;
     case SQLITE_CONSTRAINT:
       if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) {
         return StorageError::AlreadyExists;
       }
       return code == SQLITE_CONSTRAINT_FOREIGNKEY ? StorageError::NotFound : StorageError::Corrupt;
-    default:
-      return StorageError::Io;
+    default: return StorageError::Io;
   }
 }
 
@@ -58,8 +52,7 @@ std::string public_message(StorageError code) {
 base::Error sqlite_error(sqlite3* handle, int code, const std::filesystem::path& path) {
   const StorageError kind = classify(handle, code);
   // sqlite3_errmsg may quote values of a row, so the operator gets the code's own text only.
-  std::string detail = path.string() + ": SQLite " + std::to_string(code) + " " +
-                       sqlite3_errstr(code & 0xff);
+  std::string detail = path.string() + ": SQLite " + std::to_string(code) + " " + sqlite3_errstr(code & 0xff);
   if (handle && (code & 0xff) == SQLITE_IOERR) {
     detail += ", " + std::string(std::strerror(sqlite3_system_errno(handle)));
   }

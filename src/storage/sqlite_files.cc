@@ -26,8 +26,7 @@ base::Result<FileRecord> file_from_row(SqliteDatabase& database, const tenancy::
   file.bytes = row.count(5);
   file.created = row.integer(6);
   file.status = static_cast<FileStatus>(status);
-  BULKHEAD_TRY(detail,
-               sealer.open_text({RecordKind::FileStatusDetail, file.id.str()}, row.blob(8)));
+  BULKHEAD_TRY(detail, sealer.open_text({RecordKind::FileStatusDetail, file.id.str()}, row.blob(8)));
   file.status_detail = std::move(detail);
   BULKHEAD_TRY(access, access_from_json(row.text(9)));
   file.access = std::move(access);
@@ -78,8 +77,8 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
         "status_detail_box, access, sha256, pieces) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING no");
     insert.bind(id, name, file.purpose, file.owner, file.content_type,
-                static_cast<std::uint64_t>(content.size()), file.created,
-                static_cast<int>(file.status), detail, access, file.sha256, pieces);
+                static_cast<std::uint64_t>(content.size()), file.created, static_cast<int>(file.status),
+                detail, access, file.sha256, pieces);
     BULKHEAD_TRY(row, insert.step());
     if (row) no = insert.integer(0);
     BULKHEAD_CHECK_OK(insert.run());
@@ -87,10 +86,9 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
   for (std::uint64_t i = 0; i < pieces; ++i) {
     const base::Bytes box = sealer.seal({RecordKind::FilePiece, id, i, pieces},
                                         content.substr(i * kFilePieceBytes, kFilePieceBytes));
-    BULKHEAD_CHECK_OK(
-        use->prepare("INSERT INTO file_pieces (file_no, ordinal, box) VALUES (?1, ?2, ?3)")
-            .bind(no, i, box)
-            .run());
+    BULKHEAD_CHECK_OK(use->prepare("INSERT INTO file_pieces (file_no, ordinal, box) VALUES (?1, ?2, ?3)")
+                          .bind(no, i, box)
+                          .run());
   }
   BULKHEAD_CHECK_OK(add_bytes_used(*use, static_cast<std::int64_t>(content.size())));
   BULKHEAD_TRY(versions, moved(*use, false));
@@ -110,11 +108,10 @@ base::Result<FileRecord> SqliteStore::get_file(const Scope& scope, const base::F
   return file_from_row(*use, scope, query);
 }
 
-base::Result<std::vector<FileRecord>> SqliteStore::list_files(const Scope& scope,
-                                                              const Page& page) {
+base::Result<std::vector<FileRecord>> SqliteStore::list_files(const Scope& scope, const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
-  const std::int64_t edge = page.ascending ? std::numeric_limits<std::int64_t>::min()
-                                           : std::numeric_limits<std::int64_t>::max();
+  const std::int64_t edge =
+      page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   std::int64_t created = edge;
   std::int64_t no = edge;
   if (page.after) {
@@ -125,14 +122,15 @@ base::Result<std::vector<FileRecord>> SqliteStore::list_files(const Scope& scope
     created = start.integer(0);
     no = start.integer(1);
   }
-  Statement query =
-      page.ascending
-          ? use->prepare("SELECT id, name_box, purpose, owner, content_type, bytes, created, status, "
-                         "status_detail_box, access, sha256 FROM files "
-                         "WHERE (created, no) > (?1, ?2) ORDER BY created, no LIMIT ?3")
-          : use->prepare("SELECT id, name_box, purpose, owner, content_type, bytes, created, status, "
-                         "status_detail_box, access, sha256 FROM files "
-                         "WHERE (created, no) < (?1, ?2) ORDER BY created DESC, no DESC LIMIT ?3");
+  Statement query = page.ascending
+                        ? use->prepare(
+                              "SELECT id, name_box, purpose, owner, content_type, bytes, created, status, "
+                              "status_detail_box, access, sha256 FROM files "
+                              "WHERE (created, no) > (?1, ?2) ORDER BY created, no LIMIT ?3")
+                        : use->prepare(
+                              "SELECT id, name_box, purpose, owner, content_type, bytes, created, status, "
+                              "status_detail_box, access, sha256 FROM files "
+                              "WHERE (created, no) < (?1, ?2) ORDER BY created DESC, no DESC LIMIT ?3");
   query.bind(created, no, page_rows(page));
   std::vector<FileRecord> files;
   while (true) {
@@ -159,8 +157,7 @@ base::Result<std::string> SqliteStore::file_content(const Scope& scope, const ba
   }
   if (bytes > kFileBytesMax) return damaged("a file");
   BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(id)));
-  Statement query =
-      use->prepare("SELECT ordinal, box FROM file_pieces WHERE file_no = ?1 ORDER BY ordinal");
+  Statement query = use->prepare("SELECT ordinal, box FROM file_pieces WHERE file_no = ?1 ORDER BY ordinal");
   query.bind(no);
   std::string content;
   content.reserve(bytes);
@@ -168,8 +165,7 @@ base::Result<std::string> SqliteStore::file_content(const Scope& scope, const ba
   for (std::uint64_t expected = 0; expected < pieces; ++expected) {
     BULKHEAD_TRY(row, query.step());
     if (!row || query.count(0) != expected) return damaged("the pieces of a file");
-    BULKHEAD_TRY(piece, sealer.open({RecordKind::FilePiece, id.str(), expected, pieces},
-                                    query.blob(1)));
+    BULKHEAD_TRY(piece, sealer.open({RecordKind::FilePiece, id.str(), expected, pieces}, query.blob(1)));
     content.append(base::as_text(piece));
     base::wipe(piece);
   }
@@ -177,13 +173,13 @@ base::Result<std::string> SqliteStore::file_content(const Scope& scope, const ba
   return content;
 }
 
-base::Result<void> SqliteStore::set_file_status(const Scope& scope, const base::FileId& id,
-                                                FileStatus status, std::string detail) {
+base::Result<void> SqliteStore::set_file_status(const Scope& scope, const base::FileId& id, FileStatus status,
+                                                std::string detail) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(id)));
   const base::Bytes box = sealer.seal({RecordKind::FileStatusDetail, id.str()}, detail);
-  Statement update = use->prepare(
-      "UPDATE files SET status = ?2, status_detail_box = ?3 WHERE id = ?1 RETURNING no");
+  Statement update =
+      use->prepare("UPDATE files SET status = ?2, status_detail_box = ?3 WHERE id = ?1 RETURNING no");
   update.bind(id.str(), static_cast<int>(status), box);
   BULKHEAD_TRY(found, update.step());
   if (!found) return not_found("file");

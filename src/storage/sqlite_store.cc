@@ -21,8 +21,7 @@ base::Result<std::uint64_t> read_meta(SqliteDatabase& database, std::string_view
 }
 
 base::Result<std::uint64_t> increment_meta(SqliteDatabase& database, std::string_view name) {
-  BULKHEAD_CHECK_OK(
-      database.prepare("UPDATE meta SET value = value + 1 WHERE name = ?1").bind(name).run());
+  BULKHEAD_CHECK_OK(database.prepare("UPDATE meta SET value = value + 1 WHERE name = ?1").bind(name).run());
   return read_meta(database, name);
 }
 
@@ -57,8 +56,7 @@ base::Result<bool> has_stale_records(SqliteDatabase& database, const tenancy::Te
 
 }  // namespace
 
-base::Result<std::shared_ptr<SqliteStore>> SqliteStore::open(const Scope& scope,
-                                                             std::filesystem::path path,
+base::Result<std::shared_ptr<SqliteStore>> SqliteStore::open(const Scope& scope, std::filesystem::path path,
                                                              const base::Clock& clock) {
   if (!scope.alive()) return tenant_gone(scope.tenant());
   std::uint32_t key_version = 0;
@@ -144,8 +142,7 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   return Use{std::move(lock), reader_.get(), std::move(snapshot)};
 }
 
-base::Result<SqliteStore::Versions> SqliteStore::moved(SqliteDatabase& database,
-                                                       bool vectors_too) {
+base::Result<SqliteStore::Versions> SqliteStore::moved(SqliteDatabase& database, bool vectors_too) {
   Versions versions;
   BULKHEAD_TRY(content, increment_meta(database, "content_version"));
   versions.content = content;

@@ -50,8 +50,7 @@ class SqliteStore final : public OpenStore {
   Result<void> put_attachment(const Scope&, const AttachmentRecord& attachment) override;
   Result<AttachmentRecord> get_attachment(const Scope&, const base::VectorStoreId& store,
                                           const base::FileId& file) override;
-  Result<std::vector<AttachmentRecord>> list_attachments(const Scope&,
-                                                         const base::VectorStoreId& store,
+  Result<std::vector<AttachmentRecord>> list_attachments(const Scope&, const base::VectorStoreId& store,
                                                          const Page& page) override;
   Result<void> delete_attachment(const Scope&, const base::VectorStoreId& store,
                                  const base::FileId& file) override;
@@ -79,8 +78,7 @@ class SqliteStore final : public OpenStore {
 
   Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
   Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
-  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner,
-                                             const Page& page) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner, const Page& page) override;
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 
@@ -126,14 +124,14 @@ class SqliteStore final : public OpenStore {
   std::atomic<std::uint64_t> vectors_version_{0};
 
   std::mutex main_mutex_;
-  std::unique_ptr<SqliteDatabase> main_;      // null once shut, or when it had to be given up
-  bool main_used_ = false;                    // since forget_pages()
+  std::unique_ptr<SqliteDatabase> main_;  // null once shut, or when it had to be given up
+  bool main_used_ = false;                // since forget_pages()
   std::mutex reader_mutex_;
   bool reader_used_ = false;
-  std::unique_ptr<SqliteDatabase> reader_;    // made on demand
+  std::unique_ptr<SqliteDatabase> reader_;  // made on demand
   std::atomic<bool> needs_upkeep_{false};
-  std::uint32_t key_version_;                 // of the database key; under main_mutex_
-  bool shut_ = false;                         // under both locks
+  std::uint32_t key_version_;  // of the database key; under main_mutex_
+  bool shut_ = false;          // under both locks
 };
 
 }  // namespace bulkhead::storage

@@ -43,8 +43,7 @@ base::Result<std::vector<VectorStoreRecord>> vector_stores_from(SqliteDatabase& 
 }
 
 // Columns: file id, created, status, error_code, error_message, chunks.
-base::Result<AttachmentRecord> attachment_from_row(const Statement& row,
-                                                   const base::VectorStoreId& store) {
+base::Result<AttachmentRecord> attachment_from_row(const Statement& row, const base::VectorStoreId& store) {
   auto file = base::FileId::parse(row.text(0));
   const std::int64_t status = row.integer(2);
   if (!file || status < 0 || status > static_cast<int>(AttachmentStatus::Failed)) {
@@ -59,8 +58,7 @@ base::Result<AttachmentRecord> attachment_from_row(const Statement& row,
   return attachment;
 }
 
-base::Result<std::int64_t> vector_store_number(SqliteDatabase& database,
-                                               const base::VectorStoreId& id) {
+base::Result<std::int64_t> vector_store_number(SqliteDatabase& database, const base::VectorStoreId& id) {
   Statement query = database.prepare("SELECT no FROM vector_stores WHERE id = ?1");
   query.bind(id.str());
   BULKHEAD_TRY(row, query.step());
@@ -78,15 +76,13 @@ base::Result<std::int64_t> file_number(SqliteDatabase& database, const base::Fil
 
 }  // namespace
 
-base::Result<void> SqliteStore::put_vector_store(const Scope& scope,
-                                                 const VectorStoreRecord& store) {
+base::Result<void> SqliteStore::put_vector_store(const Scope& scope, const VectorStoreRecord& store) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
   BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(store.id)));
   const std::string& id = store.id.str();
   const base::Bytes name = sealer.seal({RecordKind::VectorStoreName, id}, store.name);
-  const base::Bytes metadata =
-      sealer.seal({RecordKind::VectorStoreMetadata, id}, store.metadata_json);
+  const base::Bytes metadata = sealer.seal({RecordKind::VectorStoreMetadata, id}, store.metadata_json);
   // An update that names another owner touches nothing: an id can't be taken over.
   {
     Statement upsert = use->prepare(
@@ -121,8 +117,8 @@ base::Result<VectorStoreRecord> SqliteStore::get_vector_store(const Scope& scope
 base::Result<std::vector<VectorStoreRecord>> SqliteStore::list_vector_stores(const Scope& scope,
                                                                              const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
-  const std::int64_t edge = page.ascending ? std::numeric_limits<std::int64_t>::min()
-                                           : std::numeric_limits<std::int64_t>::max();
+  const std::int64_t edge =
+      page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   std::int64_t created = edge;
   std::int64_t no = edge;
   if (page.after) {
@@ -133,20 +129,20 @@ base::Result<std::vector<VectorStoreRecord>> SqliteStore::list_vector_stores(con
     created = start.integer(0);
     no = start.integer(1);
   }
-  Statement query =
-      page.ascending
-          ? use->prepare("SELECT id, name_box, owner, metadata_box, created, last_active, is_default "
-                         "FROM vector_stores WHERE (created, no) > (?1, ?2) "
-                         "ORDER BY created, no LIMIT ?3")
-          : use->prepare("SELECT id, name_box, owner, metadata_box, created, last_active, is_default "
-                         "FROM vector_stores WHERE (created, no) < (?1, ?2) "
-                         "ORDER BY created DESC, no DESC LIMIT ?3");
+  Statement query = page.ascending
+                        ? use->prepare(
+                              "SELECT id, name_box, owner, metadata_box, created, last_active, is_default "
+                              "FROM vector_stores WHERE (created, no) > (?1, ?2) "
+                              "ORDER BY created, no LIMIT ?3")
+                        : use->prepare(
+                              "SELECT id, name_box, owner, metadata_box, created, last_active, is_default "
+                              "FROM vector_stores WHERE (created, no) < (?1, ?2) "
+                              "ORDER BY created DESC, no DESC LIMIT ?3");
   query.bind(created, no, page_rows(page));
   return vector_stores_from(*use, scope, query);
 }
 
-base::Result<std::vector<VectorStoreRecord>> SqliteStore::default_vector_stores(
-    const Scope& scope) {
+base::Result<std::vector<VectorStoreRecord>> SqliteStore::default_vector_stores(const Scope& scope) {
   BULKHEAD_TRY(use, reading(scope));
   Statement query = use->prepare(
       "SELECT id, name_box, owner, metadata_box, created, last_active, is_default "
@@ -154,8 +150,7 @@ base::Result<std::vector<VectorStoreRecord>> SqliteStore::default_vector_stores(
   return vector_stores_from(*use, scope, query);
 }
 
-base::Result<void> SqliteStore::delete_vector_store(const Scope& scope,
-                                                    const base::VectorStoreId& id) {
+base::Result<void> SqliteStore::delete_vector_store(const Scope& scope, const base::VectorStoreId& id) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
   BULKHEAD_TRY(no, vector_store_number(*use, id));
@@ -167,21 +162,19 @@ base::Result<void> SqliteStore::delete_vector_store(const Scope& scope,
   return {};
 }
 
-base::Result<void> SqliteStore::put_attachment(const Scope& scope,
-                                               const AttachmentRecord& attachment) {
+base::Result<void> SqliteStore::put_attachment(const Scope& scope, const AttachmentRecord& attachment) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
   BULKHEAD_TRY(store_no, vector_store_number(*use, attachment.store));
   BULKHEAD_TRY(file_no, file_number(*use, attachment.file));
-  BULKHEAD_CHECK_OK(
-      use->prepare("INSERT INTO attachments (store_no, file_no, created, status, error_code, "
-                   "error_message, chunks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-                   "ON CONFLICT (store_no, file_no) DO UPDATE SET status = excluded.status, "
-                   "error_code = excluded.error_code, error_message = excluded.error_message, "
-                   "chunks = excluded.chunks")
-          .bind(store_no, file_no, attachment.created, static_cast<int>(attachment.status),
-                attachment.error_code, attachment.error_message, attachment.chunks)
-          .run());
+  BULKHEAD_CHECK_OK(use->prepare("INSERT INTO attachments (store_no, file_no, created, status, error_code, "
+                                 "error_message, chunks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                                 "ON CONFLICT (store_no, file_no) DO UPDATE SET status = excluded.status, "
+                                 "error_code = excluded.error_code, error_message = excluded.error_message, "
+                                 "chunks = excluded.chunks")
+                        .bind(store_no, file_no, attachment.created, static_cast<int>(attachment.status),
+                              attachment.error_code, attachment.error_message, attachment.chunks)
+                        .run());
   BULKHEAD_TRY(versions, moved(*use, false));
   BULKHEAD_CHECK_OK(transaction.commit());
   publish(versions);
@@ -202,12 +195,13 @@ base::Result<AttachmentRecord> SqliteStore::get_attachment(const Scope& scope,
   return attachment_from_row(query, store);
 }
 
-base::Result<std::vector<AttachmentRecord>> SqliteStore::list_attachments(
-    const Scope& scope, const base::VectorStoreId& store, const Page& page) {
+base::Result<std::vector<AttachmentRecord>> SqliteStore::list_attachments(const Scope& scope,
+                                                                          const base::VectorStoreId& store,
+                                                                          const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
   BULKHEAD_TRY(store_no, vector_store_number(*use, store));
-  const std::int64_t edge = page.ascending ? std::numeric_limits<std::int64_t>::min()
-                                           : std::numeric_limits<std::int64_t>::max();
+  const std::int64_t edge =
+      page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   std::int64_t created = edge;
   std::int64_t no = edge;
   if (page.after) {
@@ -220,15 +214,16 @@ base::Result<std::vector<AttachmentRecord>> SqliteStore::list_attachments(
     created = start.integer(0);
     no = start.integer(1);
   }
-  Statement query =
-      page.ascending
-          ? use->prepare("SELECT f.id, a.created, a.status, a.error_code, a.error_message, a.chunks "
-                         "FROM attachments a JOIN files f ON f.no = a.file_no WHERE a.store_no = ?1 "
-                         "AND (a.created, a.no) > (?2, ?3) ORDER BY a.created, a.no LIMIT ?4")
-          : use->prepare("SELECT f.id, a.created, a.status, a.error_code, a.error_message, a.chunks "
-                         "FROM attachments a JOIN files f ON f.no = a.file_no WHERE a.store_no = ?1 "
-                         "AND (a.created, a.no) < (?2, ?3) "
-                         "ORDER BY a.created DESC, a.no DESC LIMIT ?4");
+  Statement query = page.ascending
+                        ? use->prepare(
+                              "SELECT f.id, a.created, a.status, a.error_code, a.error_message, a.chunks "
+                              "FROM attachments a JOIN files f ON f.no = a.file_no WHERE a.store_no = ?1 "
+                              "AND (a.created, a.no) > (?2, ?3) ORDER BY a.created, a.no LIMIT ?4")
+                        : use->prepare(
+                              "SELECT f.id, a.created, a.status, a.error_code, a.error_message, a.chunks "
+                              "FROM attachments a JOIN files f ON f.no = a.file_no WHERE a.store_no = ?1 "
+                              "AND (a.created, a.no) < (?2, ?3) "
+                              "ORDER BY a.created DESC, a.no DESC LIMIT ?4");
   query.bind(store_no, created, no, page_rows(page));
   std::vector<AttachmentRecord> attachments;
   while (true) {
@@ -239,8 +234,7 @@ base::Result<std::vector<AttachmentRecord>> SqliteStore::list_attachments(
   }
 }
 
-base::Result<void> SqliteStore::delete_attachment(const Scope& scope,
-                                                  const base::VectorStoreId& store,
+base::Result<void> SqliteStore::delete_attachment(const Scope& scope, const base::VectorStoreId& store,
                                                   const base::FileId& file) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(transaction, Transaction::begin(*use));
@@ -275,8 +269,7 @@ base::Result<std::vector<TenantStore::Candidate>> SqliteStore::candidates(
       auto id = base::FileId::parse(query.text(1));
       if (!id) return damaged("a file");
       BULKHEAD_TRY(access, access_from_json(query.text(3)));
-      by_number.emplace(query.integer(0),
-                        Candidate{std::move(*id), query.text(2), std::move(access)});
+      by_number.emplace(query.integer(0), Candidate{std::move(*id), query.text(2), std::move(access)});
     }
   }
   std::vector<Candidate> result;

@@ -53,16 +53,16 @@ std::string_view file_status_name(FileStatus status);
 
 struct FileRecord {
   base::FileId id;
-  std::string name;             // base name as uploaded; sealed at rest
-  std::string purpose;          // "assistants", "user_data"
-  std::string owner;            // user
-  std::string content_type;     // as detected, not as claimed
+  std::string name;          // base name as uploaded; sealed at rest
+  std::string purpose;       // "assistants", "user_data"
+  std::string owner;         // user
+  std::string content_type;  // as detected, not as claimed
   std::uint64_t bytes = 0;
   std::int64_t created = 0;
   FileStatus status = FileStatus::Uploaded;
-  std::string status_detail;    // why it failed, for its owner
+  std::string status_detail;  // why it failed, for its owner
   access::DocumentAccess access;
-  std::string sha256;           // hex of the original, keyed: HMAC under the tenant's AuditHash key
+  std::string sha256;  // hex of the original, keyed: HMAC under the tenant's AuditHash key
 };
 
 struct VectorStoreRecord {
@@ -72,17 +72,17 @@ struct VectorStoreRecord {
   std::string metadata_json = "{}";
   std::int64_t created = 0;
   std::int64_t last_active = 0;
-  bool is_default = false;      // a plain chat request searches the tenant's default stores
+  bool is_default = false;  // a plain chat request searches the tenant's default stores
 };
 
 enum class AttachmentStatus { InProgress, Completed, Failed };
 
-struct AttachmentRecord {       // a file in a vector store
+struct AttachmentRecord {  // a file in a vector store
   base::VectorStoreId store;
   base::FileId file;
   std::int64_t created = 0;
   AttachmentStatus status = AttachmentStatus::InProgress;
-  std::string error_code;       // "unsupported_file", "invalid_file", "server_error"
+  std::string error_code;  // "unsupported_file", "invalid_file", "server_error"
   std::string error_message;
   std::uint32_t chunks = 0;
 };
@@ -90,13 +90,13 @@ struct AttachmentRecord {       // a file in a vector store
 // A piece of a document, as the chunker made it.
 struct Chunk {
   base::FileId file;
-  std::uint32_t ordinal = 0;    // position in the document, from 0
+  std::uint32_t ordinal = 0;  // position in the document, from 0
   std::string text;
-  std::string heading;          // path of headings above it: "Dosage > Adults"
-  std::uint32_t page = 0;       // from 1; 0: the format has no pages
-  std::uint32_t begin = 0;      // character offsets into the extracted text, [begin, end)
+  std::string heading;      // path of headings above it: "Dosage > Adults"
+  std::uint32_t page = 0;   // from 1; 0: the format has no pages
+  std::uint32_t begin = 0;  // character offsets into the extracted text, [begin, end)
   std::uint32_t end = 0;
-  std::uint32_t tokens = 0;     // of the embedding model
+  std::uint32_t tokens = 0;  // of the embedding model
 };
 
 // Row id of a chunk in its tenant's store. Meaningless elsewhere.
@@ -116,7 +116,7 @@ const SpaceVector* vector_in(const ChunkVectors& vectors, const base::EmbeddingS
 
 struct LexicalHit {
   ChunkKey key = 0;
-  double score = 0;             // BM25, larger is better
+  double score = 0;  // BM25, larger is better
 };
 
 struct ChatRecord {
@@ -140,7 +140,8 @@ class TenantStore {
  public:
   virtual ~TenantStore() = default;
   using Scope = tenancy::TenantScope;
-  template <typename T> using Result = base::Result<T>;
+  template <typename T>
+  using Result = base::Result<T>;
 
   // Files. `content` is the original; it is sealed in pieces, so it never lies whole in the clear
   // on disk. put_file and its content are one transaction.
@@ -157,7 +158,8 @@ class TenantStore {
   virtual Result<std::uint64_t> bytes_used(const Scope&) = 0;
 
   // Vector stores and the files in them.
-  virtual Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) = 0;  // insert or update
+  virtual Result<void> put_vector_store(const Scope&,
+                                        const VectorStoreRecord& store) = 0;  // insert or update
   virtual Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) = 0;
   virtual Result<std::vector<VectorStoreRecord>> list_vector_stores(const Scope&, const Page& page) = 0;
   virtual Result<std::vector<VectorStoreRecord>> default_vector_stores(const Scope&) = 0;
@@ -209,8 +211,7 @@ class TenantStore {
                                             const std::vector<float>& query,
                                             const std::vector<base::FileId>& files, std::size_t limit);
   // BM25 over the chunks of `files`. `words` are plain words, never query syntax.
-  virtual Result<std::vector<LexicalHit>> search_text(const Scope&,
-                                                      const std::vector<std::string>& words,
+  virtual Result<std::vector<LexicalHit>> search_text(const Scope&, const std::vector<std::string>& words,
                                                       const std::vector<base::FileId>& files,
                                                       std::size_t limit) = 0;
   // Files that are completely attached to any of `stores` (duplicates removed), with their access

@@ -51,8 +51,7 @@ base::Error as_identity_error(const base::Error& error) {
     return base::Error(identity::IdentityError::TenantSuspended,
                        "This tenant is suspended. Ask your operator.", error.detail());
   }
-  if (error.is(tenancy::TenancyError::UnknownTenant) ||
-      error.is(tenancy::TenancyError::TenantDestroyed)) {
+  if (error.is(tenancy::TenancyError::UnknownTenant) || error.is(tenancy::TenancyError::TenantDestroyed)) {
     return api_key_unknown();
   }
   return error;
@@ -95,8 +94,8 @@ struct StoreManager::Impl {
     std::optional<tenancy::TenantScope> scope;  // of the newest opening, while the store is open
     std::shared_ptr<Journal> journal;           // while a copy is being made
     Passage passage;                            // of the handles
-    std::uint64_t last_use = 0;  // under Impl::mutex
-    bool open = false;           // under Impl::mutex
+    std::uint64_t last_use = 0;                 // under Impl::mutex
+    bool open = false;                          // under Impl::mutex
   };
   class SlotWatch;
 
@@ -215,8 +214,7 @@ struct StoreManager::Impl {
           if (slot->open) by_age.emplace_back(slot->last_use, slot);
         }
       }
-      std::sort(by_age.begin(), by_age.end(),
-                [](const auto& a, const auto& b) { return a.first < b.first; });
+      std::sort(by_age.begin(), by_age.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
       std::size_t closed = 0;
       for (const auto& [age, slot] : by_age) {
         if (closed == surplus) break;
@@ -517,8 +515,8 @@ base::Result<void> StoreManager::Impl::erase_folder(const base::TenantId& tenant
   const auto folder = tenant_folder(data_dir, tenant);
   std::error_code failed;
   if (!std::filesystem::exists(std::filesystem::symlink_status(folder, failed))) return {};
-  for (std::filesystem::recursive_directory_iterator each(folder, failed), end;
-       !failed && each != end; each.increment(failed)) {
+  for (std::filesystem::recursive_directory_iterator each(folder, failed), end; !failed && each != end;
+       each.increment(failed)) {
     if (!each->is_symlink(failed) && each->is_directory(failed)) continue;
     report.removed.push_back(each->path().lexically_relative(data_dir).string());
     if (each->is_regular_file(failed)) report.bytes += each->file_size(failed);
@@ -530,8 +528,8 @@ base::Result<void> StoreManager::Impl::erase_folder(const base::TenantId& tenant
   return {};
 }
 
-base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(
-    const identity::ParsedApiKey& key, std::string_view key_text) {
+base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(const identity::ParsedApiKey& key,
+                                                                  std::string_view key_text) {
   if (!key.tenant) return impl_->find_operator_key(key.id, key_text);
   // First of all: it fails for a tenant that does not exist or may not act.
   auto expected = impl_->tenants.api_key_hash_for(*key.tenant, key_text);

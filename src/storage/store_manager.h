@@ -27,8 +27,7 @@ class PlatformDatabase final : public tenancy::Registry {
  public:
   // Opens or, when `create`, makes it. A wrong platform key is WrongKey and says so.
   static base::Result<std::unique_ptr<PlatformDatabase>> open(const std::filesystem::path& data_dir,
-                                                              const crypto::PlatformKeys& keys,
-                                                              bool create);
+                                                              const crypto::PlatformKeys& keys, bool create);
   ~PlatformDatabase() override;
 
   base::Result<std::vector<tenancy::StoredTenant>> load_all() override;
@@ -79,9 +78,8 @@ class PlatformDatabase final : public tenancy::Registry {
 
 class StoreManager final : public tenancy::TenantEraser, public identity::ApiKeyDirectory {
  public:
-  StoreManager(std::filesystem::path data_dir, PlatformDatabase& platform,
-               tenancy::TenantDirectory& tenants, const base::Clock& clock,
-               std::size_t open_stores_max = 128);
+  StoreManager(std::filesystem::path data_dir, PlatformDatabase& platform, tenancy::TenantDirectory& tenants,
+               const base::Clock& clock, std::size_t open_stores_max = 128);
   ~StoreManager() override;
   // Before any other call. `name` is what tenants' policies name.
   void add_backend(std::string name, std::unique_ptr<StoreBackend> backend);

@@ -110,8 +110,7 @@ PRAGMA user_version = 2;
 
 }  // namespace
 
-std::filesystem::path tenant_folder(const std::filesystem::path& data_dir,
-                                    const base::TenantId& tenant) {
+std::filesystem::path tenant_folder(const std::filesystem::path& data_dir, const base::TenantId& tenant) {
   return data_dir / "tenants" / tenant.str();
 }
 
@@ -120,8 +119,9 @@ std::filesystem::path tenant_database_path(const std::filesystem::path& data_dir
   return tenant_folder(data_dir, tenant) / "store.db";
 }
 
-base::Result<std::unique_ptr<SqliteDatabase>> open_tenant_database(
-    const std::filesystem::path& path, const base::Secret& key, SqliteDatabase::Mode mode) {
+base::Result<std::unique_ptr<SqliteDatabase>> open_tenant_database(const std::filesystem::path& path,
+                                                                   const base::Secret& key,
+                                                                   SqliteDatabase::Mode mode) {
   BULKHEAD_TRY(database, SqliteDatabase::open({.path = path, .mode = mode}, key));
   if (mode != SqliteDatabase::Mode::ReadOnly) BULKHEAD_CHECK_OK(database->migrate(kMigrations));
   return database;

@@ -23,13 +23,13 @@
 
 namespace bulkhead::storage {
 
-std::filesystem::path tenant_folder(const std::filesystem::path& data_dir,
-                                    const base::TenantId& tenant);
+std::filesystem::path tenant_folder(const std::filesystem::path& data_dir, const base::TenantId& tenant);
 std::filesystem::path tenant_database_path(const std::filesystem::path& data_dir,
                                            const base::TenantId& tenant);
 
-base::Result<std::unique_ptr<SqliteDatabase>> open_tenant_database(
-    const std::filesystem::path& path, const base::Secret& key, SqliteDatabase::Mode mode);
+base::Result<std::unique_ptr<SqliteDatabase>> open_tenant_database(const std::filesystem::path& path,
+                                                                   const base::Secret& key,
+                                                                   SqliteDatabase::Mode mode);
 
 // The one row that authentication needs before there is a scope.
 base::Result<std::optional<identity::ApiKeyRecord>> read_api_key(SqliteDatabase& database,

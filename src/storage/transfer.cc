@@ -186,8 +186,7 @@ Result<Names> list_subjects(TenantStore& store, const Scope& scope, SubjectKind 
     case SubjectKind::Chat:
       return names_of(
           all_pages([&](const Page& page) { return store.list_chats(scope, "", page); }, &chat_id_of));
-    case SubjectKind::ApiKey:
-      break;
+    case SubjectKind::ApiKey: break;
   }
   return names_of(store.list_api_keys(scope));
 }
@@ -206,17 +205,14 @@ Result<std::optional<Subject>> read_subject(TenantStore& store, const Scope& sco
   if (!kind) return damaged("the name of a record");
   const std::string_view id = subject_id(name);
   switch (*kind) {
-    case SubjectKind::File:
-      return read_file(store, scope, *base::FileId::parse(id));
-    case SubjectKind::VectorStore:
-      return read_vector_store(store, scope, *base::VectorStoreId::parse(id));
+    case SubjectKind::File: return read_file(store, scope, *base::FileId::parse(id));
+    case SubjectKind::VectorStore: return read_vector_store(store, scope, *base::VectorStoreId::parse(id));
     case SubjectKind::Chat: {
       auto chat = store.get_chat(scope, *base::ChatId::parse(id));
       if (!chat) return absent_or(std::move(chat));
       return std::optional<Subject>(std::move(*chat));
     }
-    case SubjectKind::ApiKey:
-      break;
+    case SubjectKind::ApiKey: break;
   }
   return read_api_key(store, scope, *base::ApiKeyId::parse(id));
 }
@@ -230,14 +226,11 @@ Result<void> remove_subject(TenantStore& store, const Scope& scope, const std::s
   if (!kind) return damaged("the name of a record");
   const std::string_view id = subject_id(name);
   switch (*kind) {
-    case SubjectKind::File:
-      return unless_gone(store.delete_file(scope, *base::FileId::parse(id)));
+    case SubjectKind::File: return unless_gone(store.delete_file(scope, *base::FileId::parse(id)));
     case SubjectKind::VectorStore:
       return unless_gone(store.delete_vector_store(scope, *base::VectorStoreId::parse(id)));
-    case SubjectKind::Chat:
-      return unless_gone(store.delete_chat(scope, *base::ChatId::parse(id)));
-    case SubjectKind::ApiKey:
-      break;
+    case SubjectKind::Chat: return unless_gone(store.delete_chat(scope, *base::ChatId::parse(id)));
+    case SubjectKind::ApiKey: break;
   }
   return unless_gone(store.delete_api_key(scope, *base::ApiKeyId::parse(id)));
 }

@@ -103,11 +103,13 @@ DestructionCertificate make_certificate(const CertificateFacts& facts, const cry
       .member("standard", "NIST SP 800-88r2")
       .member("tenant", facts.tenant)
       .member("destroyed_at", base::rfc3339(facts.time))
-      .member("method", "cryptographic erase: the only wrapped copy of the tenant's key was destroyed; "
-                        "the files that it encrypted were then removed");
+      .member("method",
+              "cryptographic erase: the only wrapped copy of the tenant's key was destroyed; "
+              "the files that it encrypted were then removed");
   if (facts.key_id.empty()) {
-    w.key("key_id").null().member("note", "an earlier, interrupted run destroyed the key; this one removed "
-                                          "the files");
+    w.key("key_id").null().member("note",
+                                  "an earlier, interrupted run destroyed the key; this one removed "
+                                  "the files");
   } else {
     w.member("key_id", facts.key_id);
   }

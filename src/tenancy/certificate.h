@@ -15,8 +15,8 @@ namespace bulkhead::tenancy {
 struct CertificateFacts {
   std::string tenant;
   base::WallTime time;
-  std::string key_id;   // hash of the wrapped key that was destroyed; "" when an earlier, interrupted
-                        // run had destroyed it already
+  std::string key_id;  // hash of the wrapped key that was destroyed; "" when an earlier, interrupted
+                       // run had destroyed it already
   TenantEraser::Report erased;
 };
 

@@ -73,8 +73,7 @@ identity::TenantStatus::State TenantDirectory::state_of(std::string_view tenant)
     case TenantState::Active: return State::Active;
     case TenantState::Suspended: return State::Suspended;
     case TenantState::Destroyed:
-    case TenantState::Restoring:
-      return State::Unknown;
+    case TenantState::Restoring: return State::Unknown;
   }
   return State::Unknown;
 }
@@ -171,8 +170,8 @@ Result<Tenant> TenantDirectory::suspend(const TenantId& id, std::string reason) 
       },
       "tenant_cut");
   if (changed) {
-    base::log::warning("tenant_suspended", {{"tenant", std::string_view(id.str())},
-                                            {"reason", std::string_view(reason)}});
+    base::log::warning("tenant_suspended",
+                       {{"tenant", std::string_view(id.str())}, {"reason", std::string_view(reason)}});
   }
   return changed;
 }

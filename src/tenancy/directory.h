@@ -82,7 +82,7 @@ class TenantEraser {
     std::vector<std::string> removed;  // relative names
     std::uint64_t bytes = 0;
   };
-  virtual void close(const base::TenantId& tenant) = 0;      // closes open handles, waits for users
+  virtual void close(const base::TenantId& tenant) = 0;  // closes open handles, waits for users
   virtual base::Result<Report> erase(const base::TenantId& tenant) = 0;
 };
 

@@ -45,7 +45,7 @@ struct TenantDirectory::Impl {
   mutable std::shared_mutex mutex;  // guards tenants and open_names
   std::unordered_map<std::string, Entry, NameHash, std::equal_to<>> tenants;
   std::unordered_set<std::string> open_names;  // whose `shared` may be set; no other's is
-  std::mutex change_mutex;  // one life-cycle change at a time
+  std::mutex change_mutex;                     // one life-cycle change at a time
   std::vector<std::function<void(const base::TenantId&)>> listeners;
   std::vector<std::function<void(const base::TenantId&, const base::Error&)>> lost_listeners;
   std::vector<std::function<void(const base::TenantId&)>> returned_listeners;
@@ -60,13 +60,10 @@ struct TenantDirectory::Impl {
     auto found = tenants.find(id.str());
     if (found == tenants.end()) return unknown_tenant();
     switch (found->second.stored.tenant.state) {
-      case TenantState::Active:
-        return &found->second;
-      case TenantState::Suspended:
-        return tenant_suspended();
+      case TenantState::Active: return &found->second;
+      case TenantState::Suspended: return tenant_suspended();
       case TenantState::Destroyed:
-      case TenantState::Restoring:
-        break;
+      case TenantState::Restoring: break;
     }
     return unknown_tenant();
   }

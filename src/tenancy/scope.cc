@@ -6,8 +6,7 @@
 
 namespace bulkhead::tenancy {
 
-TenantScope::TenantScope(std::shared_ptr<const Shared> shared,
-                         std::shared_ptr<const identity::Principal> who)
+TenantScope::TenantScope(std::shared_ptr<const Shared> shared, std::shared_ptr<const identity::Principal> who)
     : shared_(std::move(shared)), principal_(std::move(who)) {}
 
 const base::TenantId& TenantScope::tenant() const { return shared_->record.id; }
@@ -30,8 +29,7 @@ bool TenantScope::alive() const {
 const base::CancelToken& TenantScope::cancel_token() const { return shared_->cut; }
 
 std::string TenantScope::audit_hash(std::string_view text) const {
-  crypto::Digest digest =
-      crypto::hmac_sha256(key(crypto::Purpose::AuditHash).reveal(), base::as_bytes(text));
+  crypto::Digest digest = crypto::hmac_sha256(key(crypto::Purpose::AuditHash).reveal(), base::as_bytes(text));
   return "hmac-sha256:" + base::base64url_encode(digest);
 }
 

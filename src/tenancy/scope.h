@@ -24,7 +24,7 @@ namespace bulkhead::tenancy {
 class TenantScope {
  public:
   const base::TenantId& tenant() const;
-  const Tenant& record() const;                  // as it was when the scope was opened
+  const Tenant& record() const;  // as it was when the scope was opened
   const identity::Principal& principal() const;
   // The newest key of a purpose, and an older one while data is being moved from it (null: gone).
   // The references live as long as the scope.

@@ -63,9 +63,8 @@ Result<void> read_limits(const json::Value& object, TenantLimits& out) {
   if (!object.exists()) return Result<void>();
   if (!object.is_object()) return bad("limits", "an object");
   BULKHEAD_CHECK_OK(refuse_unknown(
-      object, {"requests_per_minute", "tokens_per_minute", "concurrent_requests",
-               "user_requests_per_minute", "user_tokens_per_minute", "user_concurrent_requests",
-               "storage_bytes_max"}));
+      object, {"requests_per_minute", "tokens_per_minute", "concurrent_requests", "user_requests_per_minute",
+               "user_tokens_per_minute", "user_concurrent_requests", "storage_bytes_max"}));
   constexpr std::int64_t kRateMax = 2'000'000'000;
   BULKHEAD_CHECK_OK(read_count(object, "requests_per_minute", out.requests_per_minute, kRateMax));
   BULKHEAD_CHECK_OK(read_count(object, "tokens_per_minute", out.tokens_per_minute, kRateMax));
@@ -150,8 +149,7 @@ base::ErrorName error_name(TenancyError code) {
     case TenancyError::NotATenantPrincipal: return {"tenancy", "not_a_tenant_principal"};
     case TenancyError::Registry: return {"tenancy", "registry"};
     case TenancyError::KeyUnavailable: return {"tenancy", "key_unavailable"};
-    case TenancyError::KeyRevoked:
-      return {"tenancy", "key_revoked"};
+    case TenancyError::KeyRevoked: return {"tenancy", "key_revoked"};
     case TenancyError::Busy: return {"tenancy", "busy"};
   }
   return {"tenancy", "unknown"};
@@ -162,8 +160,7 @@ std::string_view state_name(TenantState state) {
     case TenantState::Active: return "active";
     case TenantState::Suspended: return "suspended";
     case TenantState::Destroyed: return "destroyed";
-    case TenantState::Restoring:
-      return "restoring";
+    case TenantState::Restoring: return "restoring";
   }
   return "unknown";
 }
@@ -188,12 +185,9 @@ std::string_view retrieval_name(RetrievalMode mode) {
 
 std::string_view prefix_cache_name(PrefixCacheMode mode) {
   switch (mode) {
-    case PrefixCacheMode::Off:
-      return "off";
-    case PrefixCacheMode::Session:
-      return "session";
-    case PrefixCacheMode::Tenant:
-      return "tenant";
+    case PrefixCacheMode::Off: return "off";
+    case PrefixCacheMode::Session: return "session";
+    case PrefixCacheMode::Tenant: return "tenant";
   }
   return "unknown";
 }
@@ -230,10 +224,14 @@ Result<TenantPolicy> TenantPolicy::from_json(const json::Value& object) {
                "system_prompt", "chat_model", "allowed_models", "engine", "store", "limits"}));
   if (json::Value value = object["retrieval"]; value.exists()) {
     auto name = value.as_string().value_or("");
-    if (name == "off") policy.retrieval = RetrievalMode::Off;
-    else if (name == "when_relevant") policy.retrieval = RetrievalMode::WhenRelevant;
-    else if (name == "required") policy.retrieval = RetrievalMode::Required;
-    else return bad("retrieval", "off, when_relevant or required");
+    if (name == "off")
+      policy.retrieval = RetrievalMode::Off;
+    else if (name == "when_relevant")
+      policy.retrieval = RetrievalMode::WhenRelevant;
+    else if (name == "required")
+      policy.retrieval = RetrievalMode::Required;
+    else
+      return bad("retrieval", "off, when_relevant or required");
   }
   if (json::Value value = object["relevance_threshold"]; value.exists()) {
     auto number = value.as_double();

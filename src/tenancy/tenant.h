@@ -82,12 +82,12 @@ struct EnginePolicy {
 
 struct TenantPolicy {
   RetrievalMode retrieval = RetrievalMode::WhenRelevant;
-  double relevance_threshold = 0.0;      // 0: the deployment's default
-  bool keep_chats = false;               // `store: true` is refused unless this is set
+  double relevance_threshold = 0.0;  // 0: the deployment's default
+  bool keep_chats = false;           // `store: true` is refused unless this is set
   std::uint32_t kept_chat_days = 30;
   bool allow_logprobs = false;
-  std::string system_prompt;             // prepended; "" for the built-in one
-  std::string chat_model;                // "" for the deployment's default
+  std::string system_prompt;                // prepended; "" for the built-in one
+  std::string chat_model;                   // "" for the deployment's default
   std::vector<std::string> allowed_models;  // further chat models that its requests may name
   EnginePolicy engine;
   std::string store;  // where its data is: a [[store]]'s name, "" for the embedded one
@@ -107,7 +107,7 @@ struct Tenant {
   TenantState state = TenantState::Active;
   IsolationMode mode = IsolationMode::Hybrid;
   TenantPolicy policy;
-  std::int64_t created = 0;              // unix seconds
+  std::int64_t created = 0;  // unix seconds
 };
 
 }  // namespace bulkhead::tenancy

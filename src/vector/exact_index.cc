@@ -14,8 +14,8 @@
 namespace bulkhead::vector {
 namespace {
 
-constexpr std::uint8_t kCodeBias = 128;   // codes are stored unsigned, as the VNNI instruction wants
-constexpr std::size_t kBlockRows = 256;   // dot products computed at once; fits the first-level cache
+constexpr std::uint8_t kCodeBias = 128;  // codes are stored unsigned, as the VNNI instruction wants
+constexpr std::size_t kBlockRows = 256;  // dot products computed at once; fits the first-level cache
 
 // Slack for the float arithmetic on the bounds themselves.
 constexpr double kSlack = 1e-6;
@@ -36,9 +36,7 @@ class Threshold {
       std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
     }
   }
-  float value() const {
-    return heap_.size() < k_ ? -std::numeric_limits<float>::infinity() : heap_.front();
-  }
+  float value() const { return heap_.size() < k_ ? -std::numeric_limits<float>::infinity() : heap_.front(); }
 
  private:
   std::size_t k_;
@@ -62,9 +60,9 @@ struct Scored {
 }  // namespace
 
 AlignedCodes::AlignedCodes(std::size_t bytes)
-    : data_(bytes == 0 ? nullptr
-                       : static_cast<std::uint8_t*>(
-                             ::operator new(bytes, std::align_val_t{kWidthMultiple}))) {
+    : data_(bytes == 0
+                ? nullptr
+                : static_cast<std::uint8_t*>(::operator new(bytes, std::align_val_t{kWidthMultiple}))) {
   if (data_) std::memset(data_, kCodeBias, bytes);
 }
 
@@ -80,8 +78,7 @@ std::vector<ExactIndex::Impl::Range> ExactIndex::Impl::ranges_of(
     const auto found = files.find(file.str());
     if (found != files.end()) ranges.push_back(found->second);
   }
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
   // A file named twice must not be counted twice; neighbours join, so that blocks are full.
   std::vector<Range> joined;
   for (const Range& range : ranges) {
@@ -118,8 +115,7 @@ std::vector<Hit> ExactIndex::Impl::search(const std::vector<float>& query,
       float reach = threshold.value();
       for (std::size_t i = 0; i < rows; ++i) {
         const RowBound& row = bounds[first + i];
-        const float estimate =
-            row.scale * about_query.scale * static_cast<float>(sums[i] - bias);
+        const float estimate = row.scale * about_query.scale * static_cast<float>(sums[i] - bias);
         const float off = (row.code_norm * about_query.rest_norm + row.rest_norm * query_norm) *
                               static_cast<float>(1.0 + kSlack) +
                           std::fabs(estimate) * static_cast<float>(kSlack);
@@ -137,13 +133,11 @@ std::vector<Hit> ExactIndex::Impl::search(const std::vector<float>& query,
   scored.reserve(candidates.size());
   for (const Candidate& candidate : candidates) {
     if (candidate.upper < reach) continue;
-    scored.push_back({exact_dot(vectors.data() + candidate.row * dimensions, query.data(),
-                                dimensions),
+    scored.push_back({exact_dot(vectors.data() + candidate.row * dimensions, query.data(), dimensions),
                       keys[candidate.row]});
   }
   const std::size_t count = std::min(k, scored.size());
-  std::partial_sort(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(count),
-                    scored.end());
+  std::partial_sort(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(count), scored.end());
   std::vector<Hit> hits;
   hits.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -155,8 +149,8 @@ std::vector<Hit> ExactIndex::Impl::search(const std::vector<float>& query,
 ExactIndex::ExactIndex() : impl_(std::make_unique<Impl>()) {}
 ExactIndex::~ExactIndex() = default;
 
-std::vector<Hit> ExactIndex::search(const std::vector<float>& query,
-                                    const std::vector<base::FileId>& files, std::size_t k) const {
+std::vector<Hit> ExactIndex::search(const std::vector<float>& query, const std::vector<base::FileId>& files,
+                                    std::size_t k) const {
   return impl_->search(query, files, k, dot_rows_for(best_simd()));
 }
 
@@ -170,8 +164,7 @@ std::size_t ExactIndex::dimensions() const { return impl_->dimensions; }
 
 std::size_t ExactIndex::bytes() const {
   std::size_t total = sizeof(Impl) + impl_->vectors.capacity() * sizeof(float) +
-                      impl_->keys.size() * impl_->width +
-                      impl_->keys.capacity() * sizeof(storage::ChunkKey) +
+                      impl_->keys.size() * impl_->width + impl_->keys.capacity() * sizeof(storage::ChunkKey) +
                       impl_->bounds.capacity() * sizeof(Impl::RowBound);
   for (const auto& [file, range] : impl_->files) total += file.capacity() + 96;
   return total;
@@ -183,8 +176,7 @@ ExactIndex::Builder::Builder(std::size_t dimensions) : index_(new ExactIndex()) 
 }
 ExactIndex::Builder::~Builder() = default;
 
-void ExactIndex::Builder::add(storage::ChunkKey key, const base::FileId& file,
-                              const float* vector) {
+void ExactIndex::Builder::add(storage::ChunkKey key, const base::FileId& file, const float* vector) {
   Impl& impl = *index_->impl_;
   // A vector that is not a number can't be ranked; it is never found rather than found everywhere.
   for (std::size_t i = 0; i < impl.dimensions; ++i) {
@@ -194,8 +186,8 @@ void ExactIndex::Builder::add(storage::ChunkKey key, const base::FileId& file,
   impl.keys.push_back(key);
   impl.vectors.insert(impl.vectors.end(), vector, vector + impl.dimensions);
   if (impl.row_files.empty() || impl.file_names[impl.row_files.back()] != file.str()) {
-    const auto [at, added] = impl.file_numbers.try_emplace(
-        file.str(), static_cast<std::uint32_t>(impl.file_names.size()));
+    const auto [at, added] =
+        impl.file_numbers.try_emplace(file.str(), static_cast<std::uint32_t>(impl.file_names.size()));
     if (added) impl.file_names.push_back(file.str());
     impl.row_files.push_back(at->second);
   } else {
@@ -212,8 +204,7 @@ std::shared_ptr<const ExactIndex> ExactIndex::Builder::build() {
   std::vector<std::int8_t> codes(impl.dimensions);
   for (std::size_t row = 0; row < rows; ++row) {
     Quantised about;
-    (void)quantise(impl.vectors.data() + row * impl.dimensions, impl.dimensions, codes.data(),
-                   about);
+    (void)quantise(impl.vectors.data() + row * impl.dimensions, impl.dimensions, codes.data(), about);
     impl.bounds[row] = {about.scale, about.rest_norm, about.code_norm};
     std::uint8_t* out = impl.codes.data() + row * impl.width;
     for (std::size_t i = 0; i < impl.dimensions; ++i) {
@@ -238,8 +229,7 @@ void ExactIndex::Impl::group_by_file() {
     std::vector<std::uint32_t> moved_files(keys.size());
     for (std::size_t to = 0; to < order.size(); ++to) {
       const std::size_t from = order[to];
-      std::copy_n(vectors.data() + from * dimensions, dimensions,
-                  moved_vectors.data() + to * dimensions);
+      std::copy_n(vectors.data() + from * dimensions, dimensions, moved_vectors.data() + to * dimensions);
       moved_keys[to] = keys[from];
       moved_files[to] = row_files[from];
     }
@@ -251,8 +241,7 @@ void ExactIndex::Impl::group_by_file() {
   keys.shrink_to_fit();
   for (std::size_t row = 0; row < row_files.size(); ++row) {
     auto [at, added] = files.try_emplace(
-        file_names[row_files[row]],
-        Range{static_cast<std::uint32_t>(row), static_cast<std::uint32_t>(row)});
+        file_names[row_files[row]], Range{static_cast<std::uint32_t>(row), static_cast<std::uint32_t>(row)});
     at->second.end = static_cast<std::uint32_t>(row + 1);
   }
   row_files = {};

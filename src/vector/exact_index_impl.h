@@ -46,7 +46,7 @@ struct ExactIndex::Impl {
   void group_by_file();
 
   std::size_t dimensions = 0;
-  std::size_t width = 0;   // dimensions, rounded up to the kernels' multiple
+  std::size_t width = 0;  // dimensions, rounded up to the kernels' multiple
   AlignedCodes codes;
   std::vector<RowBound> bounds;
   std::vector<float> vectors;

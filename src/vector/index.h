@@ -45,8 +45,7 @@ class ExactIndex {
 
  private:
   // The same search with a given instruction set (kernels.h); for tests and measurements.
-  friend std::vector<Hit> search_with(Simd simd, const ExactIndex& index,
-                                      const std::vector<float>& query,
+  friend std::vector<Hit> search_with(Simd simd, const ExactIndex& index, const std::vector<float>& query,
                                       const std::vector<base::FileId>& files, std::size_t k);
 
   ExactIndex();

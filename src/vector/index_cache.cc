@@ -54,8 +54,8 @@ base::Result<std::shared_ptr<const ExactIndex>> build(const tenancy::TenantScope
 
 struct IndexCache::Impl {
   struct Entry {
-    std::mutex building;                       // one build a tenant at a time; the others wait
-    std::shared_ptr<const ExactIndex> index;   // this and what follows: under Impl::mutex
+    std::mutex building;                      // one build a tenant at a time; the others wait
+    std::shared_ptr<const ExactIndex> index;  // this and what follows: under Impl::mutex
     std::uint64_t version = 0;
     base::EmbeddingSpace space;
     // What was found incomplete, so that not every question reads all vectors to find it again.

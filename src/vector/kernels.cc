@@ -5,8 +5,8 @@
 namespace bulkhead::vector {
 namespace {
 
-void dot_rows_scalar(const std::uint8_t* codes, std::size_t rows, std::size_t width,
-                     const std::int8_t* query, std::int32_t* out) {
+void dot_rows_scalar(const std::uint8_t* codes, std::size_t rows, std::size_t width, const std::int8_t* query,
+                     std::int32_t* out) {
   for (std::size_t row = 0; row < rows; ++row, codes += width) {
     std::int32_t sum = 0;
     for (std::size_t i = 0; i < width; ++i) sum += std::int32_t{codes[i]} * query[i];
@@ -26,8 +26,7 @@ __attribute__((target("avx2"))) void dot_rows_avx2(const std::uint8_t* codes, st
     __m256i even = _mm256_setzero_si256();
     __m256i odd = _mm256_setzero_si256();
     for (std::size_t i = 0; i < width; i += 32) {
-      const __m256i q0 =
-          _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(query + i)));
+      const __m256i q0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(query + i)));
       const __m256i q1 =
           _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(query + i + 16)));
       even = _mm256_add_epi32(even, _mm256_madd_epi16(widen_codes(codes + i), q0));
@@ -41,9 +40,11 @@ __attribute__((target("avx2"))) void dot_rows_avx2(const std::uint8_t* codes, st
   }
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) void dot_rows_avx512(
-    const std::uint8_t* codes, std::size_t rows, std::size_t width, const std::int8_t* query,
-    std::int32_t* out) {
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) void dot_rows_avx512(const std::uint8_t* codes,
+                                                                            std::size_t rows,
+                                                                            std::size_t width,
+                                                                            const std::int8_t* query,
+                                                                            std::int32_t* out) {
   std::size_t row = 0;
   // Four rows at once keep four independent sums in flight and load the query once.
   for (; row + 4 <= rows; row += 4, codes += 4 * width) {

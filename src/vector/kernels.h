@@ -19,7 +19,7 @@ inline constexpr std::size_t kWidthMax = 32'768;
 enum class Simd { Scalar, Avx2, Avx512Vnni };
 
 bool simd_supported(Simd simd);
-Simd best_simd();               // decided once
+Simd best_simd();  // decided once
 DotRows dot_rows_for(Simd simd);
 
 // In double precision with a fixed order of additions, so that every machine ranks alike.

@@ -14,9 +14,9 @@
 namespace bulkhead::vector {
 
 struct Quantised {
-  float scale = 0;       // 0: the zero vector
-  float rest_norm = 0;   // rounded up
-  float code_norm = 0;   // |scale * code|, rounded up
+  float scale = 0;      // 0: the zero vector
+  float rest_norm = 0;  // rounded up
+  float code_norm = 0;  // |scale * code|, rounded up
 };
 
 // Writes `dimensions` codes. False when a component is not finite; nothing is then usable.

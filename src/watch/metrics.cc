@@ -85,13 +85,18 @@ Histogram::Histogram(std::vector<double> bounds)
       buckets_(std::make_unique<std::atomic<std::uint64_t>[]>(bounds_.size() + 1)) {}
 
 void Histogram::observe(double value) {
-  auto index = static_cast<std::size_t>(std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
+  auto index =
+      static_cast<std::size_t>(std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
   buckets_[index].fetch_add(1, std::memory_order_relaxed);
   sum_micros_.fetch_add(static_cast<std::uint64_t>(std::max(0.0, value) * 1e6), std::memory_order_relaxed);
 }
 
-std::uint64_t Histogram::bucket(std::size_t index) const { return buckets_[index].load(std::memory_order_relaxed); }
-double Histogram::sum() const { return static_cast<double>(sum_micros_.load(std::memory_order_relaxed)) / 1e6; }
+std::uint64_t Histogram::bucket(std::size_t index) const {
+  return buckets_[index].load(std::memory_order_relaxed);
+}
+double Histogram::sum() const {
+  return static_cast<double>(sum_micros_.load(std::memory_order_relaxed)) / 1e6;
+}
 
 struct Metrics::Impl {
   mutable std::shared_mutex mutex;
@@ -109,7 +114,7 @@ struct Metrics::Impl {
   // The object for these labels, made when it isn't there yet.
   template <typename T, typename Make>
   T& find_or_make(std::string_view name, std::string_view help, Kind kind, const Labels& labels,
-                  std::map<std::string, std::unique_ptr<T>> Family::*series_of, Make make) {
+                  std::map<std::string, std::unique_ptr<T>> Family::* series_of, Make make) {
     // Reused: looking up what is there allocates nothing. Labels hold nothing of a user's.
     thread_local std::string key;
     key.clear();
@@ -158,7 +163,8 @@ std::string Metrics::render() const {
     for (const auto& [labels, counter] : family.counters) {
       out += series(name, labels) + " " + std::to_string(counter->value()) + "\n";
     }
-    for (const auto& [labels, read] : family.gauges) out += series(name, labels) + " " + number(read()) + "\n";
+    for (const auto& [labels, read] : family.gauges)
+      out += series(name, labels) + " " + number(read()) + "\n";
     for (const auto& [labels, histogram] : family.histograms) {
       std::uint64_t total = 0;
       std::string before = labels.empty() ? "" : labels + ",";

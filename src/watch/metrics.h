@@ -48,8 +48,8 @@ class Metrics {
   // The same name and labels give the same object; it lives as long as the registry. Cheap enough for
   // every request once the object is there.
   Counter& counter(std::string_view name, std::string_view help, const Labels& labels = {});
-  Histogram& histogram(std::string_view name, std::string_view help,
-                       const std::vector<double>& bounds, const Labels& labels = {});
+  Histogram& histogram(std::string_view name, std::string_view help, const std::vector<double>& bounds,
+                       const Labels& labels = {});
   // A value read at scrape time.
   void gauge(std::string_view name, std::string_view help, const Labels& labels,
              std::function<double()> read);

@@ -31,7 +31,16 @@ class BodyDecoder {
 
  private:
   enum class Kind : std::uint8_t { Length, Chunked, UntilClose };
-  enum class Step : std::uint8_t { Size, Extension, SizeLineFeed, Data, DataReturn, DataLineFeed, EndReturn, EndLineFeed };
+  enum class Step : std::uint8_t {
+    Size,
+    Extension,
+    SizeLineFeed,
+    Data,
+    DataReturn,
+    DataLineFeed,
+    EndReturn,
+    EndLineFeed
+  };
 
   BodyDecoder(Kind kind, std::uint64_t left, std::uint64_t bytes_max, std::uint64_t chunks_max)
       : kind_(kind), left_(left), bytes_max_(bytes_max), chunks_max_(chunks_max) {}

@@ -32,8 +32,7 @@ class ClientPool : public std::enable_shared_from_this<ClientPool> {
 
 class ClientConnection final : public Stream {
  public:
-  ClientConnection(Reactor& reactor, int fd, std::unique_ptr<TlsSession> tls,
-                   const ClientOptions& options);
+  ClientConnection(Reactor& reactor, int fd, std::unique_ptr<TlsSession> tls, const ClientOptions& options);
 
   // Head and, while small, body in one buffer; what is left of the body is sent from `request`.
   void serialize(const Url& url, const Request& request);

@@ -28,7 +28,7 @@ HeadScan scan_head(std::string_view data, const HeadLimits& limits, HeadProgress
 
 // `fields` is everything after the start line's CRLF, up to and with the empty line. False with
 // `reason` (safe text) when a field is malformed; `too_many` when there are too many of them.
-bool parse_fields(std::string_view fields, std::size_t count_max, Headers& headers,
-                  std::string_view& reason, bool& too_many);
+bool parse_fields(std::string_view fields, std::size_t count_max, Headers& headers, std::string_view& reason,
+                  bool& too_many);
 
 }  // namespace bulkhead::http::detail

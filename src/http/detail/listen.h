@@ -36,8 +36,7 @@ struct ListeningSockets {
 };
 
 // Errors: HttpError::Bind.
-base::Result<ListeningSockets> open_listening_sockets(const ListenAddress& address,
-                                                      std::size_t reactors);
+base::Result<ListeningSockets> open_listening_sockets(const ListenAddress& address, std::size_t reactors);
 
 // Removes the socket file of a Unix address at shutdown.
 void remove_unix_socket(const std::string& path);

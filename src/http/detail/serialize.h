@@ -21,8 +21,7 @@ inline void append_number(std::string& out, std::uint64_t number, int base = 10)
 
 // "HTTP/1.1 200 OK\r\n" and the headers but for those that frame the message (content-length,
 // transfer-encoding, connection), which the connection writes itself.
-void append_response_head(std::string& out, int status, const Headers& headers,
-                          std::string_view date);
+void append_response_head(std::string& out, int status, const Headers& headers, std::string_view date);
 void append_header(std::string& out, std::string_view name, std::string_view value);
 bool is_framing_header(std::string_view lower_name);
 

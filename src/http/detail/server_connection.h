@@ -60,7 +60,7 @@ class ServerConnection final : public Stream, public Exchange {
   RequestParser parser_;
   Request request_;
   Method method_ = Method::Get;
-  std::string out_;  // wiped after each use
+  std::string out_;                                  // wiped after each use
   mutable std::optional<base::CancelToken> cancel_;  // made when a handler asks for it
   std::string gone_reason_;
   Phase phase_ = Phase::Idle;

@@ -26,9 +26,7 @@
 
 namespace bulkhead::http::detail {
 
-class Stream : public Swept,
-               public Polled,
-               public std::enable_shared_from_this<Stream> {
+class Stream : public Swept, public Polled, public std::enable_shared_from_this<Stream> {
  public:
   // Owns the connected socket `fd` from here on.
   Stream(Reactor& reactor, int fd, std::unique_ptr<TlsSession> tls);
@@ -99,8 +97,7 @@ class Stream : public Swept,
     void await_suspend(std::coroutine_handle<> awaiting);
     bool await_resume() const { return !failed; }
   };
-  WriteAwaiter write(std::string_view first, std::string_view second = {},
-                     std::string_view third = {}) {
+  WriteAwaiter write(std::string_view first, std::string_view second = {}, std::string_view third = {}) {
     return WriteAwaiter{*this, {first, second, third}, nullptr};
   }
   std::uint64_t bytes_sent() const { return bytes_sent_; }
@@ -146,8 +143,8 @@ class Stream : public Swept,
   std::shared_ptr<PollSet> poll_set_;
   int fd_;
   std::unique_ptr<TlsSession> tls_;
-  Buffer in_;          // plaintext
-  Buffer cipher_in_;   // TLS only
+  Buffer in_;         // plaintext
+  Buffer cipher_in_;  // TLS only
   std::string cipher_out_;
   std::size_t cipher_sent_ = 0;
   std::coroutine_handle<> reader_;

@@ -10,8 +10,8 @@
 namespace bulkhead::http::detail {
 
 bool is_token_char(unsigned char c);
-bool is_token(std::string_view text);         // not empty
-bool is_field_value(std::string_view text);   // no control byte but HTAB
+bool is_token(std::string_view text);        // not empty
+bool is_field_value(std::string_view text);  // no control byte but HTAB
 char lower(char c);
 bool equal_ignoring_case(std::string_view left, std::string_view right);
 std::string_view trim(std::string_view text);  // SP and HTAB

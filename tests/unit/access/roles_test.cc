@@ -73,7 +73,8 @@ TEST(Roles, Aisvs_5_2_1_NothingIsPermittedWithoutARole) {
   for (const std::vector<std::string>& held :
        {std::vector<std::string>{}, {"no-such-role"}, {"Member"}, {"member "}, {"models.read"}, {"*"}}) {
     auto principal = test::principal("acme", "alice", held);
-    for (const Row& row : kMatrix) EXPECT_FALSE(decide(roles, *principal, row.permission).allowed) << row.name;
+    for (const Row& row : kMatrix)
+      EXPECT_FALSE(decide(roles, *principal, row.permission).allowed) << row.name;
   }
   EXPECT_TRUE(decide(roles, *test::principal("acme", "alice", {"member"}), ModelsRead).allowed) << "control";
 }

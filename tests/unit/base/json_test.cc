@@ -61,18 +61,46 @@ TEST(JsonParseTest, ScalarsMayStandAlone) {
 }
 
 TEST(JsonParseTest, NumbersAtTheEdges) {
-  EXPECT_EQ(Document::parse("9223372036854775807")->root().as_int(), std::numeric_limits<std::int64_t>::max());
-  EXPECT_EQ(Document::parse("-9223372036854775808")->root().as_int(), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(Document::parse("9223372036854775807")->root().as_int(),
+            std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(Document::parse("-9223372036854775808")->root().as_int(),
+            std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(Document::parse("9223372036854775808")->root().as_int(), std::nullopt);
   EXPECT_EQ(Document::parse("9223372036854775808")->root().as_double(), 9223372036854775808.0);
   EXPECT_EQ(refused_as("1e999"), "malformed");
 }
 
 TEST(JsonParseTest, RefusesWhatIsNotStrictJson) {
-  for (std::string_view text :
-       {"", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "[1 2]", "{\"a\":1}x", "01", "+1", ".5",
-        "1.", "NaN", "Infinity", "nul", "tru", "\"a", "\"\n\"", "\"\\x\"", "\"\\ud800\"", "// c\n1",
-        "/* c */1", "\"\xC0\xAF\"", "\"\xED\xA0\x80\"", "\"\xFF\"", "[1]\xFF", "{\"a\"}", "{1:2}", "]"}) {
+  for (std::string_view text : {"",
+                                " ",
+                                "{",
+                                "[1,]",
+                                "{\"a\":1,}",
+                                "{a:1}",
+                                "{'a':1}",
+                                "[1 2]",
+                                "{\"a\":1}x",
+                                "01",
+                                "+1",
+                                ".5",
+                                "1.",
+                                "NaN",
+                                "Infinity",
+                                "nul",
+                                "tru",
+                                "\"a",
+                                "\"\n\"",
+                                "\"\\x\"",
+                                "\"\\ud800\"",
+                                "// c\n1",
+                                "/* c */1",
+                                "\"\xC0\xAF\"",
+                                "\"\xED\xA0\x80\"",
+                                "\"\xFF\"",
+                                "[1]\xFF",
+                                "{\"a\"}",
+                                "{1:2}",
+                                "]"}) {
     EXPECT_EQ(refused_as(text), "malformed") << text;
   }
   EXPECT_EQ(refused_as(std::string_view("1\0", 2)), "malformed");
@@ -220,8 +248,12 @@ TEST(JsonWriterTest, NumbersComeBack) {
     EXPECT_EQ(Document::parse(w.text())->root().as_double(), number) << w.text();
   }
   Writer w;
-  w.begin_array().value(std::numeric_limits<double>::infinity()).value(std::numeric_limits<double>::quiet_NaN());
-  w.value(std::numeric_limits<std::uint64_t>::max()).value(std::numeric_limits<std::int64_t>::min()).end_array();
+  w.begin_array()
+      .value(std::numeric_limits<double>::infinity())
+      .value(std::numeric_limits<double>::quiet_NaN());
+  w.value(std::numeric_limits<std::uint64_t>::max())
+      .value(std::numeric_limits<std::int64_t>::min())
+      .end_array();
   EXPECT_EQ(w.text(), "[null,null,18446744073709551615,-9223372036854775808]");
 }
 
@@ -253,7 +285,8 @@ TEST(JsonWriterTest, NeverWritesWhatIsNotUtf8) {
 
 // The writer's notion of UTF-8 is the parser's: every text of up to three bytes from the edges.
 TEST(JsonWriterTest, AgreesWithTheParserAboutUtf8) {
-  const std::string edges = "a\x7F\x80\x8F\x90\x9F\xA0\xBF\xC0\xC1\xC2\xDF\xE0\xE1\xEC\xED\xEE\xEF\xF0\xF1\xF3\xF4\xF5\xFF";
+  const std::string edges =
+      "a\x7F\x80\x8F\x90\x9F\xA0\xBF\xC0\xC1\xC2\xDF\xE0\xE1\xEC\xED\xEE\xEF\xF0\xF1\xF3\xF4\xF5\xFF";
   for (char a : edges) {
     for (char b : edges) {
       for (char c : edges) {

@@ -56,7 +56,8 @@ TEST(LogTest, LinesOfThreadsDontMix) {
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([t] {
         for (int i = 0; i < 100; ++i) {
-          log::info("line", {{"filler", std::string_view("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")}, {"t", std::int64_t{t}}});
+          log::info("line", {{"filler", std::string_view("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")},
+                             {"t", std::int64_t{t}}});
         }
       });
     }

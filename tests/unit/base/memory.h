@@ -52,8 +52,7 @@ inline std::size_t occurrences(std::string_view needle) {
   std::size_t found = 0;
   for (auto [begin, end] : ranges) {
     for (std::uintptr_t at = begin; at < end;) {
-      ssize_t got = ::pread(fd, piece, std::min<std::size_t>(sizeof piece, end - at),
-                            static_cast<off_t>(at));
+      ssize_t got = ::pread(fd, piece, std::min<std::size_t>(sizeof piece, end - at), static_cast<off_t>(at));
       if (got < static_cast<ssize_t>(needle.size())) break;
       auto size = static_cast<std::size_t>(got);
       for (std::size_t i = 0; i + needle.size() <= size; ++i) {

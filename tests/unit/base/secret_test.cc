@@ -120,8 +120,10 @@ TEST(SecretTest, ManySizesFromManyThreads) {
         Secret secret((i * 37 + static_cast<std::size_t>(t)) % 300 + 1);
         for (std::uint8_t byte : secret.reveal()) ASSERT_EQ(byte, 0);
         std::memset(secret.writable(), t + 1, secret.size());
-        if (held.size() < 50) held.push_back(std::move(secret));
-        else held[i % 50] = std::move(secret);
+        if (held.size() < 50)
+          held.push_back(std::move(secret));
+        else
+          held[i % 50] = std::move(secret);
         for (const Secret& other : held) ASSERT_EQ(other.reveal()[other.size() - 1], t + 1);
       }
     });

@@ -220,7 +220,9 @@ TEST(CancelTokenTest, CallbacksRunOnceUnlessRemoved) {
   int removed = 0;
   int moved = 0;
   auto registration = token.on_cancel([&] { ++kept; });
-  { auto gone = token.on_cancel([&] { ++removed; }); }
+  {
+    auto gone = token.on_cancel([&] { ++removed; });
+  }
   CancelToken::Registration target;
   target = token.on_cancel([&] { ++moved; });
   CancelToken::Registration elsewhere = std::move(target);

@@ -12,9 +12,7 @@ namespace bulkhead::base {
 namespace {
 
 enum class DoorError { Locked, Missing };
-ErrorName error_name(DoorError code) {
-  return {"door", code == DoorError::Locked ? "locked" : "missing"};
-}
+ErrorName error_name(DoorError code) { return {"door", code == DoorError::Locked ? "locked" : "missing"}; }
 enum class RoofError { Leaks };
 ErrorName error_name(RoofError) { return {"roof", "leaks"}; }
 
@@ -64,7 +62,8 @@ TEST(IdsTest, IdentifiersAreSafeInPathsAndHeaders) {
   EXPECT_TRUE(FileId::parse("file-abc.123_X"));
   EXPECT_TRUE(FileId::parse(std::string(96, 'a')));
   EXPECT_FALSE(FileId::parse(std::string(97, 'a')));
-  for (const char* text : {"", ".", "..", "../x", "a/b", "a b", "a\n", "-a", "_a", "\xC3\xA9", "a\"", "a%2f"}) {
+  for (const char* text :
+       {"", ".", "..", "../x", "a/b", "a b", "a\n", "-a", "_a", "\xC3\xA9", "a\"", "a%2f"}) {
     EXPECT_FALSE(FileId::parse(text)) << text;
   }
   EXPECT_FALSE(FileId::parse(std::string_view("a\0b", 3)));

@@ -16,7 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string line(int version, char digit) { return "v" + std::to_string(version) + " " + std::string(64, digit) + "\n"; }
+std::string line(int version, char digit) {
+  return "v" + std::to_string(version) + " " + std::string(64, digit) + "\n";
+}
 base::Result<std::unique_ptr<PlatformKeys>> parse(std::string_view text) {
   return PlatformKeys::parse(base::Secret::copy_of(text));
 }
@@ -77,7 +79,8 @@ TEST_F(EnvelopeTest, RefusesFilesThatAreNotExactlyKeys) {
     auto refused = parse(text);
     ASSERT_FALSE(refused) << text;
     EXPECT_TRUE(refused.error().is(CryptoError::BadKey));
-    EXPECT_EQ(refused.error().describe().find(std::string(8, 'a')), std::string::npos) << "no key in messages";
+    EXPECT_EQ(refused.error().describe().find(std::string(8, 'a')), std::string::npos)
+        << "no key in messages";
   }
 }
 
@@ -170,7 +173,8 @@ TEST_F(EnvelopeTest, EveryPurposeTenantAndVersionHasItsOwnKey) {
   EXPECT_TRUE(keys->derive(3, "registry").error().is(CryptoError::BadKey));
   for (const char* tenant : {"klinik", "kanzlei"}) {
     TenantKeys tenant_keys(base::Secret::copy_of(base::Bytes(32, 7)), tenant);
-    for (Purpose purpose : {Purpose::Database, Purpose::RecordSeal, Purpose::AuditHash, Purpose::ApiKeyHash}) {
+    for (Purpose purpose :
+         {Purpose::Database, Purpose::RecordSeal, Purpose::AuditHash, Purpose::ApiKeyHash}) {
       add(tenant_keys.key(purpose));
     }
   }

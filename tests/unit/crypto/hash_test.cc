@@ -44,7 +44,8 @@ TEST(HashTest, DifferentSplitsNeverCollide) {
   base::ByteView key = as_bytes("k");
   EXPECT_NE(hmac_sha256_parts(key, {as_bytes("ab"), as_bytes("c")}),
             hmac_sha256_parts(key, {as_bytes("a"), as_bytes("bc")}));
-  EXPECT_EQ(hmac_sha256_parts(key, {as_bytes("ab")}), hmac_sha256(key, as_bytes(std::string("\0\0\0\0\0\0\0\2ab", 10))));
+  EXPECT_EQ(hmac_sha256_parts(key, {as_bytes("ab")}),
+            hmac_sha256(key, as_bytes(std::string("\0\0\0\0\0\0\0\2ab", 10))));
 }
 
 TEST(HashTest, HmacVectorsOfRfc4231) {
@@ -58,11 +59,13 @@ TEST(HashTest, HmacVectorsOfRfc4231) {
 }
 
 TEST(HashTest, HkdfVectorsOfRfc5869) {
-  EXPECT_EQ(hex(hkdf_sha256(base::Bytes(22, 0x0b), counting(0, 13), base::as_text(counting(0xf0, 10)), 42).reveal()),
+  EXPECT_EQ(hex(hkdf_sha256(base::Bytes(22, 0x0b), counting(0, 13), base::as_text(counting(0xf0, 10)), 42)
+                    .reveal()),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
-  EXPECT_EQ(hex(hkdf_sha256(counting(0, 80), counting(0x60, 80), base::as_text(counting(0xb0, 80)), 82).reveal()),
-            "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09"
-            "da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87");
+  EXPECT_EQ(
+      hex(hkdf_sha256(counting(0, 80), counting(0x60, 80), base::as_text(counting(0xb0, 80)), 82).reveal()),
+      "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09"
+      "da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87");
   EXPECT_EQ(hex(hkdf_sha256(base::Bytes(22, 0x0b), {}, "", 42).reveal()),
             "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
 }

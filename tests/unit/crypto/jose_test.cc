@@ -48,18 +48,22 @@ std::string public_member(JwsAlgorithm algorithm, std::string_view name) {
 Bytes decoded(std::string_view text) { return *base::base64url_decode(text); }
 
 TEST(JoseTest, NamesOfAcceptedAlgorithmsOnly) {
-  for (JwsAlgorithm algorithm : kAll) EXPECT_EQ(parse_jws_algorithm(jws_algorithm_name(algorithm)), algorithm);
-  for (const char* name : {"none", "None", "NONE", "", "HS256", "HS384", "HS512", "rs256", "RS256 ", "ES256K", "ES512",
-                           "PS384", "EDDSA", "RSA1_5"}) {
+  for (JwsAlgorithm algorithm : kAll)
+    EXPECT_EQ(parse_jws_algorithm(jws_algorithm_name(algorithm)), algorithm);
+  for (const char* name : {"none", "None", "NONE", "", "HS256", "HS384", "HS512", "rs256", "RS256 ", "ES256K",
+                           "ES512", "PS384", "EDDSA", "RSA1_5"}) {
     EXPECT_FALSE(parse_jws_algorithm(name)) << name;
   }
 }
 
 TEST(JoseTest, Rs256ExampleOfRfc7515) {
   auto key = PublicKey::from_rsa(
-      "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZ"
-      "S-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2"
-      "R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcD"
+      "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-"
+      "SFd2lZ"
+      "S-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-"
+      "UTo7WTBEMa2"
+      "R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_"
+      "h9iaGNj8q2ethFkMLs91kzk2PAcD"
       "TW9gb54h4FRWyuXpoQ",
       "AQAB");
   ASSERT_TRUE(key);
@@ -67,9 +71,12 @@ TEST(JoseTest, Rs256ExampleOfRfc7515) {
       "eyJhbGciOiJSUzI1NiJ9."
       "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
   Bytes signature = decoded(
-      "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CU"
-      "Ar7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_d"
-      "O--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0ig"
+      "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_"
+      "O8W2Fp5jujGbds9uJdbF9CU"
+      "Ar7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_"
+      "eSN9383LcOLn6_d"
+      "O--xi12jzDwusC-"
+      "eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0ig"
       "cN_IoypGlUPQGe77Rw");
   EXPECT_TRUE(key->verify(JwsAlgorithm::Rs256, as_bytes(input), signature));
   EXPECT_FALSE(key->verify(JwsAlgorithm::Rs384, as_bytes(input), signature));
@@ -115,7 +122,8 @@ TEST_P(EveryAlgorithm, VerifiesWhatItSignedAndNothingElse) {
     EXPECT_FALSE(public_key->verify(GetParam(), as_bytes("head.body"), bad)) << i;
   }
   for (std::size_t size : {std::size_t{0}, std::size_t{1}, signature.size() / 2, signature.size() - 1}) {
-    EXPECT_FALSE(public_key->verify(GetParam(), as_bytes("head.body"), base::ByteView(signature).first(size)));
+    EXPECT_FALSE(
+        public_key->verify(GetParam(), as_bytes("head.body"), base::ByteView(signature).first(size)));
   }
   Bytes longer = signature;
   longer.push_back(0);
@@ -184,7 +192,8 @@ TEST_P(EveryAlgorithm, JwkIsWellFormedWhateverTheKid) {
   EXPECT_EQ(document->root()["kid"].as_string(), "a\"b\\c\n");
   EXPECT_EQ(document->root()["alg"].as_string(), jws_algorithm_name(GetParam()));
   EXPECT_EQ(document->root()["use"].as_string(), "sig");
-  for (const char* secret : {"d", "p", "q", "dp", "dq", "qi", "k"}) EXPECT_FALSE(document->root()[secret].exists());
+  for (const char* secret : {"d", "p", "q", "dp", "dq", "qi", "k"})
+    EXPECT_FALSE(document->root()[secret].exists());
 }
 
 // --- Keys that must be refused ------------------------------------------------------------------
@@ -214,7 +223,8 @@ TEST(JoseKeyTest, RsaKeysOfRefusedSizesAndExponents) {
   EXPECT_FALSE(PublicKey::from_rsa("", "AQAB"));
   EXPECT_FALSE(PublicKey::from_rsa(n + "=", "AQAB"));
   EXPECT_FALSE(PublicKey::from_rsa(n, "AQAB=="));
-  EXPECT_FALSE(PublicKey::from_rsa(n, base::base64url_encode(Bytes(9, 1)))) << "longer than any real exponent";
+  EXPECT_FALSE(PublicKey::from_rsa(n, base::base64url_encode(Bytes(9, 1))))
+      << "longer than any real exponent";
   Bytes even = decoded(n);
   even.back() &= 0xfe;
   EXPECT_FALSE(PublicKey::from_rsa(base::base64url_encode(even), "AQAB"));
@@ -229,9 +239,12 @@ TEST(JoseKeyTest, EcPointsMustLieOnTheNamedCurveInFullLength) {
   EXPECT_TRUE(PublicKey::from_ec("P-256", x, base::base64url_encode(off)).error().is(CryptoError::BadKey));
   EXPECT_FALSE(PublicKey::from_ec("P-256", y, x));
   EXPECT_FALSE(PublicKey::from_ec("P-384", x, y));
-  EXPECT_FALSE(PublicKey::from_ec("P-256", public_member(JwsAlgorithm::Es384, "x"), public_member(JwsAlgorithm::Es384, "y")));
-  EXPECT_FALSE(PublicKey::from_ec("P-256", base::base64url_encode(Bytes(32, 0)), base::base64url_encode(Bytes(32, 0))));
-  EXPECT_FALSE(PublicKey::from_ec("P-256", base::base64url_encode(Bytes(32, 0xff)), y)) << "not below the prime";
+  EXPECT_FALSE(PublicKey::from_ec("P-256", public_member(JwsAlgorithm::Es384, "x"),
+                                  public_member(JwsAlgorithm::Es384, "y")));
+  EXPECT_FALSE(PublicKey::from_ec("P-256", base::base64url_encode(Bytes(32, 0)),
+                                  base::base64url_encode(Bytes(32, 0))));
+  EXPECT_FALSE(PublicKey::from_ec("P-256", base::base64url_encode(Bytes(32, 0xff)), y))
+      << "not below the prime";
   EXPECT_FALSE(PublicKey::from_ec("P-256", x, ""));
   EXPECT_FALSE(PublicKey::from_ec("P-256", x + "A", y));
   Bytes longer = decoded(x);

@@ -135,11 +135,14 @@ TEST_F(ClientTest, WorksOverAUnixSocketAndStreams) {
 
 TEST_F(ClientTest, ReadsEveryKindOfFraming) {
   EXPECT_EQ(ask_upstream("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")->body, "hi");
-  EXPECT_EQ(ask_upstream("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n")->body, "hi");
+  EXPECT_EQ(ask_upstream("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n")->body,
+            "hi");
   EXPECT_EQ(ask_upstream("HTTP/1.1 200 OK\r\n\r\nto the end")->body, "to the end");
   EXPECT_EQ(ask_upstream("HTTP/1.0 200\r\n\r\nold")->body, "old");
   EXPECT_EQ(ask_upstream("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n"
-                         "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")->status, 201);
+                         "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+                ->status,
+            201);
   EXPECT_EQ(ask_upstream("HTTP/1.1 204 No Content\r\n\r\n")->status, 204);
   Request head = get();
   head.method = Method::Head;
@@ -149,7 +152,8 @@ TEST_F(ClientTest, ReadsEveryKindOfFraming) {
 TEST_F(ClientTest, RefusesAnswersThatAreNotHttp) {
   for (const char* answer :
        {"hello\r\n\r\n", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 99 x\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n",
-        "HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+        "HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
@@ -159,7 +163,8 @@ TEST_F(ClientTest, RefusesAnswersThatAreNotHttp) {
     EXPECT_TRUE(result.error().is(HttpError::BadResponse)) << answer << result.error().describe();
   }
   EXPECT_TRUE(ask_upstream("HTTP/1.1 200 OK\r\nA: " + std::string(70'000, 'a') + "\r\n\r\n")
-                  .error().is(HttpError::BadResponse));
+                  .error()
+                  .is(HttpError::BadResponse));
   // Cut answers are never taken for whole ones.
   for (const char* answer : {"", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
                              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"}) {
@@ -210,9 +215,8 @@ TEST_F(ClientTest, CancellingFromAnotherThreadEndsIt) {
   const Upstream upstream({"", ""}, true);
   Client client(upstream.url(), {});
   const base::CancelToken cancel;
-  auto running = std::async(std::launch::async, [&] {
-    return run_on(pool.at(0), client.request(get(), 1000, cancel));
-  });
+  auto running =
+      std::async(std::launch::async, [&] { return run_on(pool.at(0), client.request(get(), 1000, cancel)); });
   cancel.cancel("not wanted");
   const auto result = running.get();
   ASSERT_FALSE(result);

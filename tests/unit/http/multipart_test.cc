@@ -53,11 +53,11 @@ TEST(Multipart, RefusesWhatIsMalformed) {
   EXPECT_FALSE(parse_multipart(kType, good + "epilogue"));
   EXPECT_FALSE(parse_multipart(kType, ""));
   EXPECT_FALSE(parse_multipart(kType, "--b 1"));
-  for (const char* head : {"X: y", "Content-Disposition: attachment; name=f", "Content-Disposition: form-data",
-                           "Content-Disposition: form-data; name=a; name=b",
-                           "Content-Disposition: form-data; name=\"a",
-                           "Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64",
-                           "Content-Disposition: form-data; name=a\r\n folded"}) {
+  for (const char* head :
+       {"X: y", "Content-Disposition: attachment; name=f", "Content-Disposition: form-data",
+        "Content-Disposition: form-data; name=a; name=b", "Content-Disposition: form-data; name=\"a",
+        "Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64",
+        "Content-Disposition: form-data; name=a\r\n folded"}) {
     EXPECT_FALSE(parse_multipart(kType, form(head))) << head;
   }
 }
@@ -66,8 +66,8 @@ TEST(Multipart, KeepsItsBounds) {
   std::string many;
   for (int i = 0; i < 33; ++i) many += "--b 1\r\nContent-Disposition: form-data; name=f\r\n\r\nx\r\n";
   EXPECT_FALSE(parse_multipart(kType, many + "--b 1--"));
-  EXPECT_FALSE(parse_multipart(
-      kType, form("Content-Disposition: form-data; name=f\r\nX: " + std::string(9000, 'a'))));
+  EXPECT_FALSE(
+      parse_multipart(kType, form("Content-Disposition: form-data; name=f\r\nX: " + std::string(9000, 'a'))));
 }
 
 }  // namespace

@@ -15,8 +15,7 @@ struct Outcome {
 };
 
 // Feeds `text` in pieces of `piece` bytes, as a socket would bring them.
-Outcome parse(std::string_view text, std::size_t piece = std::string_view::npos,
-              ParserLimits limits = {}) {
+Outcome parse(std::string_view text, std::size_t piece = std::string_view::npos, ParserLimits limits = {}) {
   RequestParser parser(limits);
   Outcome outcome{RequestParser::State::NeedMore};
   std::string pending;
@@ -96,8 +95,8 @@ TEST(RequestParser, DecodesChunks) {
 TEST(RequestParser, RefusesSmuggling) {
   const std::string head = "POST / HTTP/1.1\r\nHost: x\r\n";
   const char* const framings[] = {
-      "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",   // CL.TE
-      "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",   // TE.CL
+      "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",  // CL.TE
+      "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",  // TE.CL
       "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
       "Content-Length: 5\r\nContent-Length: 5\r\n",
       "Content-Length: 5, 5\r\n",
@@ -127,18 +126,18 @@ TEST(RequestParser, RefusesSmuggling) {
 
 TEST(RequestParser, RefusesBadChunks) {
   const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-  for (const char* body : {"\r\n", "x\r\n", "-1\r\n", "0x5\r\n", "5 \r\nhello\r\n", "5\nhello\r\n0\r\n\r\n",
-                           "5\r\nhelloX\r\n", "5\r\nhello\n0\r\n\r\n", "ffffffffffffffff\r\n",
-                           "0\r\nTrailer: x\r\n\r\n", ";x\r\n"}) {
+  for (const char* body :
+       {"\r\n", "x\r\n", "-1\r\n", "0x5\r\n", "5 \r\nhello\r\n", "5\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n",
+        "5\r\nhello\n0\r\n\r\n", "ffffffffffffffff\r\n", "0\r\nTrailer: x\r\n\r\n", ";x\r\n"}) {
     EXPECT_EQ(refusal(head + body), 400) << body;
   }
   EXPECT_EQ(refusal(head + "5;" + std::string(200, 'a') + "\r\nhello\r\n0\r\n\r\n"), 400);
 }
 
 TEST(RequestParser, RefusesBadHosts) {
-  for (const char* host : {"", "Host: \r\n", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: a/b\r\n",
-                           "Host: user@a\r\n", "Host: a:99999\r\n", "Host: a:\r\n", "Host: [::1\r\n",
-                           "Host: a,b\r\n"}) {
+  for (const char* host :
+       {"", "Host: \r\n", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: user@a\r\n",
+        "Host: a:99999\r\n", "Host: a:\r\n", "Host: [::1\r\n", "Host: a,b\r\n"}) {
     EXPECT_EQ(refusal(std::string("GET / HTTP/1.1\r\n") + host + "\r\n"), 400) << host;
   }
   for (const char* host : {"a", "a.example:8443", "127.0.0.1", "[::1]:80"}) {
@@ -149,10 +148,11 @@ TEST(RequestParser, RefusesBadHosts) {
 }
 
 TEST(RequestParser, RefusesPathsThatReadTwoWays) {
-  for (const char* target :
-       {"/a%2fb", "/a%2Fb", "/a%5cb", "/a%00b", "/a%0ab", "/a%7f", "/..", "/a/../b", "/a/%2e%2e/b", "/./a",
-        "/a/.", "//a", "/a//b", "/a\\b", "/a%", "/a%4", "/a%zz", "a", "*", "/a#b", "/a<b", "/a\"b",
-        "/a{b", "/?a=%00", "/?a=%zz", "/?a\\b", "http://other/", "http://x@y/", "ftp://x/", "/\x80"}) {
+  for (const char* target : {"/a%2fb",  "/a%2Fb",  "/a%5cb",        "/a%00b",      "/a%0ab",   "/a%7f",
+                             "/..",     "/a/../b", "/a/%2e%2e/b",   "/./a",        "/a/.",     "//a",
+                             "/a//b",   "/a\\b",   "/a%",           "/a%4",        "/a%zz",    "a",
+                             "*",       "/a#b",    "/a<b",          "/a\"b",       "/a{b",     "/?a=%00",
+                             "/?a=%zz", "/?a\\b",  "http://other/", "http://x@y/", "ftp://x/", "/\x80"}) {
     EXPECT_EQ(refusal(std::string("GET ") + target + " HTTP/1.1\r\nHost: x\r\n\r\n"), 400) << target;
   }
   for (const char* target : {"/", "/a/", "/a.b", "/...", "/a%20b", "/%252e%252e/", "http://x/", "http://x"}) {
@@ -190,7 +190,8 @@ TEST(RequestParser, KeepsItsBounds) {
   const std::string host = "Host: x\r\n";
   const std::string get = "GET / HTTP/1.1\r\n";
   for (std::size_t piece : {std::size_t{1}, std::size_t{1000}}) {
-    EXPECT_EQ(parse("GET /" + std::string(100, 'a') + " HTTP/1.1\r\n" + host + "\r\n", piece, limits).status, 431);
+    EXPECT_EQ(parse("GET /" + std::string(100, 'a') + " HTTP/1.1\r\n" + host + "\r\n", piece, limits).status,
+              431);
     EXPECT_EQ(parse("GET /" + std::string(100, 'a'), piece, limits).status, 431) << "an endless line";
     EXPECT_EQ(parse(get + host + "A: " + std::string(200, 'a'), piece, limits).status, 431);
     EXPECT_EQ(parse(get + host + "A: 1\r\nB: 2\r\nC: 3\r\n\r\n", piece, limits).status, 431);
@@ -208,7 +209,8 @@ TEST(RequestParser, ReportsExpectationBeforeTheBody) {
   RequestParser parser{ParserLimits{}};
   std::size_t consumed = 0;
   const std::string head =
-      "PUT /f HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-Continue\r\nConnection: x, Close\r\n\r\n";
+      "PUT /f HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-Continue\r\nConnection: x, "
+      "Close\r\n\r\n";
   ASSERT_EQ(parser.feed(head, consumed), RequestParser::State::HeadersDone);
   EXPECT_TRUE(parser.expects_continue());
   EXPECT_EQ(parser.partial().path, "/f");

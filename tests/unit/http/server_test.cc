@@ -57,7 +57,8 @@ TEST_F(ServerTest, ReadsBodiesOfBothKinds) {
   EXPECT_TRUE(socket.receive_answer().ends_with("POST /b abcde"));
   const std::string large(3 << 20, 'x');
   std::thread sender([&] {
-    socket.send("POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(large.size()) + "\r\n\r\n" + large);
+    socket.send("POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(large.size()) +
+                "\r\n\r\n" + large);
   });
   EXPECT_TRUE(socket.receive_answer().ends_with("POST /c " + large));
   sender.join();
@@ -75,8 +76,9 @@ TEST_F(ServerTest, HeadHasNoBody) {
 
 TEST_F(ServerTest, AnswersMalformedRequestsAndCloses) {
   start(echo);
-  for (const char* bytes : {"GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\r\n\r\n",
-                            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
+  for (const char* bytes :
+       {"GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
     RawSocket socket(server->port());
     ASSERT_TRUE(socket.send(bytes));
     const std::string answer = socket.receive_all();
@@ -95,22 +97,25 @@ TEST_F(ServerTest, RefusesByHeadersBeforeTheBodyIsSent) {
   });
   {
     RawSocket socket(server->port());
-    ASSERT_TRUE(socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
+    ASSERT_TRUE(
+        socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
     EXPECT_TRUE(socket.receive_all().starts_with("HTTP/1.1 401 "));
   }
   {
     // A client that is already sending must still get its answer, not a RST.
     RawSocket socket(server->port());
     std::thread sender([&] {
-      socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n" + std::string(20'000'000, 'x'));
+      socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n" +
+                  std::string(20'000'000, 'x'));
       shutdown(socket.fd(), SHUT_WR);
     });
     EXPECT_TRUE(socket.receive_all().starts_with("HTTP/1.1 401 "));
     sender.join();
   }
   RawSocket socket(server->port());
-  ASSERT_TRUE(socket.send("POST /ok HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\nContent-Length: 5\r\n"
-                          "Expect: 100-continue\r\n\r\n"));
+  ASSERT_TRUE(
+      socket.send("POST /ok HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\nContent-Length: 5\r\n"
+                  "Expect: 100-continue\r\n\r\n"));
   EXPECT_EQ(socket.receive_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   ASSERT_TRUE(socket.send("hello"));
   EXPECT_TRUE(socket.receive_answer().ends_with("POST /ok hello")) << "control: with the credential";
@@ -131,8 +136,8 @@ TEST_F(ServerTest, StreamsInChunks) {
   ASSERT_TRUE(socket.send(kGet));
   EXPECT_NE(socket.receive_until("\r\n\r\n").find("transfer-encoding: chunked\r\n"), std::string::npos);
   EXPECT_EQ(socket.receive_until("0\r\n\r\n"),
-            "9\r\ndata: 0\n\n\r\n9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n2710\r\n" + std::string(10'000, 'x') +
-                "\r\n0\r\n\r\n");
+            "9\r\ndata: 0\n\n\r\n9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n2710\r\n" +
+                std::string(10'000, 'x') + "\r\n0\r\n\r\n");
   ASSERT_TRUE(socket.send(kGet)) << "the connection lives on";
   EXPECT_TRUE(socket.receive_until("0\r\n\r\n").ends_with("0\r\n\r\n"));
 }
@@ -334,7 +339,7 @@ TEST_F(ServerTest, UnixSocketsArePrivateAndStaleOnesReplaced) {
   options.handler = echo;
   options.address.unix_path = path;
   auto first = start_server(pool, options);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0600u);
   // Dealt to both reactors in turn.

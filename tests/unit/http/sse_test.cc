@@ -6,8 +6,8 @@ namespace bulkhead::http {
 namespace {
 
 TEST(Sse, SplitsAStreamHoweverItIsCut) {
-  const std::string stream = ": comment\ndata: {\"a\":1}\n\nevent: x\r\ndata:two\r\ndata: lines\r\n\r\n\n" +
-                             sse_event("[DONE]");
+  const std::string stream =
+      ": comment\ndata: {\"a\":1}\n\nevent: x\r\ndata:two\r\ndata: lines\r\n\r\n\n" + sse_event("[DONE]");
   for (std::size_t piece = 1; piece <= stream.size(); ++piece) {
     SseParser parser;
     std::vector<std::string> events;

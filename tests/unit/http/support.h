@@ -52,7 +52,9 @@ class RawSocket {
   }
   RawSocket(const RawSocket&) = delete;
   RawSocket(RawSocket&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), connected_(other.connected_), pending_(std::move(other.pending_)) {}
+      : fd_(std::exchange(other.fd_, -1)),
+        connected_(other.connected_),
+        pending_(std::move(other.pending_)) {}
   ~RawSocket() { close(); }
 
   bool connected() const { return connected_; }

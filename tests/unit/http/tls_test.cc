@@ -35,7 +35,8 @@ struct TlsTest : ::testing::Test {
   std::string url(std::string_view host = "localhost") const {
     return "https://" + std::string(host) + ":" + std::to_string(server->port());
   }
-  base::Result<Response> ask(const std::string& where, const std::filesystem::path& ca, std::string body = "") {
+  base::Result<Response> ask(const std::string& where, const std::filesystem::path& ca,
+                             std::string body = "") {
     ClientOptions options;
     options.tls = *TlsContext::client(ca);
     Client client(*Url::parse(where), options);
@@ -122,13 +123,13 @@ TEST_F(TlsTest, ACutWithoutCloseNotifyIsNoWholeAnswer) {
 TEST_F(TlsTest, ReplacesTheCertificateForNewConnections) {
   ASSERT_TRUE(ensure_development_certificate(folder.path() / "other"));
   EXPECT_FALSE(ask(url(), folder.path() / "other" / "ca.pem"));
-  server->replace_tls(*TlsContext::server(folder.path() / "other" / "cert.pem",
-                                          folder.path() / "other" / "key.pem"));
+  server->replace_tls(
+      *TlsContext::server(folder.path() / "other" / "cert.pem", folder.path() / "other" / "key.pem"));
   EXPECT_TRUE(ask(url(), folder.path() / "other" / "ca.pem"));
 }
 
 TEST_F(TlsTest, DevelopmentCertificateIsKeptWhileGood) {
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(file("key.pem").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0600u);
   const auto read = [](const std::filesystem::path& path) {

@@ -77,12 +77,23 @@ using ApiKeyTest = IdentityTest;
 TEST_F(ApiKeyTest, Cve_2026_42208_HostileKeysNeverReachTheDirectory) {
   start();
   const std::string hostile[] = {
-      "bhk_acme' OR '1'='1_a_b_c", "bhk_acme_x'; DROP TABLE api_keys; --_y_z", "bhk_acme_\"_\"_\"",
-      "bhk_acme_%27_%3B_x",        "bhk_acme_a_b_c\n",                         "bhk_acme_a\r\nX: y_b_c",
-      std::string("bhk_acme_a\0_b_c", 15), "bhk_../../etc/passwd_a_b_c",       "bhk_acme_${jndi:x}_b_c",
-      "bhk____",                   "bhk_",                                     "bhk_acme",
-      "bhk_acme_a_b",              "bhk_acme_a_b_c_d",                         "bhk_-operator-_a_b_c",
-      "bhk_\xff\xfe_a_b_c",        "bhk_" + std::string(100'000, 'a'),
+      "bhk_acme' OR '1'='1_a_b_c",
+      "bhk_acme_x'; DROP TABLE api_keys; --_y_z",
+      "bhk_acme_\"_\"_\"",
+      "bhk_acme_%27_%3B_x",
+      "bhk_acme_a_b_c\n",
+      "bhk_acme_a\r\nX: y_b_c",
+      std::string("bhk_acme_a\0_b_c", 15),
+      "bhk_../../etc/passwd_a_b_c",
+      "bhk_acme_${jndi:x}_b_c",
+      "bhk____",
+      "bhk_",
+      "bhk_acme",
+      "bhk_acme_a_b",
+      "bhk_acme_a_b_c_d",
+      "bhk_-operator-_a_b_c",
+      "bhk_\xff\xfe_a_b_c",
+      "bhk_" + std::string(100'000, 'a'),
       "bhk_acme_key_secret_0123456789abcdef0123",
   };
   for (const std::string& text : hostile) {

@@ -221,7 +221,8 @@ TEST_F(AuthenticatorTest, CachedLookupsAreQuick) {
   constexpr int kRounds = 20'000;
   auto begin = std::chrono::steady_clock::now();
   for (int i = 0; i < kRounds; ++i) ASSERT_NE(authenticator->cached(header), nullptr);
-  double nanos = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count() / kRounds;
+  double nanos =
+      std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count() / kRounds;
   std::printf("cached(): %.0f ns for a header of %zu bytes\n", nanos, header.size());
   EXPECT_LT(nanos, 100'000);
 }

@@ -13,7 +13,8 @@ class DevIdpTest : public IdentityTest {
     options.algorithm = algorithm;
     options.token_lifetime = std::chrono::seconds(600);
     options.rotation_secret = "turn-the-keys";
-    options.clients.push_back({"ward-7", base::Secret::copy_of("s3cret:+ %"), "nurse", "acme", {"member"}, {"ward"}});
+    options.clients.push_back(
+        {"ward-7", base::Secret::copy_of("s3cret:+ %"), "nurse", "acme", {"member"}, {"ward"}});
     options.clients.push_back({"ops", base::Secret::copy_of("0ps"), "olga", "", {"platform-ops"}, {}});
     auto started = DevIdp::start(reactors, std::move(options), clock);
     ASSERT_TRUE(started.ok()) << started.error().describe();
@@ -41,7 +42,9 @@ class DevIdpTest : public IdentityTest {
     EXPECT_TRUE(answer.ok()) << answer.error().describe();
     return std::move(*answer);
   }
-  static std::string basic(const std::string& pair) { return "Basic " + base::base64_encode(base::as_bytes(pair)); }
+  static std::string basic(const std::string& pair) {
+    return "Basic " + base::base64_encode(base::as_bytes(pair));
+  }
   static std::string member(const http::Response& response, std::string_view name) {
     auto document = base::json::Document::parse(response.body);
     return document ? std::string(document->root()[name].as_string().value_or("")) : "";
@@ -62,8 +65,8 @@ class DevIdpTest : public IdentityTest {
 TEST_F(DevIdpTest, ItsTokensAreAcceptedByTheAuthenticator) {
   start_idp();
   // Both ways of RFC 6749 section 2.3.1; Basic carries the form-encoded secret.
-  http::Response by_header = call(http::Method::Post, "/token", "grant_type=client_credentials",
-                                  basic("ward-7:s3cret%3A%2B+%25"));
+  http::Response by_header =
+      call(http::Method::Post, "/token", "grant_type=client_credentials", basic("ward-7:s3cret%3A%2B+%25"));
   http::Response by_body =
       call(http::Method::Post, "/token",
            "grant_type=client_credentials&client_id=ward%2D7&client_secret=s3cret%3A%2B%20%25");
@@ -89,7 +92,8 @@ TEST_F(DevIdpTest, TokensHaveTheFormOfRfc9068) {
   start_idp();
   std::string token = get_token();
   auto part = [&token](std::size_t begin, std::size_t end) {
-    return base::json::Document::parse(base::as_text(*base::base64url_decode(token.substr(begin, end - begin))));
+    return base::json::Document::parse(
+        base::as_text(*base::base64url_decode(token.substr(begin, end - begin))));
   };
   std::size_t first = token.find('.'), second = token.rfind('.');
   auto header = part(0, first);
@@ -120,7 +124,8 @@ TEST_F(DevIdpTest, WrongClientsAndGrantsAreRefused) {
   }
   EXPECT_EQ(call(http::Method::Post, "/token", grant).status, 401);
   EXPECT_EQ(call(http::Method::Post, "/token", grant + "&client_id=ops&client_secret=0p%7").status, 401);
-  http::Response response = call(http::Method::Post, "/token", "grant_type=password&client_id=ops&client_secret=0ps");
+  http::Response response =
+      call(http::Method::Post, "/token", "grant_type=password&client_id=ops&client_secret=0ps");
   EXPECT_EQ(response.status, 400);
   EXPECT_EQ(member(response, "error"), "unsupported_grant_type");
   EXPECT_EQ(call(http::Method::Get, "/token").status, 404);
@@ -153,8 +158,9 @@ TEST_F(DevIdpTest, OldAndNewKeyStandTogetherUntilTheOldOnesTokensHaveExpired) {
 
 TEST_F(DevIdpTest, RotationNeedsItsSecretAndIsBounded) {
   start_idp();
-  for (const std::string& authorization : {std::string(), std::string("Bearer "), std::string("Bearer turn-the-key"),
-                                           std::string("Bearer turn-the-keys2"), std::string("turn-the-keys")}) {
+  for (const std::string& authorization :
+       {std::string(), std::string("Bearer "), std::string("Bearer turn-the-key"),
+        std::string("Bearer turn-the-keys2"), std::string("turn-the-keys")}) {
     EXPECT_EQ(call(http::Method::Post, "/dev/rotate", "x=1", authorization).status, 401) << authorization;
   }
   EXPECT_EQ(keys_listed(), 1u);

@@ -79,9 +79,9 @@ TEST_F(KeySetTest, PlainHttpIsRefusedUnlessLoopbackIsAllowed) {
   // 0.0.0.0 would reach the server: what keeps it away is the rule, not the network.
   for (std::string uri : {"http://0.0.0.0:" + std::to_string(server.port()) + "/jwks",
                           std::string("http://issuer.example/jwks"), std::string("http://192.0.2.1/jwks"),
-                          std::string("http://127.0.0.1.evil.example/jwks"), std::string("ftp://127.0.0.1/jwks"),
-                          std::string("unix:/tmp/socket"), std::string("file:///etc/passwd"), std::string(),
-                          std::string("/jwks")}) {
+                          std::string("http://127.0.0.1.evil.example/jwks"),
+                          std::string("ftp://127.0.0.1/jwks"), std::string("unix:/tmp/socket"),
+                          std::string("file:///etc/passwd"), std::string(), std::string("/jwks")}) {
     server.set_discovery(server.issuer, uri);
     start();
     EXPECT_TRUE(refused_as(IdentityError::IssuerUnavailable, key("first"))) << uri;
@@ -107,8 +107,8 @@ TEST_F(KeySetTest, AnswersThatAreNoKeySet) {
   for (int i = 0; i < 65; ++i) many += (i ? "," : "") + first.jwk();
   many += "]}";
   for (const std::string& body :
-       {std::string(), std::string("null"), std::string("[]"), std::string("{}"), std::string("{\"keys\":{}}"),
-        good + "x", "{\"keys\":[],\"keys\":[" + first.jwk() + "]}", many,
+       {std::string(), std::string("null"), std::string("[]"), std::string("{}"),
+        std::string("{\"keys\":{}}"), good + "x", "{\"keys\":[],\"keys\":[" + first.jwk() + "]}", many,
         "{\"pad\":" + base::json::quote(std::string(256 << 10, 'x')) + "," + good.substr(1)}) {
     server.set_jwks(body);
     start();
@@ -150,7 +150,8 @@ TEST_F(KeySetTest, KeysForOtherPurposesArePassedOver) {
     start();
     EXPECT_TRUE(is_key_of(key("second"), second)) << "control: beside " << what;
   }
-  for (const std::string& members : {std::string("\"key_ops\":[\"verify\"]"), std::string("\"x5t\":\"AAAA\"")}) {
+  for (const std::string& members :
+       {std::string("\"key_ops\":[\"verify\"]"), std::string("\"x5t\":\"AAAA\"")}) {
     server.set_jwks(jwks_of({with(first, members)}));
     start();
     EXPECT_TRUE(is_key_of(key("first"), first)) << members;
@@ -310,13 +311,18 @@ TEST_F(IdentityTest, KeycloaksShape) {
   start({config});
   Token t(server.issuer, rsa);
   t.header.set("typ", "\"JWT\"");
-  t.claims.set("aud", "[\"bulkhead\",\"account\"]").set("realm_access", R"({"roles":["member","offline_access"]})");
-  t.claims.remove("roles").set("typ", "\"Bearer\"").set("jti", "\"trrtcc:6f1c2f9e-0b7e\"").set("azp", "\"app\"");
+  t.claims.set("aud", "[\"bulkhead\",\"account\"]")
+      .set("realm_access", R"({"roles":["member","offline_access"]})");
+  t.claims.remove("roles")
+      .set("typ", "\"Bearer\"")
+      .set("jti", "\"trrtcc:6f1c2f9e-0b7e\"")
+      .set("azp", "\"app\"");
   auto principal = present(t.sign(rsa));
   ASSERT_TRUE(principal.ok()) << principal.error().describe();
   EXPECT_EQ((*principal)->roles(), (std::vector<std::string>{"member", "offline_access"}));
   Token forged(server.issuer, oaep);
-  EXPECT_TRUE(refused_as(IdentityError::KeyUnknown, present(forged.sign(oaep)))) << "an encryption key signs nothing";
+  EXPECT_TRUE(refused_as(IdentityError::KeyUnknown, present(forged.sign(oaep))))
+      << "an encryption key signs nothing";
   Token id_token(server.issuer, rsa);
   id_token.header.set("typ", "\"JWT\"");
   id_token.claims.set("aud", "\"some-client\"");

@@ -57,9 +57,10 @@ struct SigningPair {
   std::string jwk() const { return key.public_jwk(id); }
 };
 
-inline std::string compact(std::string_view header, std::string_view claims, const crypto::TokenSigningKey& key) {
-  std::string input = base::base64url_encode(base::as_bytes(header)) + "." +
-                      base::base64url_encode(base::as_bytes(claims));
+inline std::string compact(std::string_view header, std::string_view claims,
+                           const crypto::TokenSigningKey& key) {
+  std::string input =
+      base::base64url_encode(base::as_bytes(header)) + "." + base::base64url_encode(base::as_bytes(claims));
   return input + "." + base::base64url_encode(key.sign(base::as_bytes(input)));
 }
 

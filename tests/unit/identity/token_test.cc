@@ -120,7 +120,8 @@ TEST_F(TokenTest, HeadersThatWouldSteerTheVerifier) {
       {"alg twice", Malformed, [](Token& t) { t.header.add("alg", "\"none\""); }},
   });
   EXPECT_EQ(server.other_requests, 0) << "no address from a token is ever asked";
-  for (const char* type : {"\"AT+JWT\"", "\"application/at+jwt\"", "\"Application/AT+jwt\"", "\"JWT\"", "\"jwt\""}) {
+  for (const char* type :
+       {"\"AT+JWT\"", "\"application/at+jwt\"", "\"Application/AT+jwt\"", "\"JWT\"", "\"jwt\""}) {
     accept(type, header("typ", type));
   }
 }
@@ -264,10 +265,12 @@ TEST_F(TokenTest, Shapes) {
       {"claims a list", with_claims("[]")},
       {"claims not UTF-8", with_claims("{\"sub\":\"\xff\"}")},
       {"a claim twice, once escaped",
-       with_claims(token().claims.text().substr(0, token().claims.text().size() - 1) + R"(,"\u0074enant":"bolt"})")},
+       with_claims(token().claims.text().substr(0, token().claims.text().size() - 1) +
+                   R"(,"\u0074enant":"bolt"})")},
       {"bytes after the claims", with_claims(token().claims.text() + "{}")},
       {"deeply nested claims", with_claims("{\"a\":" + std::string(40, '[') + std::string(40, ']') + "}")},
-      {"too long", with_claims(Token(token()).claims.add("x", base::json::quote(std::string(16 << 10, 'x'))).text())},
+      {"too long",
+       with_claims(Token(token()).claims.add("x", base::json::quote(std::string(16 << 10, 'x'))).text())},
   };
   for (const auto& [what, text] : shapes) EXPECT_TRUE(refused_as(Malformed, present(text))) << what;
 }
@@ -297,8 +300,8 @@ TEST_F(TokenTest, AlteredTokens) {
 
 TEST_F(TokenTest, IssuersAreComparedByteByByte) {
   ASSERT_TRUE(present(token().sign(signer)).ok()) << "control";
-  for (std::string issuer : {server.issuer + "/", "HTTP" + server.issuer.substr(4), std::string("https://evil.example"),
-                             std::string()}) {
+  for (std::string issuer : {server.issuer + "/", "HTTP" + server.issuer.substr(4),
+                             std::string("https://evil.example"), std::string()}) {
     EXPECT_TRUE(refused_as(IssuerUnknown, present(Token(issuer, signer).sign(signer)))) << issuer;
   }
   Token none = token(), number = token();

@@ -13,9 +13,9 @@ namespace {
 constexpr char kFolderVariable[] = "BULKHEAD_CRASH_FOLDER";
 
 const std::vector<std::string>& planted() {
-  static const std::vector<std::string> words = {
-      "zqcontentword", "zqfilename", "zqchunkword", "zqheading", "zqchatword", "zqkeyname",
-      "zqstorename",   "zqdetail",   "zqowner",     "zqgroup",   "zqcompletion"};
+  static const std::vector<std::string> words = {"zqcontentword", "zqfilename", "zqchunkword", "zqheading",
+                                                 "zqchatword",    "zqkeyname",  "zqstorename", "zqdetail",
+                                                 "zqowner",       "zqgroup",    "zqcompletion"};
   return words;
 }
 
@@ -88,7 +88,9 @@ int acknowledged_until_killed(const std::filesystem::path& folder, int wanted) {
 TEST(Crash, EveryAcknowledgedFileIsWholeAndNothingIsReadableOnDisk) {
   TemporaryFolder folder;
   const auto data = folder.path() / "data";
-  { TestPlatform(data).add_tenant("a"); }
+  {
+    TestPlatform(data).add_tenant("a");
+  }
   int total = 0;
   for (int wanted : {3, 7}) {
     const auto round = folder.path() / ("round-" + std::to_string(wanted));
@@ -145,8 +147,8 @@ TEST(Crash, DeletedWordsLeaveTheTextIndexAndFreedPages) {
   for (int n = 0; n < 3; ++n) write_round(*store, scope, n);
   const auto file = sample_file("gone");
   ASSERT_OK(store->put_file(scope, file, "x"));
-  ASSERT_OK(store->replace_chunks(scope, file.id, sample_chunks("gone", 40, "zqvanishing"),
-                                  sample_vectors(40)));
+  ASSERT_OK(
+      store->replace_chunks(scope, file.id, sample_chunks("gone", 40, "zqvanishing"), sample_vectors(40)));
   const auto index_holds = [&](const std::string& word) {
     RawDatabase raw(platform.database_path("a"), &scope.key(crypto::Purpose::Database));
     for (const std::string& block : raw.run("SELECT block FROM chunk_text_data")) {

@@ -16,8 +16,8 @@ class Failures : public ::testing::Test {
  protected:
   void SetUp() override {
     platform.add_tenant("a");
-    ASSERT_OK(platform.store("a")->put_file(platform.scope("a"), sample_file("f1"),
-                                            std::string(200'000, 'z')));
+    ASSERT_OK(
+        platform.store("a")->put_file(platform.scope("a"), sample_file("f1"), std::string(200'000, 'z')));
   }
   void damage(const std::filesystem::path& path, std::streamoff at) {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
@@ -100,14 +100,12 @@ TEST_F(Failures, AFlippedByteIsNeverReadAsData) {
       EXPECT_TRUE(store.error().is(StorageError::Corrupt) || store.error().is(StorageError::WrongKey))
           << store.error().describe();
       ++refused;
-    } else if (const auto content = (*store)->file_content(platform.scope("a"), file_id("f1"));
-               content) {
+    } else if (const auto content = (*store)->file_content(platform.scope("a"), file_id("f1")); content) {
       EXPECT_EQ(*content, std::string(200'000, 'z'));
     } else {
       // SQLCipher hands out a page that fails its check as zeros and errs at the next one; where
       // that is the last page of a blob, the record's own seal is what refuses it.
-      EXPECT_TRUE(content.error().is(StorageError::Corrupt) ||
-                  content.error().is(StorageError::SealBroken))
+      EXPECT_TRUE(content.error().is(StorageError::Corrupt) || content.error().is(StorageError::SealBroken))
           << content.error().describe();
       ++refused;
     }
@@ -130,13 +128,17 @@ TEST_F(Failures, ANewerSchemaIsRefused) {
 }
 
 TEST(SqliteErrors, EachKindHasItsCodeAndTellsWhatToDo) {
-  const std::pair<int, StorageError> table[] = {
-      {SQLITE_FULL, StorageError::Full},        {SQLITE_BUSY, StorageError::Busy},
-      {SQLITE_BUSY_SNAPSHOT, StorageError::Busy}, {SQLITE_IOERR_READ, StorageError::Io},
-      {SQLITE_CORRUPT, StorageError::Corrupt},  {SQLITE_CORRUPT_VTAB, StorageError::Corrupt},
-      {SQLITE_NOTADB, StorageError::Corrupt},   {SQLITE_TOOBIG, StorageError::TooLarge},
-      {SQLITE_CONSTRAINT_UNIQUE, StorageError::AlreadyExists},
-      {SQLITE_CANTOPEN, StorageError::Io},      {SQLITE_READONLY, StorageError::Io}};
+  const std::pair<int, StorageError> table[] = {{SQLITE_FULL, StorageError::Full},
+                                                {SQLITE_BUSY, StorageError::Busy},
+                                                {SQLITE_BUSY_SNAPSHOT, StorageError::Busy},
+                                                {SQLITE_IOERR_READ, StorageError::Io},
+                                                {SQLITE_CORRUPT, StorageError::Corrupt},
+                                                {SQLITE_CORRUPT_VTAB, StorageError::Corrupt},
+                                                {SQLITE_NOTADB, StorageError::Corrupt},
+                                                {SQLITE_TOOBIG, StorageError::TooLarge},
+                                                {SQLITE_CONSTRAINT_UNIQUE, StorageError::AlreadyExists},
+                                                {SQLITE_CANTOPEN, StorageError::Io},
+                                                {SQLITE_READONLY, StorageError::Io}};
   for (const auto& [code, expected] : table) {
     const base::Error error = sqlite_error(nullptr, code, "/data/tenants/a/store.db");
     EXPECT_TRUE(error.is(expected)) << error.describe();
@@ -148,7 +150,8 @@ TEST(SqliteErrors, EachKindHasItsCodeAndTellsWhatToDo) {
 TEST(SearchWords, CanOnlyBeAListOfQuotedWords) {
   EXPECT_EQ(match_any_of({"Leave", "policy"}), R"("leave" OR "policy")");
   EXPECT_EQ(match_any_of({"the", "of", "a", "?", ""}), "");
-  EXPECT_EQ(match_any_of({R"(x1" OR heading:y2 NEAR(* ^z3)"}), R"("x1" OR "heading" OR "y2" OR "near" OR "z3")");
+  EXPECT_EQ(match_any_of({R"(x1" OR heading:y2 NEAR(* ^z3)"}),
+            R"("x1" OR "heading" OR "y2" OR "near" OR "z3")");
   EXPECT_EQ(match_any_of({"dup", "DUP"}), R"("dup")");
   EXPECT_EQ(match_any_of({std::string("a1\0b2", 5)}), R"("a1" OR "b2")");
   EXPECT_EQ(match_any_of({"\xff\xfe", "\xc3"}), "");

@@ -69,21 +69,14 @@ class Life {
     switch (random_() % 10) {
       case 0:
       case 1:
-      case 2:
-        return upload();
+      case 2: return upload();
       case 3:
-      case 4:
-        return replace_chunks();
-      case 5:
-        return keep_chat();
-      case 6:
-        return delete_file();
-      case 7:
-        return make_key();
-      case 8:
-        return random_() % 2 ? rotate() : erase();
-      default:
-        platform_->manager->close(tenant_id(kTenant));
+      case 4: return replace_chunks();
+      case 5: return keep_chat();
+      case 6: return delete_file();
+      case 7: return make_key();
+      case 8: return random_() % 2 ? rotate() : erase();
+      default: platform_->manager->close(tenant_id(kTenant));
     }
   }
 

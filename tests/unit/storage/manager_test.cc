@@ -81,7 +81,7 @@ TEST_F(Manager, ReadersAndWritersSideBySideSeeWholeStates) {
 TEST_F(Manager, FilesAndFoldersArePrivate) {
   (void)platform.store("a");
   for (const auto& entry : std::filesystem::recursive_directory_iterator(platform.data_dir())) {
-    struct stat about {};
+    struct stat about{};
     ASSERT_EQ(::stat(entry.path().c_str(), &about), 0);
     EXPECT_EQ(about.st_mode & 077, 0u) << entry.path();
   }
@@ -117,8 +117,7 @@ TEST_F(Manager, DestroyingATenantLeavesNoFileAndNoKey) {
   const auto copy = folder.path() / "stolen.db";
   std::filesystem::copy_file(platform.database_path("a"), copy);
   const auto signer = crypto::SigningKey::generate();
-  const auto certificate =
-      must(platform.directory->destroy(tenant_id("a"), *platform.manager, signer));
+  const auto certificate = must(platform.directory->destroy(tenant_id("a"), *platform.manager, signer));
   EXPECT_NE(certificate.json.find("tenants/a/store.db"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(platform.data_dir() / "tenants/a"));
   EXPECT_FAILS(StorageError::TenantGone, store->get_file(scope, file_id("f1")));

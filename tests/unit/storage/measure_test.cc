@@ -74,9 +74,8 @@ TEST(Measured, OneBusyTenant) {
       chunks[i].text = prose(random, 180);
       for (float& x : vectors[i][0].vector) x = normal(random);
     }
-    replaces.push_back(milliseconds([&] {
-      ASSERT_OK(store->replace_chunks(scope, file_id(id), chunks, vectors));
-    }));
+    replaces.push_back(
+        milliseconds([&] { ASSERT_OK(store->replace_chunks(scope, file_id(id), chunks, vectors)); }));
     files.push_back(file_id(id));
   }
   std::printf("[ measured ] replace_chunks of 1,000 chunks: median %.0f ms, worst %.0f ms\n",
@@ -89,21 +88,18 @@ TEST(Measured, OneBusyTenant) {
       const double u = static_cast<double>(random() % 1'000'000 + 1) / 1e6;
       words.push_back("w" + std::to_string(static_cast<int>(std::pow(30'000.0, 0.3 + 0.7 * u))));
     }
-    searches.push_back(milliseconds([&] {
-      ASSERT_OK(store->search_text(scope, words, files, 32));
-    }));
+    searches.push_back(milliseconds([&] { ASSERT_OK(store->search_text(scope, words, files, 32)); }));
   }
   std::printf("[ measured ] search_text at 20,000 chunks, 6 words: p50 %.1f ms, p99 %.1f ms\n",
               percentile(searches, 0.5), percentile(searches, 0.99));
 
   std::vector<double> one_file;
   for (int i = 0; i < 100; ++i) {
-    one_file.push_back(milliseconds([&] {
-      ASSERT_OK(store->search_text(scope, {prose(random, 6)}, {files[3]}, 32));
-    }));
+    one_file.push_back(
+        milliseconds([&] { ASSERT_OK(store->search_text(scope, {prose(random, 6)}, {files[3]}, 32)); }));
   }
-  std::printf("[ measured ] the same in 1 of 20 files: p50 %.1f ms, p99 %.1f ms\n",
-              percentile(one_file, 0.5), percentile(one_file, 0.99));
+  std::printf("[ measured ] the same in 1 of 20 files: p50 %.1f ms, p99 %.1f ms\n", percentile(one_file, 0.5),
+              percentile(one_file, 0.99));
 
   const auto keys = keys_of(*store, scope, files[7]);
   std::vector<double> gets;

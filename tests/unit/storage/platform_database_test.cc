@@ -57,8 +57,7 @@ TEST(Platform, TenantsSecretsAndSettingsSurvive) {
   EXPECT_EQ(std::filesystem::file_size(data / "platform.db-wal"), 0u) << "the old key left the log";
   ASSERT_OK(platform.platform->replace_keys({{tenant_id("zqtenantname"), wrapped}}));
   EXPECT_EQ(must(platform.platform->load_all())[0].wrapped_key.box, wrapped.box);
-  EXPECT_FAILS(StorageError::NotFound,
-               platform.platform->replace_keys({{tenant_id("nobody"), wrapped}}));
+  EXPECT_FAILS(StorageError::NotFound, platform.platform->replace_keys({{tenant_id("nobody"), wrapped}}));
 }
 
 TEST(Platform, SecretsStayTheSameThroughARotation) {

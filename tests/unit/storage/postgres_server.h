@@ -213,12 +213,9 @@ class PostgresPlatform {
   }
   tenancy::IsolationMode mode() const {
     switch (layout_) {
-      case PostgresLayout::Schema:
-        return tenancy::IsolationMode::Hybrid;
-      case PostgresLayout::Database:
-        return tenancy::IsolationMode::Silo;
-      case PostgresLayout::RowLevelSecurity:
-        break;
+      case PostgresLayout::Schema: return tenancy::IsolationMode::Hybrid;
+      case PostgresLayout::Database: return tenancy::IsolationMode::Silo;
+      case PostgresLayout::RowLevelSecurity: break;
     }
     return tenancy::IsolationMode::Pooled;
   }

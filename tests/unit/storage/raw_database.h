@@ -22,8 +22,7 @@ class RawDatabase {
     EXPECT_EQ(sqlite3_open(path.c_str(), &handle_), SQLITE_OK);
     if (key) {
       const std::string form = "x'" + base::hex_encode(key->reveal()) + "'";
-      EXPECT_EQ(sqlite3_key_v2(handle_, "main", form.data(), static_cast<int>(form.size())),
-                SQLITE_OK);
+      EXPECT_EQ(sqlite3_key_v2(handle_, "main", form.data(), static_cast<int>(form.size())), SQLITE_OK);
     }
   }
   RawDatabase(const RawDatabase&) = delete;
@@ -42,8 +41,7 @@ class RawDatabase {
     int code = SQLITE_ROW;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
       const auto* data = static_cast<const char*>(sqlite3_column_blob(statement, 0));
-      column.emplace_back(data ? data : "",
-                          static_cast<std::size_t>(sqlite3_column_bytes(statement, 0)));
+      column.emplace_back(data ? data : "", static_cast<std::size_t>(sqlite3_column_bytes(statement, 0)));
     }
     EXPECT_EQ(code, SQLITE_DONE) << sqlite3_errmsg(handle_);
     sqlite3_finalize(statement);
@@ -73,7 +71,8 @@ inline std::vector<std::string> files_holding(const std::filesystem::path& folde
     std::string bytes = bytes_of(entry.path());
     for (char& c : bytes) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     for (const std::string& word : words) {
-      if (bytes.find(word) != std::string::npos) found.push_back(entry.path().filename().string() + ": " + word);
+      if (bytes.find(word) != std::string::npos)
+        found.push_back(entry.path().filename().string() + ": " + word);
     }
   }
   return found;

@@ -18,8 +18,7 @@ class Seals : public ::testing::Test {
       const auto store = platform.store(tenant);
       ASSERT_OK(store->put_file(scope, sample_file("f1"), std::string(600'000, *tenant)));
       ASSERT_OK(store->put_file(scope, sample_file("f2"), "other"));
-      ASSERT_OK(store->replace_chunks(scope, file_id("f1"), sample_chunks("f1", 4),
-                                      sample_vectors(4)));
+      ASSERT_OK(store->replace_chunks(scope, file_id("f1"), sample_chunks("f1", 4), sample_vectors(4)));
       ChatRecord chat{.id = chat_id("c1")};
       chat.owner = "alice";
       chat.messages_json = std::string("secret of ") + tenant;
@@ -82,8 +81,7 @@ TEST_F(Seals, AChunkIsTiedToItsPlaceItsFileAndItsIngest) {
   auto keys = keys_of(*store, scope, file_id("f1"));
   auto database = raw("a");
   const auto boxes = database.run("SELECT box FROM chunks ORDER BY key");
-  const std::string write_second =
-      "UPDATE chunks SET box = ?1 WHERE key = 1 + (SELECT min(key) FROM chunks)";
+  const std::string write_second = "UPDATE chunks SET box = ?1 WHERE key = 1 + (SELECT min(key) FROM chunks)";
   database.run(write_second, {boxes[0]});
   EXPECT_FAILS(StorageError::SealBroken, store->get_chunks(scope, {keys[1]})) << "other ordinal";
   database.run(write_second, {boxes[1]});
@@ -153,10 +151,12 @@ TEST_F(Seals, AssociatedDataKeepsItsPartsApart) {
   const RecordPlace place{RecordKind::FilePiece, "file-1", 12, 30};
   const base::Bytes box = sealer.seal(place, "content");
   EXPECT_OK(sealer.open(place, box));
-  for (const RecordPlace& other : std::initializer_list<RecordPlace>{
-           {RecordKind::FileName, "file-1", 12, 30}, {RecordKind::FilePiece, "file-11", 2, 30},
-           {RecordKind::FilePiece, "file-1", 30, 12}, {RecordKind::FilePiece, "file-1", 12, 31},
-           {RecordKind::FilePiece, "file-", 112, 30}}) {
+  for (const RecordPlace& other :
+       std::initializer_list<RecordPlace>{{RecordKind::FileName, "file-1", 12, 30},
+                                          {RecordKind::FilePiece, "file-11", 2, 30},
+                                          {RecordKind::FilePiece, "file-1", 30, 12},
+                                          {RecordKind::FilePiece, "file-1", 12, 31},
+                                          {RecordKind::FilePiece, "file-", 112, 30}}) {
     EXPECT_FAILS(StorageError::SealBroken, sealer.open(other, box));
   }
   const auto foreign = platform.scope("b");

@@ -5,14 +5,10 @@ namespace {
 
 class SqliteBackend {
  public:
-  void add_tenant(std::string_view name, std::uint64_t bytes_max) {
-    platform_.add_tenant(name, bytes_max);
-  }
+  void add_tenant(std::string_view name, std::uint64_t bytes_max) { platform_.add_tenant(name, bytes_max); }
   tenancy::TenantScope scope(std::string_view name) { return platform_.scope(name); }
   std::shared_ptr<TenantStore> store(std::string_view name) { return platform_.store(name); }
-  void suspend(std::string_view name) {
-    (void)must(platform_.directory->suspend(tenant_id(name), "test"));
-  }
+  void suspend(std::string_view name) { (void)must(platform_.directory->suspend(tenant_id(name), "test")); }
   std::shared_ptr<TenantStore> reopened(std::string_view name) {
     platform_.manager->close(tenant_id(name));
     return platform_.store(name);

@@ -27,8 +27,7 @@ class StoreContract : public ::testing::Test {
     foreign.emplace(backend.scope("lawfirm"));
     store = backend.store("hospital");
   }
-  void put(std::string_view id, std::int64_t created = 1'800'000'000,
-           std::string_view content = "text") {
+  void put(std::string_view id, std::int64_t created = 1'800'000'000, std::string_view content = "text") {
     ASSERT_OK(store->put_file(*own, sample_file(id, created), content));
   }
   void put_store(std::string_view id, bool is_default = false, std::int64_t created = 1) {
@@ -175,14 +174,12 @@ TYPED_TEST_P(StoreContract, FilesComeBackAsTheyWere) {
   EXPECT_FAILS(StorageError::NotFound, this->store->delete_file(*this->own, file_id("none")));
   EXPECT_FAILS(StorageError::NotFound,
                this->store->set_file_status(*this->own, file_id("none"), FileStatus::Failed, ""));
-  EXPECT_FAILS(StorageError::NotFound,
-               this->store->set_file_access(*this->own, file_id("none"), {}));
+  EXPECT_FAILS(StorageError::NotFound, this->store->set_file_access(*this->own, file_id("none"), {}));
 }
 
 TYPED_TEST_P(StoreContract, AnIdIsNeverTakenOver) {
   this->put("f1", 1, "first");
-  EXPECT_FAILS(StorageError::AlreadyExists,
-               this->store->put_file(*this->own, sample_file("f1"), "second"));
+  EXPECT_FAILS(StorageError::AlreadyExists, this->store->put_file(*this->own, sample_file("f1"), "second"));
   EXPECT_EQ(*this->store->file_content(*this->own, file_id("f1")), "first");
   this->put_store("vs1");
   VectorStoreRecord taken{.id = store_id("vs1"), .name = "mine", .owner = "mallory"};
@@ -199,8 +196,7 @@ TYPED_TEST_P(StoreContract, QuotaIsEnforcedAndGivenBack) {
   const std::string big(40u << 20, 'q');
   this->put("f1", 1, big);
   EXPECT_EQ(*this->store->bytes_used(*this->own), big.size());
-  EXPECT_FAILS(StorageError::QuotaExceeded,
-               this->store->put_file(*this->own, sample_file("f2"), big));
+  EXPECT_FAILS(StorageError::QuotaExceeded, this->store->put_file(*this->own, sample_file("f2"), big));
   EXPECT_FAILS(StorageError::NotFound, this->store->get_file(*this->own, file_id("f2")));
   ASSERT_OK(this->store->delete_file(*this->own, file_id("f1")));
   EXPECT_EQ(*this->store->bytes_used(*this->own), 0u);
@@ -248,8 +244,7 @@ TYPED_TEST_P(StoreContract, ListsAreCompleteInOrderAndBounded) {
   ASSERT_OK(files);
   ASSERT_EQ(files->size(), 3u);
   EXPECT_EQ(files->front().file.str(), "f5");
-  EXPECT_FAILS(StorageError::NotFound,
-               this->store->list_attachments(*this->own, store_id("none"), {}));
+  EXPECT_FAILS(StorageError::NotFound, this->store->list_attachments(*this->own, store_id("none"), {}));
   EXPECT_EQ(this->store->list_chats(*this->own, "bob", {})->size(), 4u);
   EXPECT_EQ(this->store->list_chats(*this->own, "", {})->size(), 12u);
   EXPECT_EQ(this->store->list_chats(*this->own, "bob", {.limit = 2, .after = "c6"})->size(), 2u);
@@ -294,8 +289,7 @@ TYPED_TEST_P(StoreContract, VectorStoresAndAttachmentsLiveAndDie) {
   EXPECT_FAILS(StorageError::NotFound,
                this->store->delete_attachment(*this->own, store_id("vs1"), file_id("f1")));
   ASSERT_OK(this->store->delete_vector_store(*this->own, store_id("vs1")));
-  EXPECT_FAILS(StorageError::NotFound,
-               this->store->delete_vector_store(*this->own, store_id("vs1")));
+  EXPECT_FAILS(StorageError::NotFound, this->store->delete_vector_store(*this->own, store_id("vs1")));
   EXPECT_OK(this->store->get_file(*this->own, file_id("f1")));
   ASSERT_OK(this->store->delete_file(*this->own, file_id("f2")));
   EXPECT_TRUE(this->store->candidates(*this->own, both)->empty());
@@ -312,8 +306,8 @@ TYPED_TEST_P(StoreContract, ChunksAreReplacedWholeAndFound) {
   const auto f2 = file_id("f2");
   EXPECT_FALSE(*this->store->has_chunks(*this->own, f1));
   ASSERT_OK(this->store->replace_chunks(*this->own, f1, sample_chunks("f1", 5), sample_vectors(5)));
-  ASSERT_OK(this->store->replace_chunks(*this->own, f2, sample_chunks("f2", 3, "sabbatical"),
-                                        sample_vectors(3)));
+  ASSERT_OK(
+      this->store->replace_chunks(*this->own, f2, sample_chunks("f2", 3, "sabbatical"), sample_vectors(3)));
   EXPECT_TRUE(*this->store->has_chunks(*this->own, f1));
   const auto keys = keys_of(*this->store, *this->own, f1);
   ASSERT_EQ(keys.size(), 5u);
@@ -352,14 +346,14 @@ TYPED_TEST_P(StoreContract, ChunksAreReplacedWholeAndFound) {
   const auto ranked = this->store->search_text(*this->own, {"sabbatical", "leave"}, {f1, f2}, 50);
   EXPECT_GT(ranked->front().score, ranked->back().score) << "larger is better";
 
-  ASSERT_OK(this->store->replace_chunks(*this->own, f1, sample_chunks("f1", 2, "maternity"),
-                                        sample_vectors(2)));
+  ASSERT_OK(
+      this->store->replace_chunks(*this->own, f1, sample_chunks("f1", 2, "maternity"), sample_vectors(2)));
   EXPECT_FAILS(StorageError::NotFound, this->store->get_chunks(*this->own, {keys[3]}));
   EXPECT_EQ(found({"parental"}, {f1, f2}), 0u);
   EXPECT_EQ(found({"maternity"}, {f1}), 2u);
-  EXPECT_FAILS(StorageError::NotFound,
-               this->store->replace_chunks(*this->own, file_id("none"), sample_chunks("none", 1),
-                                           sample_vectors(1)));
+  EXPECT_FAILS(
+      StorageError::NotFound,
+      this->store->replace_chunks(*this->own, file_id("none"), sample_chunks("none", 1), sample_vectors(1)));
   EXPECT_FALSE(this->store->replace_chunks(*this->own, f1, sample_chunks("f1", 2), sample_vectors(3)).ok());
   EXPECT_FALSE(this->store->replace_chunks(*this->own, f1, sample_chunks("f2", 2), sample_vectors(2)).ok());
   EXPECT_EQ(found({"maternity"}, {f1}), 2u) << "a refused batch leaves the old one";
@@ -370,10 +364,22 @@ TYPED_TEST_P(StoreContract, ChunksAreReplacedWholeAndFound) {
 
 TYPED_TEST_P(StoreContract, HostileTextIsOnlyText) {
   const std::string nul("a\0b", 3);
-  const std::vector<std::string> hostile = {
-      "'; DROP TABLE files; --", "\" OR 1=1 --", "') UNION SELECT box FROM chunks --", nul,
-      "%s%n%x", "\\", "a\nb\r\n", "Straße Ünïcödé 日本語 😀", "\xff\xfe not UTF-8", "",
-      std::string(100'000, 'w'), "NEAR(a b)", "heading : x", "*", "^a AND NOT b", "{a b}: c"};
+  const std::vector<std::string> hostile = {"'; DROP TABLE files; --",
+                                            "\" OR 1=1 --",
+                                            "') UNION SELECT box FROM chunks --",
+                                            nul,
+                                            "%s%n%x",
+                                            "\\",
+                                            "a\nb\r\n",
+                                            "Straße Ünïcödé 日本語 😀",
+                                            "\xff\xfe not UTF-8",
+                                            "",
+                                            std::string(100'000, 'w'),
+                                            "NEAR(a b)",
+                                            "heading : x",
+                                            "*",
+                                            "^a AND NOT b",
+                                            "{a b}: c"};
   this->put_store("vs1");
   int n = 0;
   for (const std::string& text : hostile) {
@@ -451,7 +457,8 @@ TYPED_TEST_P(StoreContract, VersionsOnlyGrow) {
   this->put_store("vs1");
   this->attach("vs1", "f1");
   expect_moved("put_attachment", false);
-  ASSERT_OK(this->store->replace_chunks(*this->own, file_id("f1"), sample_chunks("f1", 2), sample_vectors(2)));
+  ASSERT_OK(
+      this->store->replace_chunks(*this->own, file_id("f1"), sample_chunks("f1", 2), sample_vectors(2)));
   expect_moved("replace_chunks", true);
   ASSERT_OK(this->store->set_file_access(*this->own, file_id("f1"), {}));
   expect_moved("set_file_access", false);

@@ -46,9 +46,7 @@ T must(base::Result<T> result) {
 
 inline base::TenantId tenant_id(std::string_view name) { return *base::TenantId::parse(name); }
 inline base::FileId file_id(std::string_view name) { return *base::FileId::parse(name); }
-inline base::VectorStoreId store_id(std::string_view name) {
-  return *base::VectorStoreId::parse(name);
-}
+inline base::VectorStoreId store_id(std::string_view name) { return *base::VectorStoreId::parse(name); }
 inline base::ChatId chat_id(std::string_view name) { return *base::ChatId::parse(name); }
 inline base::ApiKeyId key_id(std::string_view name) { return *base::ApiKeyId::parse(name); }
 
@@ -70,22 +68,18 @@ class TestPlatform {
     platform = must(PlatformDatabase::open(data_dir_, *keys, true));
     directory = std::make_unique<tenancy::TenantDirectory>(keys, *platform, clock);
     if (auto loaded = directory->load(); !loaded) ADD_FAILURE() << loaded.error().describe();
-    manager = std::make_unique<StoreManager>(data_dir_, *platform, *directory, clock,
-                                             open_stores_max);
+    manager = std::make_unique<StoreManager>(data_dir_, *platform, *directory, clock, open_stores_max);
   }
 
   void add_tenant(std::string_view name, std::uint64_t storage_bytes_max = 4ull << 30) {
     tenancy::TenantPolicy policy;
     policy.limits.storage_bytes_max = storage_bytes_max;
-    (void)must(directory->create(tenant_id(name), std::string(name),
-                                 tenancy::IsolationMode::Hybrid, policy));
+    (void)must(directory->create(tenant_id(name), std::string(name), tenancy::IsolationMode::Hybrid, policy));
   }
   tenancy::TenantScope scope(std::string_view tenant) {
     return must(directory->open(test::principal(std::string(tenant), "alice")));
   }
-  std::shared_ptr<TenantStore> store(std::string_view tenant) {
-    return must(manager->open(scope(tenant)));
-  }
+  std::shared_ptr<TenantStore> store(std::string_view tenant) { return must(manager->open(scope(tenant))); }
   std::filesystem::path database_path(std::string_view tenant) const {
     return tenant_database_path(data_dir_, tenant_id(tenant));
   }

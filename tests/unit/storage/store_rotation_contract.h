@@ -1,4 +1,5 @@
-// What every backend of TenantStore must do when its tenant's keys are renewed; plugged in as store_contract.h says.
+// What every backend of TenantStore must do when its tenant's keys are renewed; plugged in as
+// store_contract.h says.
 #pragma once
 
 #include <atomic>
@@ -17,13 +18,15 @@ class StoreRotationContract : public StoreContract<Backend> {
   void fill_for_rotation() {
     this->put("f1", 1'800'000'000, large_content());
     this->put("f2");
-    ASSERT_OK(this->store->set_file_status(*this->own, file_id("f2"), FileStatus::Failed, "unreadable page 7"));
+    ASSERT_OK(
+        this->store->set_file_status(*this->own, file_id("f2"), FileStatus::Failed, "unreadable page 7"));
     this->put_store("vs1", true);
     AttachmentRecord attachment{.store = store_id("vs1"), .file = file_id("f1")};
     attachment.status = AttachmentStatus::Completed;
     attachment.error_message = "said once";
     ASSERT_OK(this->store->put_attachment(*this->own, attachment));
-    ASSERT_OK(this->store->replace_chunks(*this->own, file_id("f1"), sample_chunks("f1", 300), sample_vectors(300)));
+    ASSERT_OK(this->store->replace_chunks(*this->own, file_id("f1"), sample_chunks("f1", 300),
+                                          sample_vectors(300)));
     identity::ApiKeyRecord key{.id = key_id("k1"), .name = "CI", .user = "robot"};
     ASSERT_OK(this->store->put_api_key(*this->own, key));
     for (const char* id : {"c1", "c2", "c3"}) ASSERT_OK(this->store->put_chat(*this->own, this->chat(id)));
@@ -38,11 +41,13 @@ class StoreRotationContract : public StoreContract<Backend> {
     EXPECT_EQ(must(this->store->get_file(*this->own, file_id("f2"))).status_detail, "unreadable page 7");
     EXPECT_EQ(must(this->store->list_files(*this->own, {})).size(), 2u);
     EXPECT_EQ(must(this->store->get_vector_store(*this->own, store_id("vs1"))).owner, "alice");
-    EXPECT_EQ(must(this->store->get_attachment(*this->own, store_id("vs1"), file_id("f1"))).error_message, "said once");
+    EXPECT_EQ(must(this->store->get_attachment(*this->own, store_id("vs1"), file_id("f1"))).error_message,
+              "said once");
     EXPECT_EQ(must(this->store->candidates(*this->own, {store_id("vs1")})).size(), 1u);
     const auto found = keys_of(*this->store, *this->own, file_id("f1"));
     ASSERT_EQ(found.size(), 300u);
-    EXPECT_EQ(must(this->store->get_chunks(*this->own, {found[299]})).at(0).text, "Piece 299 about parental leave.");
+    EXPECT_EQ(must(this->store->get_chunks(*this->own, {found[299]})).at(0).text,
+              "Piece 299 about parental leave.");
     EXPECT_EQ(must(this->store->search_text(*this->own, {"parental"}, {file_id("f1")}, 999)).size(), 300u);
     EXPECT_EQ(must(this->store->list_api_keys(*this->own)).at(0).user, "robot");
     EXPECT_EQ(must(this->store->list_chats(*this->own, "alice", {})).size(), 3u);

@@ -61,10 +61,10 @@ inline std::shared_ptr<const identity::Principal> authenticated_by_key(
   OpenTenants tenants;
   base::BlockingPool pool(1, 1);
   base::ManualClock clock;
-  identity::Authenticator authenticator({}, identity::ApiKeyFormat(std::move(tag_key)), keys, tenants,
-                                        pool, clock);
-  auto principal = base::run_blocking(
-      authenticator.authenticate("Bearer " + std::string(key.text.reveal_text())));
+  identity::Authenticator authenticator({}, identity::ApiKeyFormat(std::move(tag_key)), keys, tenants, pool,
+                                        clock);
+  auto principal =
+      base::run_blocking(authenticator.authenticate("Bearer " + std::string(key.text.reveal_text())));
   if (!principal) std::abort();
   return std::move(*principal);
 }

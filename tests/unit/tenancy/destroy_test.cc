@@ -17,8 +17,8 @@ TEST_F(DirectoryTest, DestroyingTakesTheKeyFirstThenTheFilesThenSigns) {
   bool key_gone_before_files = false;
   eraser.on_erase = [&] {
     const StoredTenant& durable = registry.tenants.at("acme");
-    key_gone_before_files = durable.wrapped_key.box.empty() && durable.tenant.state == TenantState::Destroyed &&
-                            !scope.alive();
+    key_gone_before_files =
+        durable.wrapped_key.box.empty() && durable.tenant.state == TenantState::Destroyed && !scope.alive();
   };
   auto certificate = directory->destroy(tenant_id("acme"), eraser, signer);
   ASSERT_TRUE(certificate.ok()) << certificate.error().describe();

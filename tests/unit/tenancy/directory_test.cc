@@ -186,7 +186,8 @@ TEST_F(DirectoryTest, ListenersHearOfEachChangeAfterItHappened) {
   ASSERT_TRUE(directory->suspend(tenant_id("acme"), "").ok());
   ASSERT_TRUE(directory->resume(tenant_id("acme")).ok());
   ASSERT_TRUE(directory->destroy(tenant_id("acme"), eraser, signer).ok());
-  EXPECT_EQ(heard, (std::vector<std::string>{"acme active", "acme suspended", "acme active", "acme destroyed"}));
+  EXPECT_EQ(heard,
+            (std::vector<std::string>{"acme active", "acme suspended", "acme active", "acme destroyed"}));
 }
 
 TEST_F(DirectoryTest, StatesOfUnknownNames) {
@@ -204,8 +205,11 @@ TEST_F(DirectoryTest, RewrapsWhileScopesAreOpened) {
   std::string folder = (std::filesystem::temp_directory_path() / "bulkhead-tenancy-XXXXXX").string();
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);
   auto file = std::filesystem::path(folder) / "platform.key";
-  { std::ofstream(file) << crypto::PlatformKeys::generate_file_content().reveal_text(); }
-  std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  {
+    std::ofstream(file) << crypto::PlatformKeys::generate_file_content().reveal_text();
+  }
+  std::filesystem::permissions(file,
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   auto loaded = crypto::PlatformKeys::load(file);
   ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
   keys = std::move(*loaded);

@@ -49,7 +49,9 @@ class MemoryRegistry final : public Registry {
   bool forgets_updates = false;  // a disk that lies
 
  private:
-  static base::Error broken() { return base::Error(TenancyError::Registry, "The registry can't be written."); }
+  static base::Error broken() {
+    return base::Error(TenancyError::Registry, "The registry can't be written.");
+  }
   base::Result<void> put(const StoredTenant& tenant) {
     std::lock_guard lock(mutex_);
     if (fails) return broken();

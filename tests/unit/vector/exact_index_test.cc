@@ -21,9 +21,7 @@ struct Row {
   std::vector<float> vector;
 };
 
-base::FileId file_id(std::size_t number) {
-  return *base::FileId::parse("file-" + std::to_string(number));
-}
+base::FileId file_id(std::size_t number) { return *base::FileId::parse("file-" + std::to_string(number)); }
 
 void normalise(std::vector<float>& vector) {
   double sum = 0;
@@ -47,8 +45,7 @@ std::shared_ptr<const ExactIndex> index_of(const std::vector<Row>& rows, std::si
   return builder.build();
 }
 
-std::vector<storage::ChunkKey> full_scan(const std::vector<Row>& rows,
-                                         const std::vector<float>& query,
+std::vector<storage::ChunkKey> full_scan(const std::vector<Row>& rows, const std::vector<float>& query,
                                          const std::set<base::FileId>& files, std::size_t k) {
   std::vector<std::pair<double, storage::ChunkKey>> scored;
   for (const Row& row : rows) {
@@ -88,8 +85,7 @@ class EachSimd : public ::testing::TestWithParam<Simd> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, EachSimd,
-                         ::testing::Values(Simd::Scalar, Simd::Avx2, Simd::Avx512Vnni));
+INSTANTIATE_TEST_SUITE_P(All, EachSimd, ::testing::Values(Simd::Scalar, Simd::Avx2, Simd::Avx512Vnni));
 
 std::vector<base::FileId> files_up_to(std::size_t count) {
   std::vector<base::FileId> files;
@@ -132,8 +128,7 @@ TEST_P(EachSimd, RandomVectorsRankAsTheFullScan) {
     std::vector<std::vector<float>> queries;
     for (int i = 0; i < 5; ++i) queries.push_back(random_unit(random, dimensions));
     queries.push_back(rows[77].vector);
-    expect_exact(rows, queries,
-                 {files_up_to(50), {file_id(3)}, {file_id(49), file_id(0), file_id(7)}, {}});
+    expect_exact(rows, queries, {files_up_to(50), {file_id(3)}, {file_id(49), file_id(0), file_id(7)}, {}});
   }
 }
 
@@ -296,13 +291,13 @@ TEST(ExactIndex, MeasuredAtTwentyThousandChunks) {
       const auto query = random_unit(random, dimensions);
       const auto start = std::chrono::steady_clock::now();
       const auto hits = index->search(query, filter, 24);
-      micros.push_back(std::chrono::duration<double, std::micro>(
-                           std::chrono::steady_clock::now() - start).count());
+      micros.push_back(
+          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
       ASSERT_EQ(hits.size(), 24u);
     }
     std::sort(micros.begin(), micros.end());
-    std::printf("[ measured ] search 20,000 x 384, k=24, %s: p50 %.0f us, p99 %.0f us\n", name,
-                micros[300], micros[594]);
+    std::printf("[ measured ] search 20,000 x 384, k=24, %s: p50 %.0f us, p99 %.0f us\n", name, micros[300],
+                micros[594]);
   }
 }
 

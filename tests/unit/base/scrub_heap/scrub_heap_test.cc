@@ -154,7 +154,10 @@ TEST_F(ScrubHeapTest, FreeClearsWhateverAllocatedIt) {
     plant(block);
     std::free(block);
   });
-  expect_cleared([] { auto text = std::make_unique<std::string>(200, 'x'); plant(text->data()); });
+  expect_cleared([] {
+    auto text = std::make_unique<std::string>(200, 'x');
+    plant(text->data());
+  });
 }
 
 TEST_F(ScrubHeapTest, ReallocLeavesNoCopyBehind) {
@@ -162,7 +165,7 @@ TEST_F(ScrubHeapTest, ReallocLeavesNoCopyBehind) {
     void* blocks[40];
     for (void*& block : blocks) block = std::malloc(200);
     asm volatile("" : : "r"(blocks) : "memory");  // or the optimiser drops the neighbours
-    void*& middle = blocks[20];  // has neighbours, so it can't grow where it is
+    void*& middle = blocks[20];                   // has neighbours, so it can't grow where it is
     plant(middle);
     middle = std::realloc(middle, 5000);
     std::memset(middle, 0, 5000);  // the copy that is in use; the one it came from is the question
