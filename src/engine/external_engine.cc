@@ -212,7 +212,7 @@ Result<std::unique_ptr<ExternalEngine>> ExternalEngine::start(ExternalOptions op
 }
 
 ExternalEngine::~ExternalEngine() {
-  core_->stopping.cancel("shutdown");
+  core_->stopping.cancel(base::CancelReason::Shutdown);
   core_->gate.close();
 }
 

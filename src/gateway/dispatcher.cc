@@ -133,8 +133,9 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
   call.record.time = services_.clock.wall();
   call.record.request_id = call.id.str();
   base::CancelToken cancel = call.cancel;
-  auto client_gone = exchange.cancel_token().on_cancel([cancel] { cancel.cancel("client_gone"); });
-  auto stopping = shutdown_.on_cancel([cancel] { cancel.cancel("shutdown"); });
+  const base::CancelToken client = exchange.cancel_token();
+  auto client_gone = client.on_cancel([cancel, client] { cancel.cancel(client.reason()); });
+  auto stopping = shutdown_.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
 
   RouteMatch match = match_route(exchange.request().method, exchange.request().path);
   call.route = match.route;

@@ -5,6 +5,7 @@
 #include "base/scrub.h"
 #include "engine/openai_body.h"
 #include "gateway/event_writer.h"
+#include "gateway/store_call.h"
 
 namespace bulkhead::gateway {
 
@@ -97,11 +98,8 @@ Task<Result<void>> keep_chat(Call& call, const Plan& plan, const std::string& co
   messages.end_array();
   chat.messages_json = messages.take();
   chat.completion_json = completion;
-  if (auto over = call.services.stores.held_up(call.scope().tenant())) co_await *over;
-  co_return co_await call.services.pool.run([&]() -> Result<void> {
-    BULKHEAD_TRY(store, call.services.stores.open(call.scope()));
-    return store->put_chat(call.scope(), chat);
-  });
+  co_return co_await with_store(
+      call, [&chat](storage::TenantStore& store, const auto& scope) { return store.put_chat(scope, chat); });
 }
 
 engine::Completion fixed_completion(std::string_view text, std::int64_t choices) {
@@ -265,18 +263,22 @@ HandlerResult answer_streamed(Call& call, Plan plan) {
 }  // namespace
 
 Error cancelled(const Call& call) {
-  if (call.cancel.reason() == "tenant_cut") {
-    return Error(tenancy::TenancyError::TenantSuspended, "This tenant is suspended.");
+  switch (call.cancel.reason()) {
+    case base::CancelReason::TenantSuspended:
+      return Error(tenancy::TenancyError::TenantSuspended, "This tenant is suspended.");
+    case base::CancelReason::KeyUnavailable:
+      return Error(tenancy::TenancyError::KeyUnavailable,
+                   "This tenant's key is not available any more. Ask whoever holds the tenant's key, or your "
+                   "operator.");
+    case base::CancelReason::Shutdown:
+      return api_error(ApiError::ShuttingDown, "The gateway is shutting down. Try again shortly.");
+    case base::CancelReason::None:
+    case base::CancelReason::ClientGone:
+    case base::CancelReason::TimedOut:
+    case base::CancelReason::Abandoned: break;
   }
-  if (call.cancel.reason() == "key_lost") {
-    return Error(tenancy::TenancyError::KeyUnavailable,
-                 "This tenant's key is not available any more. Ask whoever holds the tenant's key, or your "
-                 "operator.");
-  }
-  if (call.cancel.reason() == "shutdown") {
-    return api_error(ApiError::ShuttingDown, "The gateway is shutting down. Try again shortly.");
-  }
-  return Error(engine::EngineError::Cancelled, "The request was cancelled.", call.cancel.reason());
+  return Error(engine::EngineError::Cancelled, "The request was cancelled.",
+               std::string(base::cancel_reason_name(call.cancel.reason())));
 }
 
 Error explained(const Call& call, Error error) {

@@ -128,7 +128,7 @@ void ServerConnection::begin_exchange() {
   ++listener_.requests;
   clear_deadline();
   trim();
-  if (hung_up()) client_gone("client disconnected");
+  if (hung_up()) client_gone();
 }
 
 bool ServerConnection::end_exchange(bool& unanswered) {
@@ -151,7 +151,7 @@ bool ServerConnection::end_exchange(bool& unanswered) {
   return keep_alive_;
 }
 
-void ServerConnection::client_gone(std::string_view reason) {
+void ServerConnection::client_gone(base::CancelReason reason) {
   if (gone_) return;
   gone_ = true;
   gone_reason_ = reason;
@@ -167,7 +167,7 @@ const base::CancelToken& ServerConnection::cancel_token() const {
 }
 
 void ServerConnection::on_input() {
-  if (hung_up() && phase_ == Phase::Handling) client_gone("client disconnected");
+  if (hung_up() && phase_ == Phase::Handling) client_gone();
 }
 
 void ServerConnection::drain() {
@@ -178,12 +178,12 @@ void ServerConnection::drain() {
 }
 
 void ServerConnection::give_up() {
-  client_gone("server is stopping");
+  client_gone(base::CancelReason::Shutdown);
   cut(HttpError::Cancelled, true);
 }
 
 void ServerConnection::abort() {
-  client_gone("answer was aborted");
+  client_gone(base::CancelReason::Abandoned);
   cut(HttpError::ConnectionClosed, true);
 }
 
@@ -244,7 +244,7 @@ base::Task<base::Result<void>> ServerConnection::send(Response response) {
   wipe_output();
   base::wipe(response.body);
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 
@@ -264,7 +264,7 @@ base::Task<base::Result<void>> ServerConnection::start(int status, Headers heade
   const bool sent = co_await Stream::write(out_);
   wipe_output();
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 
@@ -289,7 +289,7 @@ base::Task<base::Result<void>> ServerConnection::write(std::string data) {
   wipe_output();
   base::wipe(data);
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 
@@ -302,7 +302,7 @@ base::Task<base::Result<void>> ServerConnection::finish() {
   if (method_ == Method::Head) co_return base::Result<void>();
   const bool sent = co_await Stream::write("0\r\n\r\n");
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 

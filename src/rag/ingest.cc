@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "rag/chunker.h"
 #include "rag/embedding.h"
+#include "storage/with_store.h"
 
 namespace bulkhead::rag {
 
@@ -99,14 +100,7 @@ struct Ingestor::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    using R = std::invoke_result_t<Work, storage::TenantStore&>;
-    if (auto over = stores.held_up(scope.tenant())) co_await *over;
-    auto result = co_await pool.run([this, &scope, &work]() -> R {
-      auto store = stores.open(scope);
-      if (!store) return store.take_error();
-      return work(**store);
-    });
-    co_return std::move(result);
+    return storage::with_store(stores, pool, scope, std::move(work));
   }
 
   // Pieces that the embedding model accepts: those over its bound are halved until they fit.
@@ -284,8 +278,9 @@ struct Ingestor::Impl {
                          storage::AttachmentRecord attachment, std::string key) {
     static_cast<void>(pass);
     base::CancelToken cancel;
-    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel("shutdown"); });
-    auto on_cut = scope.cancel_token().on_cancel([cancel] { cancel.cancel("tenant_cut"); });
+    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
+    const base::CancelToken cut = scope.cancel_token();
+    auto on_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
     auto chunks = co_await self->chunks_of(scope, attachment.file, cancel);
     bool over = true;
     bool died = !chunks && chunks.error().is(engine::EngineError::Failed);
@@ -349,7 +344,7 @@ void Ingestor::forget(const base::TenantId& tenant) {
 }
 
 void Ingestor::stop() {
-  impl_->stopping.cancel("shutdown");
+  impl_->stopping.cancel(base::CancelReason::Shutdown);
   impl_->gate.close();
 }
 

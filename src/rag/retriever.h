@@ -85,8 +85,9 @@ class Retriever {
   // Orders the chunks by the scores of `model`.
   base::Task<base::Result<void>> rerank(engine::CallContext context, std::string model,
                                         const std::string& question, Retrieval& found);
-  base::Result<Retrieval> search(const tenancy::TenantScope& scope, const std::string& question,
-                                 const std::vector<float>& query, const base::EmbeddingSpace& space,
+  base::Result<Retrieval> search(storage::TenantStore& store, const tenancy::TenantScope& scope,
+                                 const std::string& question, const std::vector<float>& query,
+                                 const base::EmbeddingSpace& space,
                                  std::vector<base::VectorStoreId> vector_stores,
                                  const RetrievalOptions& options, std::size_t chunks_max);
 

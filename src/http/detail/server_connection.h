@@ -47,7 +47,7 @@ class ServerConnection final : public Stream, public Exchange {
   // After the handler: true when the connection goes on to the next request. `unanswered` is set
   // when the handler forgot to answer.
   bool end_exchange(bool& unanswered);
-  void client_gone(std::string_view reason);
+  void client_gone(base::CancelReason reason = base::CancelReason::ClientGone);
   Response malformed_response();
   void append_framing(bool has_body, std::size_t body_bytes);
   void wipe_output();
@@ -62,7 +62,7 @@ class ServerConnection final : public Stream, public Exchange {
   Method method_ = Method::Get;
   std::string out_;                                  // wiped after each use
   mutable std::optional<base::CancelToken> cancel_;  // made when a handler asks for it
-  std::string gone_reason_;
+  base::CancelReason gone_reason_ = base::CancelReason::None;
   Phase phase_ = Phase::Idle;
   Answer answer_ = Answer::None;
   bool body_over_ = false;  // of a streamed answer
