@@ -42,28 +42,30 @@ Result<void> StreamReader::feed(std::string_view event) {
   json::Value root = document->root();
   if (root["error"].is_object()) return bad_answer("stream: engine reported an error");
   json::Value choices = root["choices"];
-  bool content = false;
-  for (std::size_t i = 0; i < choices.size(); ++i) BULKHEAD_CHECK_OK(read_choice(choices.at(i), content));
+  Brought brought;
+  for (std::size_t i = 0; i < choices.size(); ++i) BULKHEAD_CHECK_OK(read_choice(choices.at(i), brought));
   auto told = read_usage(root["usage"]);
   const bool progress = told && choices.size() == 0 && result_.choices[0].finish_reason == FinishReason::None;
-  count(content, std::move(told));
+  count(brought, std::move(told));
   if (progress) pieces_.emplace_back();
   read_burn(root, result_);
   return {};
 }
 
-void StreamReader::count(bool content, std::optional<Usage> told) {
-  if (content) ++counted_;
+void StreamReader::count(const Brought& brought, std::optional<Usage> told) {
+  const bool token = brought.content && !brought.end;
+  if (token) ++counted_;
+  if (brought.content) ++counted_with_end_;
   if (told) {
     told_ = told;
     told_->completion_tokens = std::max(told_->completion_tokens, counted_);
-  } else if (content && told_) {
+  } else if (token && told_) {
     ++told_->completion_tokens;
   }
-  result_.usage = reckon_usage(told_, counted_, text_bytes_ + call_bytes_);
+  result_.usage = reckon_usage(told_, told_ ? counted_ : counted_with_end_, text_bytes_ + call_bytes_);
 }
 
-Result<void> StreamReader::read_choice(const json::Value& choice, bool& content) {
+Result<void> StreamReader::read_choice(const json::Value& choice, Brought& brought) {
   auto number = choice["index"].as_int().value_or(0);
   if (number < 0 || static_cast<std::size_t>(number) >= result_.choices.size()) {
     return bad_answer("stream: wrong index of a choice");
@@ -78,10 +80,11 @@ Result<void> StreamReader::read_choice(const json::Value& choice, bool& content)
   std::size_t index = piece.choice;
   text_bytes_ += piece.text.size();
   if (!piece.empty()) {
-    content = true;
+    brought.content = true;
     pieces_.push_back(std::move(piece));
   }
   if (auto reason = choice["finish_reason"].as_string()) {
+    brought.end = true;
     result_.choices[index].finish_reason = read_finish_reason(*reason);
     give_out_calls(index);
   }

@@ -26,17 +26,22 @@ class StreamReader {
   const Completion& result() const { return result_; }
 
  private:
-  base::Result<void> read_choice(const base::json::Value& choice, bool& content);
+  // What an event has brought.
+  struct Brought {
+    bool content = false, end = false;
+  };
+  base::Result<void> read_choice(const base::json::Value& choice, Brought& brought);
   base::Result<void> read_call_fragments(const base::json::Value& list, std::vector<ToolCall>& calls);
   void give_out_calls(std::size_t choice);
 
-  void count(bool content, std::optional<Usage> told);
+  void count(const Brought& brought, std::optional<Usage> told);
 
   bool raw_prompt_;
   bool done_ = false;
   std::size_t call_bytes_ = 0;
   std::size_t text_bytes_ = 0;
-  std::int64_t counted_ = 0;   // events with content: at least a token each
+  // Events with content: at least a token each. An end may bring text that was held back, and no token.
+  std::int64_t counted_ = 0, counted_with_end_ = 0;
   std::optional<Usage> told_;  // by the engine, with the events since
   Completion result_;
   std::vector<std::vector<ToolCall>> calls_;  // by choice, not given out yet

@@ -184,7 +184,8 @@ Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, std:
     bool says_something =
         !piece.text.empty() || !piece.calls.empty() || piece.has_logprobs || !piece.finish_reason.empty();
     if (open && says_something) {
-      if (counted >= 0 && (!piece.text.empty() || piece.has_logprobs)) ++counted;
+      const bool content = !piece.text.empty() || piece.has_logprobs;
+      if (counted >= 0 && content && piece.finish_reason.empty()) ++counted;
       std::optional<Progress> progress;
       if (counted != answer.tokens()) progress = {prompt_tokens, answer.tokens()};
       counted = answer.tokens();

@@ -103,6 +103,15 @@ TEST(OpenAiWire, AWholeAnswerWithoutUsageIsCountedByItsSize) {
       << "control";
 }
 
+TEST(OpenAiWire, AWholeAnswerHasATokenForEachChoiceWithText) {
+  auto whole = parse_completion(
+      R"({"choices":[{"index":0,"message":{"content":"a"}},{"index":1,"message":{"content":"b"}}],)"
+      R"("usage":{"prompt_tokens":3,"completion_tokens":1}})",
+      2, false);
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->usage.completion_tokens, 2);
+}
+
 TEST(OpenAiWire, AnUpstreamsWordsNeverReachTheMessage) {
   std::string body = R"({"error":{"message":"the prompt was SECRET","code":"odd","type":"x"}})";
   for (int status : {400, 401, 404, 413, 422, 429, 500, 503}) {

@@ -80,6 +80,13 @@ TEST(StreamReader, CountsTokensAsTheyCome) {
   EXPECT_TRUE(usage_after({told, word}).told);
 }
 
+TEST(StreamReader, TextThatWasHeldBackUntilTheEndIsNoTokenMore) {
+  const std::string word = event(0, R"({"content":"hi"})"), last = event(0, R"({"content":"<"})", "\"stop\"");
+  const std::string told = R"({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}})";
+  EXPECT_EQ(usage_after({word, last, told}).completion_tokens, 1);
+  EXPECT_EQ(usage_after({word, last}).completion_tokens, 2) << "unless nothing is told";
+}
+
 TEST(StreamReader, AnEngineCanNotTellFewerThanItSent) {
   std::vector<std::string> events(50, event(0, R"({"content":"a"})"));
   for (const char* count : {"0", "1", "-5", "\"x\""}) {
