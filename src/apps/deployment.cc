@@ -358,7 +358,7 @@ Result<std::unique_ptr<http::Server>> Deployment::Parts::listen(http::ListenAddr
   options.limits.parser.body_bytes_max = config.server.body_bytes_max;
   options.tls = std::move(tls);
   options.handler = [this](http::Exchange& exchange) { return dispatcher->handle(exchange); };
-  options.early_check = [this](const http::Request& request) { return dispatcher->early_check(request); };
+  options.body_on_demand = true;
   options.malformed = &gateway::Dispatcher::malformed;
   return http::Server::start(*reactors, std::move(options));
 }

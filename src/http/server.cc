@@ -108,7 +108,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ReactorPool& reactors, Optio
   state->tls = options.tls;
   state->options = std::move(options);
   const ServerLimits& limits = state->options.limits;
-  const auto precision = std::min({limits.request_time_max, limits.idle_time_max, limits.write_stall_max});
+  const auto precision = std::min({limits.head_time_max, limits.idle_time_max, limits.stall_time_max});
   for (std::size_t i = 0; i < reactors.size(); ++i) {
     Reactor& reactor = reactors.at(i);
     state->listeners.push_back(std::make_unique<detail::ListenerState>(reactor));

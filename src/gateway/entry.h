@@ -1,0 +1,37 @@
+// Entry: the phase of a request that needs its head alone.
+//
+//   credential → tenant scope → permission → limits
+//
+// It is over before a byte of the body is kept, so who may not ask costs no memory and no handler's work
+// (invariants I1, I2). Thread safety: every thread; `enter` and `confirm` are awaited on a reactor.
+#pragma once
+
+#include "base/task.h"
+#include "gateway/call.h"
+#include "gateway/services.h"
+
+namespace bulkhead::gateway {
+
+class Entry {
+ public:
+  explicit Entry(Services& services) : services_(services) {}
+
+  // Fills the call's principal, scope, admission and the record's members about them. After an error
+  // `call.retry_after` says when to try again, if that helps.
+  base::Task<base::Result<void>> enter(Call& call) const;
+  // Once more, without the limits, for a request whose body took its time: a key that was revoked or a
+  // token that ran out meanwhile does not act any more.
+  base::Task<base::Result<void>> confirm(Call& call) const;
+
+ private:
+  base::Task<base::Result<void>> authenticate(Call& call) const;
+  base::Result<void> open_at_once(Call& call) const;
+  base::Task<base::Result<void>> ask_for_key(Call& call) const;
+  base::Result<void> authorize(Call& call) const;
+  base::Result<void> check_tenant_claims(const Call& call) const;
+  base::Result<void> admit(Call& call) const;
+
+  Services& services_;
+};
+
+}  // namespace bulkhead::gateway
