@@ -16,9 +16,10 @@ namespace {
 
 // What an operator sees of a tenant's records: that something happened, when, how it was decided.
 constexpr std::string_view kOperatorMembers[] = {
-    "seq",           "time",       "event",  "tenant", "action",        "decision",
-    "reason",        "route",      "status", "model",  "prompt_tokens", "completion_tokens",
-    "finish_reason", "latency_us", "burned"};
+    "seq",           "time",       "event",  "tenant",   "action",        "decision",
+    "reason",        "route",      "status", "model",    "prompt_tokens", "completion_tokens",
+    "finish_reason", "latency_us", "burned", "intended", "count",         "first_time",
+    "last_time"};
 
 bool is_time(const std::string& text) {
   // 2026-03-01T… : RFC 3339 in UTC compares as text.
@@ -52,6 +53,11 @@ bool matches(const json::Value& root, const Query& query) {
          fits("decision", query.decision) && fits("principal", query.principal);
 }
 
+// What an operator did to a tenant is the operator's to read as it stands.
+bool is_tenants_own(const json::Value& root) {
+  return root["tenant"].exists() && root["principal"].as_string().value_or("") != "operator";
+}
+
 std::string redacted(const json::Value& root) {
   json::Writer w;
   w.begin_object();
@@ -75,7 +81,7 @@ std::deque<std::string> matching_lines(const Segment& segment, const Query& quer
     }
     auto document = json::Document::parse(*line);
     if (!document || !matches(document->root(), query)) continue;
-    bool other = query.redact_tenant_detail && document->root()["tenant"].exists();
+    bool other = query.redact_tenant_detail && is_tenants_own(document->root());
     kept.push_back(other ? redacted(document->root()) : std::move(*line));
     if (kept.size() > limit) {
       if (query.newest_first)

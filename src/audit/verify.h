@@ -20,11 +20,19 @@ struct Finding {
   std::string what;  // "hash chain broken: line was altered, or one before it removed"
 };
 
+// A change of which the log says that it was about to be made, and not what came of it.
+struct UnknownOutcome {
+  std::uint64_t seq = 0;  // of its announcement, or of the record that says that its outcome is unknown
+  std::string request_id, intended, tenant, target;
+};
+
 struct VerifyReport {
   bool ok = false;
   std::uint64_t records = 0, checkpoints = 0, first_seq = 0, last_seq = 0;
   crypto::Digest head{};
   std::vector<Finding> findings;  // the first is where the damage begins
+  // Not damage: the process ended in the middle, or the request is under way just now.
+  std::vector<UnknownOutcome> unknown_outcomes;
 };
 
 // `anchors`: checkpoints kept elsewhere (witness copy, burn receipts, the platform database's), each

@@ -65,6 +65,26 @@ TEST_F(Reading, AnOperatorSeesFactsWithoutTenantDetail) {
   EXPECT_EQ(member(ask(wanted).front(), "principal"), "hmac-sha256:someone") << "control";
 }
 
+// An operator's act on a tenant is that tenant's to read and the operator's, whole, and no other tenant's.
+TEST_F(Reading, WhatAnOperatorDidIsTheTenantsToReadToo) {
+  open();
+  Record act = record("hospital", 99);
+  act.event = Event::TenantSuspended;
+  act.principal = "operator";
+  act.target = "hospital";
+  ASSERT_TRUE(log_->append(act).wait());
+  close();
+  Query wanted;
+  wanted.event = "tenant_suspended";
+  wanted.tenant = "hospital";
+  EXPECT_EQ(ask(wanted).size(), 1u);
+  wanted.tenant = "law-firm";
+  EXPECT_TRUE(ask(wanted).empty());
+  wanted.all_tenants = wanted.redact_tenant_detail = true;
+  ASSERT_EQ(ask(wanted).size(), 1u);
+  EXPECT_EQ(member(ask(wanted).front(), "target"), "hospital");
+}
+
 TEST_F(Reading, PagesFollowEachOtherInBothDirections) {
   for (bool newest_first : {true, false}) {
     Query wanted;
