@@ -156,6 +156,7 @@ struct Eraser::Impl {
   Upkeep& upkeep;
   const crypto::SigningKey& signer;
   const base::Clock& clock;
+  WorkRecorder* recorder = nullptr;
   std::mutex mutex;  // one erasure at a time
 
   // Ends with the older keys destroyed. The version of the record-seal key that went.
@@ -248,6 +249,8 @@ Result<std::vector<std::string>> Eraser::certificates(const TenantId& tenant) {
   return impl_->platform.erasure_certificates(tenant);
 }
 
+void Eraser::record_with(WorkRecorder* recorder) { impl_->recorder = recorder; }
+
 void Eraser::resume(const std::function<bool()>& stopping) {
   std::scoped_lock one(impl_->mutex);
   auto pending = impl_->platform.pending_erasures();
@@ -261,7 +264,11 @@ void Eraser::resume(const std::function<bool()>& stopping) {
         return impl_->platform.forget_erasure(each.number);
       }
       BULKHEAD_TRY(plan, parse_plan(each.plan));
+      if (impl_->recorder) {
+        BULKHEAD_CHECK_OK(impl_->recorder->announce(WorkRecorder::Kind::Erasure, each.tenant));
+      }
       BULKHEAD_TRY(certificate, impl_->carry_out(each.tenant, each.number, plan));
+      if (impl_->recorder) impl_->recorder->ended(WorkRecorder::Kind::Erasure, each.tenant, "resumed");
       base::log::info("erasure_resumed", {{"tenant", std::string_view(each.tenant.str())}});
       return {};
     }();

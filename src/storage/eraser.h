@@ -43,6 +43,8 @@ class Eraser {
   base::Result<Erasure> erase(const base::TenantId& tenant, const ErasureOrder& order);
   // Certificates of the tenant's erasures, oldest first.
   base::Result<std::vector<std::string>> certificates(const base::TenantId& tenant);
+  // Asked before what a crash cut short goes on. Call before use; `recorder` outlives this.
+  void record_with(WorkRecorder* recorder);
   // Finishes what a crash cut short. Logs what it can't finish now; the next call tries again.
   void resume(const std::function<bool()>& stopping);
 

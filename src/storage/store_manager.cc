@@ -75,9 +75,14 @@ base::Result<void> sync_folder(const std::filesystem::path& folder) {
 }
 
 // A sweep that fails costs nobody a request: expired chats are not given out, and the next one tries again.
-std::size_t remove_expired(TenantStore& store, const tenancy::TenantScope& scope, std::int64_t now) {
+std::size_t remove_expired(TenantStore& store, const tenancy::TenantScope& scope, std::int64_t now,
+                           const StoreManager::ExpiryRecords& records) {
+  if (records.may_remove && !records.may_remove()) return 0;
   auto removed = store.delete_expired_chats(scope, now);
-  if (removed) return *removed;
+  if (removed) {
+    if (*removed > 0 && records.removed) records.removed(scope.tenant(), *removed);
+    return *removed;
+  }
   base::log::warning("expired_chats_not_removed", {{"tenant", std::string_view(scope.tenant().str())},
                                                    {"detail", std::string_view(removed.error().detail())}});
   return 0;
@@ -104,6 +109,7 @@ struct StoreManager::Impl {
   tenancy::TenantDirectory& tenants;
   const base::Clock& clock;
   const std::size_t open_stores_max;
+  ExpiryRecords expiry;
   std::map<std::string, std::unique_ptr<StoreBackend>, std::less<>> backends;  // fixed once serving
 
   mutable std::mutex mutex;
@@ -361,7 +367,7 @@ base::Result<std::shared_ptr<OpenStore>> StoreManager::Impl::enter(Slot& slot,
     store = slot.store;
   }
   // What expired while the store was closed goes before anybody uses it.
-  if (fresh) static_cast<void>(remove_expired(*store, scope, clock.unix_seconds()));
+  if (fresh) static_cast<void>(remove_expired(*store, scope, clock.unix_seconds(), expiry));
   evict();
   return store;
 }
@@ -477,10 +483,12 @@ std::size_t StoreManager::delete_expired_chats() {
       scope = slot->scope;
     }
     if (!store || !scope || !scope->alive()) continue;
-    removed += remove_expired(*store, *scope, impl_->clock.unix_seconds());
+    removed += remove_expired(*store, *scope, impl_->clock.unix_seconds(), impl_->expiry);
   }
   return removed;
 }
+
+void StoreManager::record_expiry(ExpiryRecords records) { impl_->expiry = std::move(records); }
 
 void StoreManager::forget_pages() {
   for (const auto& slot : impl_->open_slots()) {

@@ -129,6 +129,13 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   // Removes kept chats that have expired from every open store (a store that is closed is swept when it
   // is next opened). How many. Blocks; see StoreSweeper.
   std::size_t delete_expired_chats();
+  // What is asked before expired chats are removed, and told of each tenant's that were. Nothing is removed
+  // while `may_remove` says no: what could not be recorded must not go. Call before use.
+  struct ExpiryRecords {
+    std::function<bool()> may_remove;
+    std::function<void(const base::TenantId&, std::size_t count)> removed;
+  };
+  void record_expiry(ExpiryRecords records);
   // Gives back what the open stores' caches hold of their tenants' content.
   void forget_pages();
   // Active tenants with an open store are "active", the others "cold". Never blocks on I/O.

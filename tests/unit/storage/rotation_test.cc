@@ -100,6 +100,35 @@ TEST_F(Rotation, MovesEverythingAndDestroysTheOlderKeys) {
   EXPECT_FALSE(std::filesystem::exists(platform->database_path("a").string() + "-wal"));
 }
 
+class Recorder final : public WorkRecorder {
+ public:
+  bool works = false;
+  int announced = 0;
+  base::Result<void> announce(Kind kind, const base::TenantId&) override {
+    EXPECT_EQ(kind, Kind::Rotation);
+    if (!works) return base::Error(StorageError::Unavailable, "The log fails.");
+    ++announced;
+    return {};
+  }
+  void ended(Kind, const base::TenantId&, std::string_view) override {}
+};
+
+TEST_F(Rotation, NothingIsMovedOrDestroyedWhileItCannotBeRecorded) {
+  const auto scope = platform->scope("a");
+  Recorder recorder;
+  upkeep->record_with(&recorder);
+  ASSERT_OK(upkeep->rotate(tenant_id("a"), kAll));
+  EXPECT_TRUE(upkeep->run_once(never).empty());
+  EXPECT_NE(scope.key(Purpose::RecordSeal, 1), nullptr) << "the older key is there still";
+  recorder.works = true;
+  EXPECT_EQ(upkeep->run_once(never).size(), 1u);
+  EXPECT_EQ(scope.key(Purpose::RecordSeal, 1), nullptr);
+  EXPECT_EQ(recorder.announced, 1);
+  EXPECT_TRUE(upkeep->run_once(never).empty());
+  EXPECT_EQ(recorder.announced, 1) << "nothing to do, nothing to announce";
+  expect_all("a", 5);
+}
+
 TEST_F(Rotation, GoesOnAfterAStopAtEveryStep) {
   for (int i = 0; i < 150; ++i) {
     ASSERT_OK(
