@@ -51,6 +51,17 @@ int verify(const AuditOptions& options) {
               static_cast<unsigned long long>(report->first_seq),
               static_cast<unsigned long long>(report->last_seq),
               static_cast<unsigned long long>(report->checkpoints), base::hex_encode(report->head).c_str());
+  for (std::size_t i = 0; i < std::min(kFindingsShown, report->unknown_outcomes.size()); ++i) {
+    const audit::UnknownOutcome& each = report->unknown_outcomes[i];
+    std::printf(
+        "unknown      record %llu: %s was begun%s%s%s%s, request %s; what came of it is not recorded\n",
+        static_cast<unsigned long long>(each.seq), each.intended.c_str(),
+        each.tenant.empty() ? "" : ", tenant ", each.tenant.c_str(), each.target.empty() ? "" : ", target ",
+        each.target.c_str(), each.request_id.c_str());
+  }
+  if (report->unknown_outcomes.size() > kFindingsShown) {
+    std::printf("unknown      %zu outcomes in all\n", report->unknown_outcomes.size());
+  }
   if (report->ok) {
     std::printf("result       intact\n");
     return 0;

@@ -12,6 +12,8 @@
 #include "apps/rounds.h"
 #include "apps/stores.h"
 #include "apps/support.h"
+#include "apps/work_records.h"
+#include "base/captured_output.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -34,6 +36,7 @@ constexpr std::size_t kOpeningThreads = 16;
 constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::seconds kFarewellTime{2};
 constexpr std::chrono::seconds kUpkeepInterval{2};
+constexpr std::chrono::seconds kRefusalRounds{1};
 
 base::Task<void> burn_kept(engine::Engine& engine, base::TenantId tenant, std::string why) {
   auto burned = co_await engine.burn_kept({.tenant = tenant, .session = "", .request_id = std::move(why)});
@@ -55,11 +58,13 @@ struct Deployment::Parts {
   std::unique_ptr<storage::PlatformDatabase> platform;
   std::unique_ptr<crypto::SigningKey> signer;
   std::unique_ptr<audit::Log> audit;
+  std::unique_ptr<audit::RefusalBook> refusals;
   watch::Metrics metrics;
   std::unique_ptr<access::RoleTable> roles;
   std::unique_ptr<tenancy::TenantDirectory> tenants;
   std::unique_ptr<KeyProviders> key_providers;
   std::unique_ptr<storage::StoreManager> stores;
+  std::unique_ptr<WorkRecords> work_records;
   std::unique_ptr<storage::StoreSweeper> sweeper;
   std::unique_ptr<storage::Upkeep> upkeep;
   std::unique_ptr<storage::Eraser> eraser;
@@ -94,6 +99,7 @@ struct Deployment::Parts {
                      static_cast<void>(upkeep->run_once(ending));
                      eraser->resume(ending);
                    }};
+  Rounds counting{kRefusalRounds, [this](const std::function<bool()>&) { refusals->close_windows(); }};
   Rounds moving{kUpkeepInterval, [this](const std::function<bool()>& ending) { mover->run_once(ending); }};
 
   ~Parts() { stop(); }
@@ -129,11 +135,15 @@ Result<void> Deployment::Parts::open_data() {
   log.dir = config.audit.dir;
   log.witness_dir = config.audit.witness_dir;
   log.checkpoint_interval = config.audit.checkpoint_interval;
+  log.reserve_bytes = config.audit.reserve_bytes;
+  log.tenant_bytes_per_hour = config.audit.tenant_bytes_per_hour;
   BULKHEAD_TRY(kept_head, platform->setting("audit-head"));
   if (kept_head)
     log.kept_heads.push_back({std::move(*kept_head), "the platform database's copy of the head"});
   BULKHEAD_TRY(opened, audit::Log::open(std::move(log), std::move(audit_key), clock));
   audit = std::move(opened);
+  refusals = std::make_unique<audit::RefusalBook>(
+      *audit, clock, audit::RefusalBook::Options{.window = config.audit.refusal_window});
   audit->on_checkpoint([this](std::string head) {
     if (auto kept = platform->set_setting("audit-head", head); !kept) {
       base::log::warning("audit_head_not_kept", {{"detail", std::string_view(kept.error().detail())}});
@@ -163,17 +173,19 @@ Result<void> Deployment::Parts::open_data() {
   stores = std::make_unique<storage::StoreManager>(config.data.dir, *platform, *tenants, clock,
                                                    config.data.open_stores_max);
   BULKHEAD_CHECK_OK(add_stores(config, *platform, *tenants, *stores, clock));
+  work_records = std::make_unique<WorkRecords>(*audit, clock);
+  stores->record_expiry({.may_remove = [this] { return audit->healthy(); },
+                         .removed = [this](const base::TenantId& id,
+                                           std::size_t count) { work_records->chats_expired(id, count); }});
   sweeper = std::make_unique<storage::StoreSweeper>(*stores, storage::StoreSweeper::Intervals());
   upkeep = std::make_unique<storage::Upkeep>(*stores, *tenants);
+  upkeep->record_with(work_records.get());
   upkeep->on_rotated([this](const base::TenantId& id, const tenancy::KeyStatus& status) {
-    audit::Record entry;
-    entry.time = clock.wall();
-    entry.event = audit::Event::TenantKeyRotated;
-    entry.target = id.str();
-    entry.note = "older keys destroyed: " + status.rotation;
-    static_cast<void>(audit->append(entry).wait());
+    work_records->ended(storage::WorkRecorder::Kind::Rotation, id,
+                        "older keys destroyed: " + status.rotation);
   });
   eraser = std::make_unique<storage::Eraser>(*platform, *tenants, *upkeep, *signer, clock);
+  eraser->record_with(work_records.get());
   backups =
       std::make_unique<storage::Backups>(storage::BackupOptions{config.backup.dir, config.backup.key_file},
                                          *platform, *tenants, *stores, *upkeep, clock);
@@ -184,16 +196,13 @@ Result<void> Deployment::Parts::open_data() {
       }));
   BULKHEAD_CHECK_OK(backups->clean_up());
   mover = std::make_unique<storage::Mover>(*platform, *tenants, *stores, *upkeep, *signer, clock);
+  mover->record_with(work_records.get());
   BULKHEAD_CHECK_OK(mover->load());
   // Keys of chunks are the new place's own. A worker of the tenant's own goes when it is idle.
   mover->on_switched([this](const base::TenantId& id) { indexes.drop(id); });
   mover->on_moved([this](const base::TenantId& id, const storage::MoveStatus& status) {
-    audit::Record entry;
-    entry.time = clock.wall();
-    entry.event = audit::Event::TenantMoved;
-    entry.target = id.str();
-    entry.note = gateway::place_text(status.from) + " to " + gateway::place_text(status.to);
-    static_cast<void>(audit->append(entry).wait());
+    work_records->ended(storage::WorkRecorder::Kind::Move, id,
+                        gateway::place_text(status.from) + " to " + gateway::place_text(status.to));
     burn_prefixes(id, "moved");
   });
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
@@ -316,6 +325,7 @@ Result<void> Deployment::Parts::start_server() {
                                                                       *key_format,
                                                                       *roles,
                                                                       *audit,
+                                                                      *refusals,
                                                                       metrics,
                                                                       engine(),
                                                                       engine_parts->queues(),
@@ -414,6 +424,11 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(audit->stats().commits); });
   gauge("bulkhead_audit_failures_total", "Group commits that failed",
         [this] { return static_cast<double>(audit->stats().failures); });
+  gauge("bulkhead_audit_reserve_bytes", "Disk space held back for records that must be written",
+        [this] { return static_cast<double>(audit->stats().reserve_held); });
+  gauge("bulkhead_foreign_output_bytes_total",
+        "Bytes that libraries and child processes wrote to standard error, dropped",
+        [] { return static_cast<double>(base::foreign_bytes()); });
   gauge("bulkhead_stores_open", "Open tenant stores",
         [this] { return static_cast<double>(stores->open_count()); });
   for (const char* state : {"active", "cold", "suspended", "destroyed"}) {
@@ -459,6 +474,7 @@ void Deployment::Parts::stop() {
   if (reindexing) reindexing->stop();
   moving.stop();
   upkeeping.stop();
+  counting.stop();
   if (key_providers) key_providers->stop();
   if (dispatcher) dispatcher->cancel_all();
   if (ingestor) ingestor->stop();
@@ -467,6 +483,8 @@ void Deployment::Parts::stop() {
   local_server.reset();
   ::unlink(run_file(config, "serve").c_str());
   storage::set_seal_alarm({});
+  if (refusals) refusals->close_all();
+  if (work_records) work_records->pause();
   if (audit) {
     audit::Record entry;
     entry.time = clock.wall();
@@ -499,6 +517,7 @@ Result<std::unique_ptr<Deployment>> Deployment::start(gateway::Config config, st
   BULKHEAD_CHECK_OK(parts->start_engine());
   BULKHEAD_CHECK_OK(parts->start_server());
   parts->key_providers->start();
+  parts->counting.start();
   parts->upkeeping.start();
   parts->moving.start();
   parts->reindexing->start();

@@ -79,6 +79,7 @@ HandlerResult admin_create_tenant(Call& call) {
                                         provider.value_or(""));
   });
   if (!made) co_return made.take_error();
+  call.record.tenant = id->str();  // theirs to read from now on
   co_return Reply::json(200, tenant_json(*made));
 }
 

@@ -142,6 +142,8 @@ HttpMapping map(audit::AuditError code) {
   using audit::AuditError;
   switch (code) {
     case AuditError::Unavailable: return kUnavailable;
+    case AuditError::OutcomeUnrecorded: return kUnavailable;
+    case AuditError::ShareUsed: return kRateLimited;
     case AuditError::Corrupt: return kServerError;
     case AuditError::RolledBack: return kServerError;
     case AuditError::Io: return kUnavailable;

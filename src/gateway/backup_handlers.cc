@@ -138,7 +138,7 @@ HandlerResult admin_restore_tenant(Call& call) {
   };
   auto restored = co_await services.pool.run([&] { return services.backups.restore(wanted.order); });
   if (!restored) co_return restored.take_error();
-  call.record.target = restored->tenant.id.str();
+  call.record.target = call.record.tenant = restored->tenant.id.str();
   call.record.note = "archive " + restored->archive;
   co_return Reply::json(200, report_json(*restored));
 }

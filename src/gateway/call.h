@@ -30,6 +30,7 @@ struct Call {
   std::int64_t retry_after = 0;               // seconds, for a refusal that passes with time; 0: none
   audit::Record record;                       // completed as the request goes on
   std::optional<audit::Log::Ticket> started;  // set once RequestStarted was queued
+  bool announced = false;                     // its intent is on record; an outcome must follow
 
   const http::Request& request() const { return exchange.request(); }
   const tenancy::TenantScope& scope() const { return *tenant_scope; }

@@ -234,6 +234,7 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   }
   r.flag("burn", out.burn);
   r.flag("metrics_public", out.metrics_public);
+  r.flag("show_foreign_output", out.show_foreign_output);
   r.section("server", [&](ConfigReader& s) { read_server(s, base, out.server); });
   r.section("data", [&](ConfigReader& s) {
     s.path("dir", out.data.dir, base);
@@ -247,6 +248,10 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
     s.path("dir", out.audit.dir, base);
     s.path("witness_dir", out.audit.witness_dir, base);
     s.seconds("checkpoint_interval", out.audit.checkpoint_interval, 1, 3'600);
+    s.bytes("reserve_bytes", out.audit.reserve_bytes, 1u << 16, std::size_t{1} << 40);
+    s.bytes("tenant_bytes_per_hour", out.audit.tenant_bytes_per_hour, 1u << 16, std::size_t{1} << 40);
+    s.seconds("refusal_window", out.audit.refusal_window, 0, 3'600);
+    s.flag("announce_changes", out.audit.announce_changes);
   });
   r.section("backup", [&](ConfigReader& s) {
     s.path("dir", out.backup.dir, base);
@@ -302,6 +307,19 @@ void check_whole(ConfigReader& r, const Config& config) {
   if (!config.burn && !config.development) {
     r.fail(ConfigError::Contradiction, "burn",
            "can be switched off in mode = \"development\" only (it is a control experiment)");
+  }
+  if (config.audit.refusal_window.count() == 0 && !config.development) {
+    r.fail(
+        ConfigError::Contradiction, "audit",
+        "may have refusal_window = 0 in mode = \"development\" only: whoever is refused could fill the log");
+  }
+  if (config.show_foreign_output && !config.development) {
+    r.fail(ConfigError::Contradiction, "show_foreign_output",
+           "can be switched on in mode = \"development\" only: what libraries print may be users' text");
+  }
+  if (!config.audit.announce_changes && !config.development) {
+    r.fail(ConfigError::Contradiction, "audit",
+           "may have announce_changes = false in mode = \"development\" only (it is a control experiment)");
   }
   if (config.server.certificate.empty() != config.server.key.empty()) {
     r.fail(ConfigError::Contradiction, "server", "needs certificate and key together");

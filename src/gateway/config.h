@@ -56,6 +56,10 @@ struct AuditConfig {
   std::filesystem::path dir;  // default: data.dir/audit
   std::filesystem::path witness_dir;
   std::chrono::seconds checkpoint_interval{10};
+  std::size_t reserve_bytes = 16u << 20;         // of disk, for what must be recorded when it is full
+  std::size_t tenant_bytes_per_hour = 1u << 30;  // that one tenant's principals may take of the log
+  std::chrono::seconds refusal_window{60};       // repeated refusals are counted over
+  bool announce_changes = true;                  // false only in development: the control experiment
 };
 
 struct LocalModel {
@@ -149,7 +153,8 @@ struct Config {
   std::vector<storage::PostgresOptions> stores;  // beside the embedded one
   std::vector<KeyProviderConfig> key_providers;  // beside the platform
   tenancy::TenantPolicy tenant_defaults;
-  bool metrics_public = false;  // /metrics without a credential, loopback listeners only
+  bool show_foreign_output = false;  // development: what libraries print is logged, cleaned, not dropped
+  bool metrics_public = false;       // /metrics without a credential, loopback listeners only
   DevIdpConfig dev_idp;
 };
 

@@ -1,11 +1,11 @@
 #include "gateway/dispatcher.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include "base/log.h"
 #include "crypto/random.h"
 #include "gateway/api_error.h"
+#include "gateway/put_on_record.h"
 
 namespace bulkhead::gateway {
 
@@ -14,10 +14,6 @@ using base::Result;
 using base::Task;
 
 namespace {
-
-// Anonymous refusals are recorded up to this rate; beyond, only counted, so that a stranger can't
-// fill the audit disk.
-constexpr double kAnonymousRecordsPerSecond = 20;
 
 // A body that took longer than this to come has its sender's credential looked at again.
 constexpr std::chrono::seconds kConfirmedAfter{1};
@@ -71,25 +67,7 @@ std::string_view status_class(int status) {
 
 }  // namespace
 
-struct Dispatcher::Throttle {
-  std::mutex mutex;
-  double left = kAnonymousRecordsPerSecond;
-  base::MonotonicTime seen{};
-
-  bool take(base::MonotonicTime now) {
-    std::lock_guard lock(mutex);
-    std::chrono::duration<double> passed = now - seen;
-    seen = now;
-    left = std::min(kAnonymousRecordsPerSecond, left + passed.count() * kAnonymousRecordsPerSecond);
-    if (left < 1) return false;
-    left -= 1;
-    return true;
-  }
-};
-
-Dispatcher::Dispatcher(Services& services)
-    : services_(services), entry_(services), refusal_throttle_(std::make_unique<Throttle>()) {}
-Dispatcher::~Dispatcher() = default;
+Dispatcher::Dispatcher(Services& services) : services_(services), entry_(services) {}
 
 // The metrics are an operator's unless the configuration opens them, which it can on a loopback address only.
 bool Dispatcher::needs_no_credential(const Route& route) const {
@@ -134,6 +112,7 @@ Task<Result<Reply>> Dispatcher::process(Call& call) {
     tenant_cut = cut.on_cancel([cancel = call.cancel, cut] { cancel.cancel(cut.reason()); });
   }
   ready = co_await receive_body(call);
+  if (ready && call.route->effect == Effect::Changes) ready = co_await announce_change(call);
   if (!ready) co_return ready.take_error();
   co_return co_await call.route->handler(call);
 }
@@ -193,28 +172,12 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result) {
       std::chrono::duration_cast<std::chrono::microseconds>(services_.clock.monotonic() - call.began).count();
   count(call, call.record.status);
 
-  // Public routes hold nothing of anyone's; anonymous refusals are recorded within bounds.
-  bool anonymous = !call.principal;
-  bool record = call.route ? !needs_no_credential(*call.route) || !result : false;
-  if (record && anonymous) record = refusal_throttle_->take(services_.clock.monotonic());
-  if (record) {
-    if (!result && call.record.decision == "deny") {
-      call.record.event = anonymous ? audit::Event::AuthenticationFailed : audit::Event::RequestRefused;
-    } else if (!result && call.route->event != audit::Event::RequestEnded) {
-      // What was asked for did not happen, so the record must not read as if it had.
-      call.record.event = audit::Event::RequestFailed;
-    } else {
-      call.record.event = call.route->event;
-    }
-    audit::Log::Ticket ticket = services_.audit.append(call.record);
-    // A generation's RequestStarted is durable already or is awaited here; other answers wait for
-    // their one record. An anonymous refusal gives nothing away and doesn't wait.
-    if (!anonymous && !streamed) {
-      auto durable = call.started ? co_await call.started->durable() : co_await ticket.durable();
-      if (!durable) {
-        response = error_response(durable.error());
-        response.headers.set("retry-after", "5");
-      }
+  // Public routes hold nothing of anyone's.
+  if (call.route && (!needs_no_credential(*call.route) || !result)) {
+    auto recorded = co_await record_ending(call, {.failed = !result, .streamed = streamed});
+    if (!recorded) {
+      response = error_response(recorded.error());
+      response.headers.set("retry-after", "5");
     }
   }
   if (streamed) co_return;

@@ -2,6 +2,7 @@
 //
 //   head: route, then credential, tenant scope, permission, limits (entry.h)
 //   body: read only now, within the route's bound
+//   intent: of a route that changes something, durable before its handler runs (put_on_record.h)
 //   handler
 //   answer: audit record, then the bytes
 //
@@ -11,7 +12,6 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
 
 #include "base/task.h"
 #include "gateway/call.h"
@@ -25,7 +25,6 @@ namespace bulkhead::gateway {
 class Dispatcher {
  public:
   explicit Dispatcher(Services& services);
-  ~Dispatcher();
 
   // The server's handler, which gets the head of a request and asks for the body itself.
   base::Task<void> handle(http::Exchange& exchange);
@@ -49,8 +48,6 @@ class Dispatcher {
   Entry entry_;
   std::atomic<bool> draining_{false};
   base::CancelToken shutdown_;
-  struct Throttle;
-  std::unique_ptr<Throttle> refusal_throttle_;
 };
 
 }  // namespace bulkhead::gateway

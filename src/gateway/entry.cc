@@ -23,6 +23,15 @@ constexpr std::string_view kTenantParameters[] = {"tenant", "tenant_id"};
 
 constexpr std::int64_t kEstimatedBytesPerToken = 4;
 constexpr std::int64_t kEstimatedAnswerTokens = 256;
+constexpr std::string_view kTenantPaths = "/admin/tenants/{id}";
+
+// The tenant that an operator's path is about, if there is one of that name: its records are that tenant's to
+// read, too.
+std::string tenant_of_path(const Call& call) {
+  if (!call.route->pattern.starts_with(kTenantPaths)) return "";
+  const auto id = base::TenantId::parse(call.captures.front());
+  return id && call.services.tenants.find(*id) ? id->str() : "";
+}
 
 }  // namespace
 
@@ -30,8 +39,12 @@ Task<Result<void>> Entry::enter(Call& call) const {
   auto entered = co_await authenticate(call);
   if (entered) entered = open_at_once(call);
   if (entered && call.principal->tenant() && !call.tenant_scope) entered = co_await ask_for_key(call);
-  if (entered) entered = authorize(call);
-  if (entered) entered = admit(call);
+  if (!entered) co_return entered;
+  describe(call);
+  entered = admit(call);
+  if (!entered) co_return entered;
+  entered = authorize(call);
+  if (!entered) call.admission.settle(0);  // no token will be used
   co_return entered;
 }
 
@@ -104,7 +117,8 @@ Task<Result<void>> Entry::ask_for_key(Call& call) const {
   co_return Result<void>();
 }
 
-Result<void> Entry::authorize(Call& call) const {
+// Who asks, for the record; of an operator's request, whom it is about.
+void Entry::describe(Call& call) {
   const identity::Principal& principal = *call.principal;
   if (principal.tenant()) {
     call.record.principal = call.tenant_scope->audit_hash(principal.user());
@@ -114,7 +128,12 @@ Result<void> Entry::authorize(Call& call) const {
   } else {
     call.record.principal = "operator";
     call.record.credential_id = principal.credential_id();
+    call.record.tenant = tenant_of_path(call);
   }
+}
+
+Result<void> Entry::authorize(Call& call) const {
+  const identity::Principal& principal = *call.principal;
   access::Decision decision = access::decide(services_.roles, principal, call.route->permission);
   if (decision.allowed && (call.route->audience == Audience::Operator) != principal.is_operator()) {
     decision = {false, "wrong_audience"};
@@ -130,6 +149,7 @@ Result<void> Entry::authorize(Call& call) const {
 
 Result<void> Entry::admit(Call& call) const {
   if (!call.tenant_scope) return Result<void>();
+  BULKHEAD_CHECK_OK(services_.audit.admit(call.record.tenant, call.retry_after));
   std::int64_t tokens = 0;
   if (call.route->generates) {
     const auto prompt_bytes = static_cast<std::int64_t>(call.exchange.body_length().value_or(0));

@@ -1,9 +1,10 @@
 // Entry: the phase of a request that needs its head alone.
 //
-//   credential → tenant scope → permission → limits
+//   credential → tenant scope → limits → permission
 //
-// It is over before a byte of the body is kept, so who may not ask costs no memory and no handler's work
-// (invariants I1, I2). Thread safety: every thread; `enter` and `confirm` are awaited on a reactor.
+// Limits come before the permission, so that refusals draw from them as everything else does. It is over
+// before a byte of the body is kept, so who may not ask costs no memory and no handler's work (invariants I1,
+// I2). Thread safety: every thread; `enter` and `confirm` are awaited on a reactor.
 #pragma once
 
 #include "base/task.h"
@@ -27,6 +28,7 @@ class Entry {
   base::Task<base::Result<void>> authenticate(Call& call) const;
   base::Result<void> open_at_once(Call& call) const;
   base::Task<base::Result<void>> ask_for_key(Call& call) const;
+  static void describe(Call& call);
   base::Result<void> authorize(Call& call) const;
   base::Result<void> check_tenant_claims(const Call& call) const;
   base::Result<void> admit(Call& call) const;

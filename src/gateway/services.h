@@ -7,6 +7,7 @@
 
 #include "access/permission.h"
 #include "audit/log.h"
+#include "audit/refusals.h"
 #include "base/clock.h"
 #include "base/task.h"
 #include "crypto/envelope.h"
@@ -48,6 +49,7 @@ struct Services {
   const identity::ApiKeyFormat& key_format;
   const access::RoleTable& roles;
   audit::Log& audit;
+  audit::RefusalBook& refusals;
   watch::Metrics& metrics;
   engine::Engine& engine;
   engine::EngineQueues& engine_queue;

@@ -213,11 +213,12 @@ def test_a_suspension_is_recorded_with_its_reason_and_a_failed_one_as_a_failure(
     missing = post("/admin/tenants/no-such-tenant/suspend", {"reason": "court order 18"})
     again = post("/admin/tenants", {"id": "gamma"})
     assert (done.status, missing.status, again.status) == (200, 404, 409)
-    (suspended,) = operators_records(stack, request_id=done.headers["x-request-id"])
+    intent, suspended = operators_records(stack, request_id=done.headers["x-request-id"])
+    assert (intent["event"], intent["intended"]) == ("change_intended", "tenant_suspended")
     assert suspended["event"] == "tenant_suspended" and suspended["statement"] == "court order 17"
     assert suspended["target"] == "gamma"
     for answer, target, status in ((missing, "no-such-tenant", 404), (again, "gamma", 409)):
-        (failed,) = operators_records(stack, request_id=answer.headers["x-request-id"])
+        _, failed = operators_records(stack, request_id=answer.headers["x-request-id"])
         assert (failed["event"], failed["target"], failed["status"]) == ("request_failed", target, status)
         assert failed["reason"] not in ("", "role_permits")
     assert len(operators_records(stack, event="tenant_suspended")) == 1

@@ -147,6 +147,17 @@ TEST(Config, RulesOverSeveralKeys) {
   EXPECT_NE(
       refusal("burn = false\n" + seed("every_key").substr(seed("every_key").find("[server]"))).find("burn"),
       std::string::npos);
+  std::string experiment = seed("every_key");
+  ASSERT_TRUE(parse_config(experiment, kFile)) << "control";
+  experiment.replace(experiment.find("announce_changes = true"), 23, "announce_changes = false");
+  EXPECT_NE(refusal(experiment).find("announce_changes"), std::string::npos);
+  std::string uncounted = seed("every_key");
+  uncounted.replace(uncounted.find("refusal_window = 30"), 19, "refusal_window = 0");
+  EXPECT_NE(refusal(uncounted).find("refusal_window"), std::string::npos);
+  EXPECT_NE(
+      refusal("show_foreign_output = true\n" + seed("every_key").substr(seed("every_key").find("[server]")))
+          .find("show_foreign_output"),
+      std::string::npos);
   EXPECT_NE(refusal(seed("plain_http_everywhere")).find("plain_http"), std::string::npos);
   std::string production = smallest;
   production.replace(production.find("development"), 11, "production");
