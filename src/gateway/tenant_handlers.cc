@@ -1,6 +1,5 @@
 // A tenant's own affairs: policy, API keys, audit, burn receipts.
-#include <algorithm>
-
+#include "access/delegation.h"
 #include "audit/verify.h"
 #include "crypto/random.h"
 #include "gateway/audit_query.h"
@@ -40,40 +39,28 @@ std::string key_json(const identity::ApiKeyRecord& key, std::string_view text) {
   return w.take();
 }
 
-// Nobody can give away more than they have (LiteLLM CVE-2026-47101).
-Result<void> check_roles(const Call& call, const std::vector<std::string>& roles) {
-  access::PermissionSet own = call.services.roles.permissions_of(call.principal->roles());
-  for (const std::string& role : roles) {
-    const access::PermissionSet* set = call.services.roles.find(role);
-    if (!set || role == "operator") {
-      return api_error(ApiError::BadParameter, "There is no role '" + role.substr(0, 64) + "'.", "roles");
-    }
-    if ((*set & ~own).any()) {
+base::Error refusal_of(const access::DelegationDecision& decision) {
+  const std::string name = "'" + std::string(decision.name.substr(0, 64)) + "'";
+  using enum access::DelegationRefusal;
+  switch (*decision.refusal) {
+    case UnknownRole: return api_error(ApiError::BadParameter, "There is no role " + name + ".", "roles");
+    case WiderRights:
       return api_error(ApiError::Forbidden,
-                       "You can't give a key more rights than you have (role '" + role + "').", "roles");
-    }
-  }
-  return Result<void>();
-}
-
-// Whoever holds a key acts as its user and reads what its groups may read. Handing out another's view is the
-// administrator's to do; a role that may only manage keys makes keys of its own holder's (CVE-2026-47102).
-Result<void> check_identity(const Call& call, const std::string& user,
-                            const std::vector<std::string>& groups) {
-  const identity::Principal& own = *call.principal;
-  if (std::find(own.roles().begin(), own.roles().end(), "tenant-admin") != own.roles().end())
-    return Result<void>();
-  if (user != own.user()) {
-    return api_error(ApiError::Forbidden, "Only a tenant-admin can make a key for another user.", "user");
-  }
-  for (const std::string& group : groups) {
-    if (std::find(own.groups().begin(), own.groups().end(), group) == own.groups().end()) {
+                       "You can't give a key more rights than you have (role " + name + ").", "roles");
+    case ForeignRole:
+      return api_error(ApiError::Forbidden, "You can't give a key a role that you don't have (" + name + ").",
+                       "roles");
+    case ForeignGroup:
       return api_error(ApiError::Forbidden,
-                       "You can't give a key a group that you are not in ('" + group.substr(0, 64) + "').",
-                       "groups");
-    }
+                       "You can't give a key a group that you are not in (" + name + ").", "groups");
+    case ForeignUser:
+      return api_error(ApiError::Forbidden, "Only a tenant-admin can make a key for another user.", "user");
+    case LongerLife: break;
   }
-  return Result<void>();
+  return api_error(
+      ApiError::Forbidden,
+      "A key can't outlive its maker's own. Ask for fewer 'expires_in_seconds', or leave them out.",
+      "expires_in_seconds");
 }
 
 }  // namespace
@@ -97,17 +84,23 @@ HandlerResult create_api_key(Call& call) {
   if (user->empty()) co_return api_error(ApiError::BadParameter, "'user' must not be empty.", "user");
   // Recorded whether it is made or refused: who wanted a key that acts as whom.
   call.record.for_user = call.scope().audit_hash(*user);
-  BULKHEAD_CO_CHECK_OK(check_roles(call, roles));
-  BULKHEAD_CO_CHECK_OK(check_identity(call, *user, groups));
+  const std::int64_t now = call.services.clock.unix_seconds();
+  const access::Delegation wanted{.user = *user,
+                                  .roles = std::move(roles),
+                                  .groups = std::move(groups),
+                                  .expires = lifetime ? now + *lifetime : 0};
+  const access::DelegationDecision decision =
+      access::decide_delegation(call.services.roles, *call.principal, wanted, now);
+  if (!decision.allowed()) co_return refusal_of(decision);
 
   identity::ApiKeyFormat::NewKey made = call.services.key_format.make(call.scope().tenant());
   identity::ApiKeyRecord record{.id = made.id};
   record.name = name.value_or("");
-  record.user = *user;
-  record.roles = std::move(roles);
-  record.groups = std::move(groups);
-  record.created = call.services.clock.unix_seconds();
-  record.expires = lifetime ? record.created + *lifetime : 0;
+  record.user = wanted.user;
+  record.roles = wanted.roles;
+  record.groups = wanted.groups;
+  record.created = now;
+  record.expires = decision.expires;
   record.keyed_hash =
       identity::api_key_hash(call.scope().key(crypto::Purpose::ApiKeyHash), made.text.reveal_text());
   call.record.target = record.id.str();

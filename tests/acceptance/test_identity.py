@@ -160,7 +160,8 @@ def test_nobody_gives_a_key_more_rights_than_they_have(hospital):
 def test_a_role_that_manages_keys_cannot_become_somebody_else(new_stack):
     """LiteLLM CVE-2026-47101 and -47102: a key's holder acts as its user, so whoever may only manage keys makes keys
     of their own identity and no wider rights; the log says who made a key that acts as whom."""
-    stack = new_stack(extra='[[role]]\nname = "keymaker"\npermissions = ["keys.manage", "chat.create", "files.read"]')
+    stack = new_stack(extra='[[role]]\nname = "keymaker"\npermissions = ["keys.manage", "chat.create", "files.read"]\n'
+                            '[[role]]\nname = "reviewer"\npermissions = ["files.read"]')
     tenant = start_small(stack, ("alpha",))["alpha"]
     make = lambda key, **body: stack.call("POST", "/v1/bulkhead/api_keys", key, body)
     own = make(tenant.admin.key, user="kim", roles=["keymaker"], groups=["red"])
@@ -173,10 +174,26 @@ def test_a_role_that_manages_keys_cannot_become_somebody_else(new_stack):
         "wider rights": make(kim, user="kim", roles=["tenant-admin"]),
         "other rights": make(kim, user="kim", roles=["auditor"]),
         "the operator": make(kim, user="kim", roles=["operator"]),
+        "a role that permits nothing new": make(kim, user="kim", roles=["reviewer"]),
+        "it beside the own one": make(kim, user="kim", roles=["keymaker", "reviewer"]),
     }
     assert {name: a.status for name, a in refused.items() if a.status not in (400, 403)} == {}
     assert stack.call("GET", "/admin/tenants", kim).status == 403
     assert make(kim, user="kim", roles=["keymaker"], groups=["red"]).status == 200, "control: one's own identity"
+    # Access lists name roles: what the refused key would have read, a key with the role does read.
+    source = stack.folder / "letter.txt"
+    source.write_text("The review is on Monday.")
+    letter = stack.upload(tenant.admin.key, source, {"roles": ["reviewer"]}).json()["id"]
+    reviewer = make(tenant.admin.key, user="ray", roles=["reviewer"]).json()["key"]
+    reads = lambda key: stack.call("GET", f"/v1/files/{letter}", key).status
+    assert (reads(reviewer), reads(kim)) == (200, 404), "control: the role's name opens the file"
+    # A key ends no later than the key that made it.
+    brief = make(tenant.admin.key, user="kim", roles=["keymaker"], expires_in_seconds=3600).json()
+    heir = make(brief["key"], user="kim", roles=["keymaker"])
+    assert heir.status == 200 and heir.json()["expires_at"] == brief["expires_at"]
+    longer = make(brief["key"], user="kim", roles=["keymaker"], expires_in_seconds=7200)
+    assert longer.status == 403 and longer.json()["error"]["param"] == "expires_in_seconds"
+    assert "expires_at" not in own.json(), "control: an administrator's lasting key makes lasting ones"
     records = [json.loads(line) for file in stack.audit_dir.glob("audit-*.jsonl") for line in file.read_text().splitlines()]
     entry = lambda answer: next(r for r in records if r.get("request_id") == answer.headers["x-request-id"])
     created = entry(own)

@@ -48,7 +48,7 @@ class OpenTenants final : public identity::TenantStatus {
 
 inline std::shared_ptr<const identity::Principal> authenticated_by_key(
     const std::optional<base::TenantId>& tenant, std::string user, std::vector<std::string> roles,
-    std::vector<std::string> groups) {
+    std::vector<std::string> groups, std::int64_t expires = 0) {
   base::Secret tag_key = crypto::random_secret(32);
   identity::ApiKeyFormat format(tag_key.clone());
   auto key = format.make(tenant);
@@ -57,6 +57,7 @@ inline std::shared_ptr<const identity::Principal> authenticated_by_key(
   record.user = std::move(user);
   record.roles = std::move(roles);
   record.groups = std::move(groups);
+  record.expires = expires;
   keys.add(std::move(record), key.text.reveal_text());
   OpenTenants tenants;
   base::BlockingPool pool(1, 1);
