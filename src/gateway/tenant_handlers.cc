@@ -10,6 +10,8 @@
 #include "gateway/session.h"
 #include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
+#include "gateway/user_dto.h"
+#include "identity/user_id.h"
 
 namespace bulkhead::gateway {
 
@@ -19,13 +21,12 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kNameBytesMax = 128;
-constexpr std::size_t kUserBytesMax = 255;
 constexpr std::int64_t kExpiryMax = 10LL * 365 * 86'400;
 
-std::string key_json(const identity::ApiKeyRecord& key, std::string_view text) {
+std::string key_json(const Call& call, const identity::ApiKeyRecord& key, std::string_view text) {
   json::Writer w;
   w.begin_object().member("id", key.id.str()).member("object", "bulkhead.api_key").member("name", key.name);
-  w.member("user", key.user);
+  w.member("user", shown_user(call, key.user));
   for (const auto& [name, list] : {std::pair{"roles", &key.roles}, std::pair{"groups", &key.groups}}) {
     w.key(name).begin_array();
     for (const std::string& item : *list) w.value(item);
@@ -75,17 +76,21 @@ HandlerResult create_api_key(Call& call) {
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   ObjectReader reader(document.root());
   auto name = reader.text("name", kNameBytesMax);
-  auto user = reader.text("user", kUserBytesMax, true);
+  auto user = reader.text("user", identity::kUserNameBytesMax);
   auto roles = reader.texts("roles", 16, kNameBytesMax);
   auto groups = reader.texts("groups", 64, kNameBytesMax);
   auto lifetime = reader.integer("expires_in_seconds", 60, kExpiryMax);
   BULKHEAD_CO_CHECK_OK(reader.finish());
   if (roles.empty()) co_return api_error(ApiError::MissingParameter, "'roles' is needed.", "roles");
-  if (user->empty()) co_return api_error(ApiError::BadParameter, "'user' must not be empty.", "user");
+  std::string acting = call.principal->user();
+  if (user) {
+    BULKHEAD_CO_TRY(named, named_user(call, *user, "user"));
+    acting = std::move(named);
+  }
   // Recorded whether it is made or refused: who wanted a key that acts as whom.
-  call.record.for_user = call.scope().audit_hash(*user);
+  call.record.for_user = call.scope().audit_hash(acting);
   const std::int64_t now = call.services.clock.unix_seconds();
-  const access::Delegation wanted{.user = *user,
+  const access::Delegation wanted{.user = acting,
                                   .roles = std::move(roles),
                                   .groups = std::move(groups),
                                   .expires = lifetime ? now + *lifetime : 0};
@@ -107,7 +112,7 @@ HandlerResult create_api_key(Call& call) {
   auto stored = co_await with_store(
       call, [&](storage::TenantStore& store, const auto& scope) { return store.put_api_key(scope, record); });
   if (!stored) co_return stored.take_error();
-  co_return Reply::json(200, key_json(record, made.text.reveal_text()));
+  co_return Reply::json(200, key_json(call, record, made.text.reveal_text()));
 }
 
 HandlerResult list_api_keys(Call& call) {
@@ -117,7 +122,7 @@ HandlerResult list_api_keys(Call& call) {
   if (!keys) co_return keys.take_error();
   std::vector<std::string> items, ids;
   for (const identity::ApiKeyRecord& key : *keys) {
-    items.push_back(key_json(key, ""));
+    items.push_back(key_json(call, key, ""));
     ids.push_back(key.id.str());
   }
   co_return Reply::json(200, list_body(items, ids, false));
@@ -139,7 +144,8 @@ HandlerResult revoke_api_key(Call& call) {
   call.services.authenticator.forget_credential(id->str());
   for (const identity::ApiKeyRecord& key : *keys) {
     if (key.id == *id)
-      co_await burn_kept(call, call.scope().tenant(), api_key_session(call.scope(), key.user, *id));
+      co_await burn_kept(call, call.scope().tenant(),
+                         api_key_session(call.scope(), current_user(call, key.user), *id));
   }
   co_return Reply::json(200, deleted_body(id->str(), "bulkhead.api_key.deleted"));
 }

@@ -362,6 +362,7 @@ Result<RestoreReport> Backups::restore(const RestoreOrder& order) {
   keys.emplace(crypto::Purpose::AuditHash, std::move(facts.audit_hash));
   BULKHEAD_TRY(begun, tenants_.begin_restore(report.tenant, keys));
   auto filled = fill(order, chain, report);
+  if (filled && legacy_users_) filled = legacy_users_->adopt(begun.id);
   if (filled) {
     auto finished = tenants_.finish_restore(begun.id, facts.tenant.state);
     if (finished) {

@@ -31,6 +31,7 @@
 
 #include "storage/archive_chain.h"
 #include "storage/copier.h"
+#include "storage/legacy_users.h"
 
 namespace bulkhead::storage {
 
@@ -100,6 +101,9 @@ class Backups {
   base::Result<void> clean_up();
   // Called with the API keys of each restored tenant that has some: now for those of before, and from now on.
   base::Result<void> on_adopted(AdoptedKeys listener);
+  // Before any restore: decides whose the earlier names of users in an older archive are. Without it
+  // nobody's.
+  void use_legacy_users(LegacyUsers& users) { legacy_users_ = &users; }
   void forget(const base::TenantId& tenant);  // it was destroyed
 
  private:
@@ -125,6 +129,7 @@ class Backups {
   const base::Clock& clock_;
   std::mutex one_;
   AdoptedKeys adopted_;
+  LegacyUsers* legacy_users_ = nullptr;
 };
 
 }  // namespace bulkhead::storage

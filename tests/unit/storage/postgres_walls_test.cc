@@ -291,7 +291,7 @@ TEST_P(PostgresWalls, NothingTypedStandsInTheFilesOrTheLog) {
   chat.messages_json = plant("message");
   chat.completion_json = plant("answer");
   ASSERT_OK(store->put_chat(scope, chat));
-  ASSERT_OK(store->list_chats(scope, chat.owner, {}));
+  ASSERT_OK(store->list_chats(scope, {chat.owner}, {}));
   identity::ApiKeyRecord key{.id = key_id("k9"), .name = plant("key"), .user = plant("user")};
   key.roles = {plant("role")};
   ASSERT_OK(store->put_api_key(scope, key));

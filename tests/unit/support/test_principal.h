@@ -11,6 +11,7 @@
 
 #include "crypto/random.h"
 #include "identity/authenticator.h"
+#include "identity/user_id.h"
 
 namespace bulkhead::test {
 
@@ -62,8 +63,12 @@ inline std::shared_ptr<const identity::Principal> authenticated_by_key(
   OpenTenants tenants;
   base::BlockingPool pool(1, 1);
   base::ManualClock clock;
-  identity::Authenticator authenticator({}, identity::ApiKeyFormat(std::move(tag_key)), keys, tenants, pool,
-                                        clock);
+  // As in a deployment of API keys alone: what was stored under a plain name is the local user's.
+  identity::AuthenticatorOptions options;
+  options.user_names = std::make_shared<identity::UserNames>();
+  if (tenant) options.user_names->pin(*tenant, "");
+  identity::Authenticator authenticator(std::move(options), identity::ApiKeyFormat(std::move(tag_key)), keys,
+                                        tenants, pool, clock);
   auto principal =
       base::run_blocking(authenticator.authenticate("Bearer " + std::string(key.text.reveal_text())));
   if (!principal) std::abort();
