@@ -36,6 +36,16 @@ Decision decide(const RoleTable& roles, const identity::Principal& principal, Pe
   return {allowed, allowed ? "role_permits" : "no_role_permits"};
 }
 
+bool includes(const DocumentAccess& wider, const DocumentAccess& narrower) {
+  if (wider.shared_with_tenant) return true;
+  const auto within = [](const std::vector<std::string>& inner, const std::vector<std::string>& outer) {
+    return std::all_of(inner.begin(), inner.end(),
+                       [&](const std::string& item) { return contains(outer, item); });
+  };
+  return !narrower.shared_with_tenant && within(narrower.users, wider.users) &&
+         within(narrower.groups, wider.groups) && within(narrower.roles, wider.roles);
+}
+
 Decision decide_document(const RoleTable& roles, const identity::Principal& principal, std::string_view owner,
                          const DocumentAccess& document) {
   if (principal.is_operator() || !principal.tenant()) return {false, "no_tenant"};

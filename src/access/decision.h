@@ -28,6 +28,9 @@ struct DocumentAccess {
   std::vector<std::string> roles;
 };
 
+// Whether everybody whom `narrower` lets in is let in by `wider` too, as far as the lists alone tell.
+bool includes(const DocumentAccess& wider, const DocumentAccess& narrower);
+
 // Retrieval, content download and citation all ask this one function (Open WebUI CVE-2026-45398:
 // search and chat disagreed). `owner` is the uploading user, as stored. A restricted document (not shared) is
 // open to its owner, to those listed, and to holders of FilesReadAll.

@@ -6,6 +6,7 @@
 #include "gateway/store_call.h"
 #include "gateway/user_dto.h"
 #include "http/multipart.h"
+#include "storage/tombstones.h"
 
 namespace bulkhead::gateway {
 
@@ -201,7 +202,7 @@ HandlerResult set_file_access(Call& call) {
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   BULKHEAD_CO_TRY(access, parse_access(call, document.root(), "access"));
   auto changed = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.set_file_access(scope, file->id, access);
+    return storage::Tombstones(call.services.platform).set_file_access(store, scope, file->id, access);
   });
   if (!changed) co_return changed.take_error();
   file->access = std::move(access);

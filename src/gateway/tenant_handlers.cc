@@ -12,6 +12,7 @@
 #include "gateway/tenant_dto.h"
 #include "gateway/user_dto.h"
 #include "identity/user_id.h"
+#include "storage/tombstones.h"
 
 namespace bulkhead::gateway {
 
@@ -136,8 +137,9 @@ HandlerResult revoke_api_key(Call& call) {
   auto keys = co_await with_store(
       call, [&](storage::TenantStore& store, const auto& scope) { return store.list_api_keys(scope); });
   if (!keys) co_return keys.take_error();
-  auto revoked = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) { return store.revoke_api_key(scope, *id); });
+  auto revoked = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return storage::Tombstones(call.services.platform).revoke_api_key(store, scope, *id);
+  });
   if (!revoked && revoked.error().is(storage::StorageError::NotFound)) co_return not_found("API key");
   if (!revoked) co_return revoked.take_error();
   // From here on no request gets through with it, cached or not.

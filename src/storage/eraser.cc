@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "storage/record_json.h"
 #include "storage/seal.h"
+#include "storage/tombstones.h"
 #include "tenancy/certificate.h"
 
 namespace bulkhead::storage {
@@ -207,6 +209,11 @@ struct Eraser::Impl {
   }
 
   Result<std::string> carry_out(const TenantId& tenant, std::int64_t number, const Plan& plan) {
+    // From here on no restore brings any of it back.
+    std::set<std::string> subjects;
+    for (const auto& record : plan.records) subjects.insert(record.id);
+    for (const std::string& id : plan.api_keys) subjects.insert("api_key/" + id);
+    BULKHEAD_CHECK_OK(Tombstones(platform).note_erased(tenant, subjects));
     {
       BULKHEAD_TRY(opened, upkeep.open(tenant));
       for (const auto& record : plan.records) BULKHEAD_CHECK_OK(delete_record(opened, record.id));
