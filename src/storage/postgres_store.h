@@ -42,6 +42,9 @@ class BlindIndex {
 // Misconfigured when the role of this login has any right beyond its own rows.
 base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login,
                                       const PostgresOptions& options);
+// Misconfigured when a role that serves several tenants may end or cancel its sessions, which are theirs too,
+// or take advisory locks.
+base::Result<void> check_shared_role(PostgresTransaction& transaction, const PostgresLogin& login);
 // Misconfigured unless every shared table, and every partition, has row-level security forced, and Bulkhead's
 // policy alone.
 base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors);
