@@ -71,6 +71,8 @@ struct Deployment::Parts {
   std::unique_ptr<storage::Backups> backups;
   std::unique_ptr<storage::Mover> mover;
   vector::IndexCache indexes;
+  std::shared_ptr<identity::UserNames> user_names;
+  std::unique_ptr<storage::LegacyUsers> legacy_users;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
   std::unique_ptr<base::BlockingPool> pool, opening_pool;
@@ -195,6 +197,10 @@ Result<void> Deployment::Parts::open_data() {
         adopted->set(id, keys);
       }));
   BULKHEAD_CHECK_OK(backups->clean_up());
+  user_names = std::make_shared<identity::UserNames>(config.issuers);
+  legacy_users = std::make_unique<storage::LegacyUsers>(*platform, user_names);
+  BULKHEAD_CHECK_OK(legacy_users->load(tenants->list()));
+  backups->use_legacy_users(*legacy_users);
   mover = std::make_unique<storage::Mover>(*platform, *tenants, *stores, *upkeep, *signer, clock);
   mover->record_with(work_records.get());
   BULKHEAD_CHECK_OK(mover->load());
@@ -214,6 +220,7 @@ Result<void> Deployment::Parts::open_data() {
   reactors = std::make_unique<http::ReactorPool>(config.server.threads);
   identity::AuthenticatorOptions identity_options;
   identity_options.issuers = config.issuers;
+  identity_options.user_names = user_names;
   authenticator = std::make_unique<identity::Authenticator>(
       std::move(identity_options), identity::ApiKeyFormat(std::move(tag_key), adopted), *stores, *tenants,
       *opening_pool, clock);
@@ -322,6 +329,7 @@ Result<void> Deployment::Parts::start_server() {
                                                                       *stores,
                                                                       indexes,
                                                                       *authenticator,
+                                                                      *user_names,
                                                                       *key_format,
                                                                       *roles,
                                                                       *audit,

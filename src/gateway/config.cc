@@ -12,6 +12,7 @@
 #include "gateway/config_key_provider.h"
 #include "gateway/config_reader.h"
 #include "gateway/config_store.h"
+#include "identity/user_names.h"
 
 namespace bulkhead::gateway {
 
@@ -80,7 +81,11 @@ void read_issuer(ConfigReader& r, const std::filesystem::path& base, identity::I
   std::filesystem::path ca;
   r.path("ca_file", ca, base);
   out.ca_file = ca.string();
+  r.flag("legacy_users", out.legacy_users);
   r.flag("allow_http", out.allow_http);
+  if (out.issuer.find('#') != std::string::npos) {
+    r.fail(ConfigError::BadValue, "issuer", "may not hold '#': an issuer is a URL without a fragment");
+  }
   if (out.issuer.empty()) r.fail(ConfigError::Missing, "issuer", "is needed: the exact `iss` of its tokens");
   if (out.audiences.empty()) {
     r.fail(ConfigError::Missing, "audiences", "is needed: the `aud` values meant for this gateway");
@@ -345,6 +350,10 @@ void check_whole(ConfigReader& r, const Config& config) {
       config.engine.embedding.path.empty()) {
     r.fail(ConfigError::Contradiction, "tenant_defaults",
            "with retrieval = \"required\" need [engine.embedding]: nothing could search the documents");
+  }
+  if (const auto issuer = identity::shared_legacy_users(config.issuers)) {
+    r.fail(ConfigError::Contradiction, "issuer",
+           "has legacy_users beside another that may speak for the same tenant: " + *issuer);
   }
   for (const identity::IssuerConfig& issuer : config.issuers) {
     if (issuer.allow_http && !config.development) {

@@ -4,7 +4,9 @@
 #include "gateway/file_access.h"
 #include "gateway/handlers.h"
 #include "gateway/store_call.h"
+#include "gateway/user_dto.h"
 #include "http/multipart.h"
+#include "storage/tombstones.h"
 
 namespace bulkhead::gateway {
 
@@ -15,7 +17,7 @@ namespace {
 
 constexpr std::size_t kFileNameBytesMax = 255;
 
-std::string file_json(const storage::FileRecord& file) {
+std::string file_json(const Call& call, const storage::FileRecord& file) {
   json::Writer w;
   w.begin_object()
       .member("id", file.id.str())
@@ -26,8 +28,8 @@ std::string file_json(const storage::FileRecord& file) {
       .member("purpose", file.purpose)
       .member("status", storage::file_status_name(file.status));
   if (!file.status_detail.empty()) w.member("status_details", file.status_detail);
-  w.key("bulkhead").begin_object().member("owner", file.owner).key("access");
-  write_access(w, file.access);
+  w.key("bulkhead").begin_object().member("owner", shown_user(call, file.owner)).key("access");
+  write_access(call, w, file.access);
   w.end_object().end_object();
   return w.take();
 }
@@ -39,7 +41,8 @@ struct Upload {
   std::string_view content;  // points into the request's body
 };
 
-Result<Upload> parse_upload(const http::Request& request) {
+Result<Upload> parse_upload(const Call& call) {
+  const http::Request& request = call.request();
   auto type = request.headers.single("content-type");
   if (!type || !type->starts_with("multipart/form-data")) {
     return api_error(ApiError::UnsupportedMediaType, "Send the file as multipart/form-data.");
@@ -60,7 +63,7 @@ Result<Upload> parse_upload(const http::Request& request) {
         return api_error(ApiError::BadParameter,
                          "'bulkhead_access' must be JSON: " + document.error().message(), "bulkhead_access");
       }
-      BULKHEAD_TRY(access, parse_access(document->root(), "bulkhead_access"));
+      BULKHEAD_TRY(access, parse_access(call, document->root(), "bulkhead_access"));
       upload.access = std::move(access);
     } else {
       std::string name = part.name.substr(0, 64);
@@ -98,7 +101,7 @@ base::Task<Result<storage::FileRecord>> named_file(Call& call, bool to_manage) {
 
 HandlerResult create_file(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  BULKHEAD_CO_TRY(upload, parse_upload(call.request()));
+  BULKHEAD_CO_TRY(upload, parse_upload(call));
   if (upload.content.size() > call.services.config.extract.file_bytes_max) {
     co_return api_error(ApiError::BodyTooLarge,
                         "The file is larger than the " +
@@ -119,7 +122,7 @@ HandlerResult create_file(Call& call) {
     return store.put_file(scope, file, upload.content);
   });
   if (!stored) co_return stored.take_error();
-  co_return Reply::json(200, file_json(file));
+  co_return Reply::json(200, file_json(call, file));
 }
 
 HandlerResult list_files(Call& call) {
@@ -153,7 +156,7 @@ HandlerResult list_files(Call& call) {
   if (!found) co_return found.take_error();
   std::vector<std::string> items, ids;
   for (const storage::FileRecord& file : found->files) {
-    items.push_back(file_json(file));
+    items.push_back(file_json(call, file));
     ids.push_back(file.id.str());
   }
   co_return Reply::json(200, list_body(items, ids, found->more));
@@ -163,7 +166,7 @@ HandlerResult get_file(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   auto file = co_await named_file(call, false);
   if (!file) co_return file.take_error();
-  co_return Reply::json(200, file_json(*file));
+  co_return Reply::json(200, file_json(call, *file));
 }
 
 HandlerResult get_file_content(Call& call) {
@@ -197,13 +200,13 @@ HandlerResult set_file_access(Call& call) {
   auto file = co_await named_file(call, true);
   if (!file) co_return file.take_error();
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
-  BULKHEAD_CO_TRY(access, parse_access(document.root(), "access"));
+  BULKHEAD_CO_TRY(access, parse_access(call, document.root(), "access"));
   auto changed = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.set_file_access(scope, file->id, access);
+    return storage::Tombstones(call.services.platform).set_file_access(store, scope, file->id, access);
   });
   if (!changed) co_return changed.take_error();
   file->access = std::move(access);
-  co_return Reply::json(200, file_json(*file));
+  co_return Reply::json(200, file_json(call, *file));
 }
 
 }  // namespace bulkhead::gateway

@@ -46,6 +46,7 @@ struct Services {
   storage::StoreManager& stores;
   vector::IndexCache& indexes;
   identity::Authenticator& authenticator;
+  const identity::UserNames& user_names;
   const identity::ApiKeyFormat& key_format;
   const access::RoleTable& roles;
   audit::Log& audit;

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "gateway/file_access.h"
+#include "gateway/user_dto.h"
 
 namespace bulkhead::gateway {
 
@@ -59,7 +60,8 @@ void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>&
   }
 }
 
-std::string vector_store_json(const storage::VectorStoreRecord& record, const AttachmentCounts& counts) {
+std::string vector_store_json(const Call& call, const storage::VectorStoreRecord& record,
+                              const AttachmentCounts& counts) {
   std::uint64_t total = counts.in_progress + counts.completed + counts.failed;
   json::Writer w;
   w.begin_object()
@@ -78,7 +80,10 @@ std::string vector_store_json(const storage::VectorStoreRecord& record, const At
       .member("total", total)
       .end_object();
   w.key("metadata").raw(record.metadata_json);
-  w.key("bulkhead").begin_object().member("owner", record.owner).member("default", record.is_default);
+  w.key("bulkhead")
+      .begin_object()
+      .member("owner", shown_user(call, record.owner))
+      .member("default", record.is_default);
   w.end_object().end_object();
   return w.take();
 }

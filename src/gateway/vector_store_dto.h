@@ -26,7 +26,8 @@ base::Result<std::vector<storage::AttachmentRecord>> readable_attachments(const 
 // Whoever looks at a file whose indexing was cut short sets it going again.
 void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>& attachments);
 
-std::string vector_store_json(const storage::VectorStoreRecord& record, const AttachmentCounts& counts);
+std::string vector_store_json(const Call& call, const storage::VectorStoreRecord& record,
+                              const AttachmentCounts& counts);
 std::string attachment_json(const storage::AttachmentRecord& attachment);
 std::string_view attachment_status_name(storage::AttachmentStatus status);
 std::string search_json(std::string_view query, const rag::Retrieval& found);

@@ -35,7 +35,7 @@ Result<Named> named_file_in_store(Call& call, storage::TenantStore& store, const
 }
 
 bool may_change(const Call& call, const storage::VectorStoreRecord& store) {
-  return store.owner == call.principal->user() || has_permission(call, access::Permission::FilesManage);
+  return call.principal->is_user(store.owner) || has_permission(call, access::Permission::FilesManage);
 }
 
 base::Error only_owner() {

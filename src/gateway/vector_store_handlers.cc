@@ -78,7 +78,7 @@ Result<storage::VectorStoreRecord> find_store(storage::TenantStore& store, const
 Result<std::string> describe(Call& call, storage::TenantStore& store,
                              const storage::VectorStoreRecord& record) {
   BULKHEAD_TRY(attachments, readable_attachments(call, store, record.id, false));
-  return vector_store_json(record, count_attachments(attachments));
+  return vector_store_json(call, record, count_attachments(attachments));
 }
 
 }  // namespace
@@ -146,7 +146,7 @@ HandlerResult get_vector_store(Call& call) {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
         BULKHEAD_TRY(readable, readable_attachments(call, store, record.id, false));
         attachments = std::move(readable);
-        return vector_store_json(record, count_attachments(attachments));
+        return vector_store_json(call, record, count_attachments(attachments));
       });
   if (!found) co_return found.take_error();
   resume_unfinished(call, attachments);
@@ -161,7 +161,7 @@ HandlerResult update_vector_store(Call& call) {
   auto updated =
       co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
-        if (record.owner != call.principal->user() && !admin) return only_owner();
+        if (!call.principal->is_user(record.owner) && !admin) return only_owner();
         if (body.is_default && *body.is_default != record.is_default && !admin) {
           return only_admin_default();
         }
@@ -182,7 +182,7 @@ HandlerResult delete_vector_store(Call& call) {
   auto deleted =
       co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
-        if (record.owner != call.principal->user() && !admin) return only_owner();
+        if (!call.principal->is_user(record.owner) && !admin) return only_owner();
         call.record.target = record.id.str();
         BULKHEAD_CHECK_OK(store.delete_vector_store(scope, record.id));
         return record.id.str();

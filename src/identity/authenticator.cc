@@ -56,6 +56,7 @@ struct Authenticator::Impl {
   base::BlockingPool& pool;
   const base::Clock& clock;
   PrincipalCache cache;
+  std::shared_ptr<UserNames> names;
   std::atomic<std::uint64_t> hits{0}, misses{0};
   mutable std::mutex mutex;
   std::shared_ptr<const KeySets> key_sets;
@@ -69,6 +70,7 @@ struct Authenticator::Impl {
         pool(p),
         clock(c),
         cache(options.cache_entries_max),
+        names(options.user_names ? options.user_names : std::make_shared<UserNames>(options.issuers)),
         key_sets(make_key_sets(std::move(options.issuers), c)) {}
 
   Result<void> check_tenant(const Principal& principal) const {
@@ -108,7 +110,22 @@ struct Authenticator::Impl {
     if (!key->verify(token.algorithm(), base::as_bytes(token.signing_input()), token.signature())) {
       co_return Error(IdentityError::SignatureInvalid, "The token's signature is not valid.");
     }
-    co_return principal_from_verified(token, issuer->config(), clock);
+    co_return principal_from_verified(token, issuer->config(), *names, clock);
+  }
+
+  // A key from before users had issuers acts as its subject of the tenant's legacy issuer, or as a local
+  // user.
+  void set_user(PrincipalFacts& facts, const std::string& stored) const {
+    if (const auto parts = user_parts(stored)) {
+      facts.user_issuer = parts->issuer;
+      facts.subject = parts->subject;
+      facts.earlier_user = facts.tenant && names->legacy_issuer(*facts.tenant) == facts.user_issuer;
+      return;
+    }
+    facts.subject = stored;
+    const auto legacy = facts.tenant ? names->legacy_issuer(*facts.tenant) : std::nullopt;
+    facts.user_issuer = legacy.value_or("");
+    facts.earlier_user = legacy.has_value();
   }
 
   Task<Result<std::shared_ptr<const Principal>>> from_api_key(std::string text) {
@@ -124,7 +141,7 @@ struct Authenticator::Impl {
     PrincipalFacts facts;
     facts.tenant = parsed->tenant;
     facts.is_operator = !parsed->tenant;
-    facts.user = record.user;
+    set_user(facts, record.user);
     facts.roles = facts.is_operator ? std::vector<std::string>{"operator"} : record.roles;
     facts.groups = record.groups;
     facts.credential = CredentialKind::ApiKey;
@@ -176,6 +193,7 @@ void Authenticator::forget_tenant(const base::TenantId& tenant) { impl_->cache.f
 void Authenticator::forget_credential(std::string_view id) { impl_->cache.forget_credential(id); }
 
 void Authenticator::replace_issuers(std::vector<IssuerConfig> issuers) {
+  impl_->names->set_issuers(issuers);
   auto fresh = make_key_sets(std::move(issuers), impl_->clock);
   {
     std::lock_guard lock(impl_->mutex);

@@ -20,6 +20,7 @@
 #include "identity/error.h"
 #include "identity/issuer_config.h"
 #include "identity/principal.h"
+#include "identity/user_names.h"
 
 namespace bulkhead::identity {
 
@@ -34,6 +35,7 @@ class TenantStatus {
 
 struct AuthenticatorOptions {
   std::vector<IssuerConfig> issuers;
+  std::shared_ptr<UserNames> user_names;  // null: of `issuers`, nothing pinned
   std::size_t token_bytes_max = 16 << 10;
   std::size_t cache_entries_max = 10'000;
 };

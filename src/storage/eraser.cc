@@ -1,11 +1,14 @@
 #include "storage/eraser.h"
 
+#include <algorithm>
 #include <mutex>
+#include <set>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "storage/record_json.h"
 #include "storage/seal.h"
+#include "storage/tombstones.h"
 #include "tenancy/certificate.h"
 
 namespace bulkhead::storage {
@@ -74,22 +77,28 @@ Result<void> add_record(Plan& plan, Upkeep::Opened& opened, const std::string& s
   return {};
 }
 
-Result<void> add_users_files(Plan& plan, Upkeep::Opened& opened) {
+using Users = std::vector<std::string>;
+
+bool among(const Users& users, const std::string& user) {
+  return std::find(users.begin(), users.end(), user) != users.end();
+}
+
+Result<void> add_users_files(Plan& plan, Upkeep::Opened& opened, const Users& users) {
   Page page{.limit = kPageRows};
   while (true) {
     BULKHEAD_TRY(files, opened.store->list_files(opened.scope, page));
     for (const FileRecord& file : files) {
-      if (file.owner == plan.name) BULKHEAD_CHECK_OK(add_record(plan, opened, subject_of(file.id)));
+      if (among(users, file.owner)) BULKHEAD_CHECK_OK(add_record(plan, opened, subject_of(file.id)));
     }
     if (files.size() < kPageRows) return {};
     page.after = files.back().id.str();
   }
 }
 
-Result<void> add_users_chats(Plan& plan, Upkeep::Opened& opened) {
+Result<void> add_users_chats(Plan& plan, Upkeep::Opened& opened, const Users& users) {
   Page page{.limit = kPageRows};
   while (true) {
-    BULKHEAD_TRY(chats, opened.store->list_chats(opened.scope, plan.name, page));
+    BULKHEAD_TRY(chats, opened.store->list_chats(opened.scope, users, page));
     for (const ChatRecord& chat : chats) BULKHEAD_CHECK_OK(add_record(plan, opened, subject_of(chat.id)));
     if (chats.size() < kPageRows) return {};
     page.after = chats.back().id.str();
@@ -121,12 +130,12 @@ Result<Plan> make_plan(Upkeep::Opened& opened, const ErasureOrder& order) {
     }
     case ErasureOrder::Kind::User: break;
   }
-  if (order.name.empty()) return nothing_there("user");
-  BULKHEAD_CHECK_OK(add_users_files(plan, opened));
-  BULKHEAD_CHECK_OK(add_users_chats(plan, opened));
+  if (order.users.empty()) return nothing_there("user");
+  BULKHEAD_CHECK_OK(add_users_files(plan, opened, order.users));
+  BULKHEAD_CHECK_OK(add_users_chats(plan, opened, order.users));
   BULKHEAD_TRY(keys, opened.store->list_api_keys(opened.scope));
   for (const identity::ApiKeyRecord& key : keys) {
-    if (key.user == order.name) plan.api_keys.push_back(key.id.str());
+    if (among(order.users, key.user)) plan.api_keys.push_back(key.id.str());
   }
   if (plan.records.empty() && plan.api_keys.empty()) return nothing_there("user's data");
   return plan;
@@ -201,6 +210,11 @@ struct Eraser::Impl {
   }
 
   Result<std::string> carry_out(const TenantId& tenant, std::int64_t number, const Plan& plan) {
+    // From here on no restore brings any of it back.
+    std::set<std::string> subjects;
+    for (const auto& record : plan.records) subjects.insert(record.id);
+    for (const std::string& id : plan.api_keys) subjects.insert("api_key/" + id);
+    BULKHEAD_CHECK_OK(Tombstones(platform).note_erased(tenant, subjects));
     {
       BULKHEAD_TRY(opened, upkeep.open(tenant));
       for (const auto& record : plan.records) BULKHEAD_CHECK_OK(delete_record(opened, record.id));

@@ -25,8 +25,9 @@ namespace bulkhead::storage {
 struct ErasureOrder {
   enum class Kind { Document, Chat, User };
   Kind kind = Kind::Document;
-  std::string name;          // id of the document or chat, or the user's name
-  std::string requested_by;  // "operator" or "tenant"; stands in the certificate
+  std::string name;  // id of the document or chat, or the user's whole name; stands in the certificate
+  std::string requested_by;        // "operator" or "tenant"; stands in the certificate
+  std::vector<std::string> users;  // all that the records may hold for the user
 };
 
 struct Erasure {

@@ -141,16 +141,19 @@ base::Result<ChatRecord> PostgresStore::get_chat(const Scope& scope, const base:
   return chat;
 }
 
-base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& scope, std::string_view owner,
+base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& scope,
+                                                                const std::vector<std::string>& owners,
                                                                 const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
-  const bool everyones = owner.empty();
-  const base::Bytes tag = BlindIndex(scope).owner(owner);
+  const bool everyones = owners.empty();
+  const base::Bytes tag = BlindIndex(scope).owner(everyones ? "" : owners.front());
+  const base::Bytes other_tag = BlindIndex(scope).owner(everyones ? "" : owners.back());
   std::int64_t created = page_edge(page);
   std::int64_t no = created;
   if (page.after) {
-    BULKHEAD_TRY(start, use->run("SELECT created, no FROM chats WHERE id = $1 AND ($2 OR owner_tag = $3)",
-                                 *page.after, everyones, tag));
+    BULKHEAD_TRY(start,
+                 use->run("SELECT created, no FROM chats WHERE id = $1 AND ($2 OR owner_tag IN ($3, $4))",
+                          *page.after, everyones, tag, other_tag));
     if (start.empty()) return not_found("chat to continue after");
     created = start.integer(0, 0);
     no = start.integer(0, 1);
@@ -160,13 +163,13 @@ base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& sco
       use->run(
           page.ascending
               ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
-                    "WHERE (created, no) > ($1, $2) AND ($4 OR owner_tag = $5) "
+                    "WHERE (created, no) > ($1, $2) AND ($4 OR owner_tag IN ($5, $7)) "
                     "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
               : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
-                    "WHERE (created, no) < ($1, $2) AND ($4 OR owner_tag = $5) "
+                    "WHERE (created, no) < ($1, $2) AND ($4 OR owner_tag IN ($5, $7)) "
                     "AND (expires = 0 OR expires > $6) "
                     "ORDER BY created DESC, no DESC LIMIT $3"),
-          created, no, page_rows(page), everyones, tag, clock_.unix_seconds()));
+          created, no, page_rows(page), everyones, tag, clock_.unix_seconds(), other_tag));
   std::vector<ChatRecord> chats;
   for (int i = 0; i < rows.size(); ++i) {
     BULKHEAD_TRY(sealer, sealer_of(rows, i, 5, scope, "chat/" + rows.text(i, 0)));

@@ -42,6 +42,9 @@ class BlindIndex {
 // Misconfigured when the role of this login has any right beyond its own rows.
 base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login,
                                       const PostgresOptions& options);
+// Misconfigured when a role that serves several tenants may end or cancel its sessions, which are theirs too,
+// or take advisory locks.
+base::Result<void> check_shared_role(PostgresTransaction& transaction, const PostgresLogin& login);
 // Misconfigured unless every shared table, and every partition, has row-level security forced, and Bulkhead's
 // policy alone.
 base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors);
@@ -129,7 +132,8 @@ class PostgresStore final : public OpenStore {
 
   Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
   Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
-  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner, const Page& page) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, const std::vector<std::string>& owners,
+                                             const Page& page) override;
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 

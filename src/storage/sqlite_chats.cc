@@ -72,16 +72,20 @@ base::Result<ChatRecord> SqliteStore::get_chat(const Scope& scope, const base::C
   return chat;
 }
 
-base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope, std::string_view owner,
+base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope,
+                                                              const std::vector<std::string>& owners,
                                                               const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
+  const std::string owner = owners.empty() ? "" : owners.front();
+  const std::string other = owners.empty() ? "" : owners.back();
   const std::int64_t edge =
       page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   std::int64_t created = edge;
   std::int64_t no = edge;
   if (page.after) {
-    Statement start = use->prepare("SELECT created, no FROM chats WHERE id = ?1 AND (?2 = '' OR owner = ?2)");
-    start.bind(*page.after, owner);
+    Statement start =
+        use->prepare("SELECT created, no FROM chats WHERE id = ?1 AND (?2 = '' OR owner IN (?2, ?3))");
+    start.bind(*page.after, owner, other);
     BULKHEAD_TRY(row, start.step());
     if (!row) return not_found("chat to continue after");
     created = start.integer(0);
@@ -89,14 +93,14 @@ base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope
   }
   Statement query = page.ascending ? use->prepare(
                                          "SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                                         "WHERE (created, no) > (?1, ?2) AND (?4 = '' OR owner = ?4) "
+                                         "WHERE (created, no) > (?1, ?2) AND (?4 = '' OR owner IN (?4, ?6)) "
                                          "AND (expires = 0 OR expires > ?5) ORDER BY created, no LIMIT ?3")
                                    : use->prepare(
                                          "SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                                         "WHERE (created, no) < (?1, ?2) AND (?4 = '' OR owner = ?4) "
+                                         "WHERE (created, no) < (?1, ?2) AND (?4 = '' OR owner IN (?4, ?6)) "
                                          "AND (expires = 0 OR expires > ?5) "
                                          "ORDER BY created DESC, no DESC LIMIT ?3");
-  query.bind(created, no, page_rows(page), owner, clock_.unix_seconds());
+  query.bind(created, no, page_rows(page), owner, clock_.unix_seconds(), other);
   std::vector<ChatRecord> chats;
   while (true) {
     BULKHEAD_TRY(row, query.step());

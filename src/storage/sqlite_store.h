@@ -78,7 +78,8 @@ class SqliteStore final : public OpenStore {
 
   Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
   Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
-  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner, const Page& page) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, const std::vector<std::string>& owners,
+                                             const Page& page) override;
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 

@@ -55,7 +55,7 @@ struct FileRecord {
   base::FileId id;
   std::string name;          // base name as uploaded; sealed at rest
   std::string purpose;       // "assistants", "user_data"
-  std::string owner;         // user
+  std::string owner;         // user id, or the name in a record from before there were any
   std::string content_type;  // as detected, not as claimed
   std::uint64_t bytes = 0;
   std::int64_t created = 0;
@@ -238,8 +238,9 @@ class TenantStore {
   // Kept chats.
   virtual Result<void> put_chat(const Scope&, const ChatRecord& chat) = 0;
   virtual Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) = 0;
-  // Without messages and completion. `owner` empty: everyone's.
-  virtual Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner,
+  // Without messages and completion. `owners`: at most two forms of one user
+  // (identity::Principal::stored_users); none: everyone's.
+  virtual Result<std::vector<ChatRecord>> list_chats(const Scope&, const std::vector<std::string>& owners,
                                                      const Page& page) = 0;
   virtual Result<void> delete_chat(const Scope&, const base::ChatId& id) = 0;
   virtual Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) = 0;

@@ -17,6 +17,7 @@
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
 #include "storage/tenant_schema.h"
+#include "storage/tombstones.h"
 
 // Lives in tenancy's namespace because that is where it is befriended: the one maker of the passkey
 // that yields a database key without a scope.
@@ -549,6 +550,9 @@ base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(const identity
     record = std::move(read);
   }
   if (!record) return api_key_unknown();
+  // A store that was brought back from outside brings no revoked key back.
+  BULKHEAD_TRY(revoked, Tombstones(impl_->platform).is_revoked(*key.tenant, key.id));
+  record->revoked = record->revoked || revoked;
   return Entry{std::move(*record), *expected};
 }
 

@@ -67,6 +67,19 @@ class PlatformDatabase final : public tenancy::Registry {
   base::Result<void> forget_move(std::int64_t number);
   base::Result<std::vector<PendingWork>> pending_moves();
   base::Result<std::vector<std::string>> move_certificates(const base::TenantId& tenant);
+  // What no restore undoes (storage/tombstones.h). An entry that is there gets the new stamp.
+  struct Tombstone {
+    std::string kind, name, stamp;
+  };
+  base::Result<void> put_tombstone(const base::TenantId& tenant, const Tombstone& entry);
+  // The same, unless the entry is there.
+  base::Result<void> adopt_tombstones(const base::TenantId& tenant, const std::vector<Tombstone>& entries);
+  // One entry instead of all of its kind.
+  base::Result<void> replace_tombstones(const base::TenantId& tenant, const Tombstone& entry);
+  base::Result<std::vector<Tombstone>> tombstones(const base::TenantId& tenant);
+  base::Result<std::size_t> count_tombstones(const base::TenantId& tenant, std::string_view kind);
+  base::Result<bool> has_tombstone(const base::TenantId& tenant, std::string_view kind,
+                                   std::string_view name);
   // Wraps the registry key with the newest platform key version.
   base::Result<void> rewrap(const crypto::PlatformKeys& keys);
 

@@ -180,9 +180,10 @@ Result<std::vector<identity::ApiKeyRecord>> WatchedStore::list_api_keys(const Sc
 Result<ChatRecord> WatchedStore::get_chat(const Scope& scope, const base::ChatId& id) {
   return store_->get_chat(scope, id);
 }
-Result<std::vector<ChatRecord>> WatchedStore::list_chats(const Scope& scope, std::string_view owner,
+Result<std::vector<ChatRecord>> WatchedStore::list_chats(const Scope& scope,
+                                                         const std::vector<std::string>& owners,
                                                          const Page& page) {
-  return store_->list_chats(scope, owner, page);
+  return store_->list_chats(scope, owners, page);
 }
 Result<std::string> WatchedStore::data_key_id(const Scope& scope, const std::string& subject) {
   return store_->data_key_id(scope, subject);

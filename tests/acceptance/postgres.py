@@ -15,6 +15,12 @@ class Postgres:
     """One server with one database and Bulkhead's admin role; or a standby of another."""
 
     PASSWORD = "test-admin-password"
+    # What the superuser does once in a database with a shared role (docs/storage.md); a line is a statement.
+    GUARD = ("DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc "
+             "WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname IN ('pg_terminate_backend', "
+             "'pg_cancel_backend') OR proname ~ '^pg_(try_)?advisory_') LOOP "
+             "EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP; END $$\n"
+             "GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO bulkhead_admin\n")
 
     def __init__(self, settings=("fsync=off", "log_statement=all"), standby_of=None):
         self.settings = settings
@@ -40,6 +46,7 @@ class Postgres:
         self.run("postgres", "--single", "-D", self.data, "postgres",
                  text=f"CREATE ROLE bulkhead_admin LOGIN CREATEROLE CREATEDB PASSWORD '{self.PASSWORD}'\n"
                       "CREATE DATABASE bulkhead OWNER bulkhead_admin\n")
+        self.run("postgres", "--single", "-D", self.data, "bulkhead", text=self.GUARD)
         self.start()
 
     def options(self):
@@ -82,6 +89,8 @@ class Postgres:
         self.sql(f"CREATE DATABASE {database} OWNER bulkhead_admin TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
         self.sql(f"CREATE SCHEMA {prefix}_vector AUTHORIZATION bulkhead_admin; "
                  f"CREATE EXTENSION vector SCHEMA {prefix}_vector", database)
+        for statement in self.GUARD.splitlines():
+            self.sql(statement, database)
 
     def remove(self):
         self.stop()

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include "crypto/random.h"
+#include "identity/user_id.h"
 #include "postgres_server.h"
 #include "raw_database.h"
 #include "storage/seal.h"
@@ -48,7 +49,11 @@ class Erasing {
     }
   }
   base::Result<Erasure> erase(Kind kind, const std::string& name) {
-    return eraser.erase(tenant_id("a"), {.kind = kind, .name = name, .requested_by = "operator"});
+    return eraser.erase(tenant_id("a"), {.kind = kind,
+                                         .name = name,
+                                         .requested_by = "operator",
+                                         .users = kind == Kind::User ? std::vector<std::string>{name}
+                                                                     : std::vector<std::string>{}});
   }
   bool there(const std::string& file) {
     return platform.store("a")->file_content(platform.scope("a"), file_id(file)).ok();
@@ -111,10 +116,31 @@ TYPED_TEST(EraserTest, AChatAndAUsersDataAreGone) {
   const auto scope = e.platform.scope("a");
   const auto store = e.platform.store("a");
   EXPECT_EQ(must(store->list_files(scope, {})).size(), 1u);
-  EXPECT_TRUE(must(store->list_chats(scope, "", {})).empty());
+  EXPECT_TRUE(must(store->list_chats(scope, {}, {})).empty());
   EXPECT_EQ(must(store->list_api_keys(scope)).size(), 1u);
   EXPECT_TRUE(e.there("f3")) << "bob's stays";
   EXPECT_FAILS(StorageError::NotFound, e.erase(Kind::User, "alice"));
+}
+
+TYPED_TEST(EraserTest, AUsersRecordsOfBeforeAndNowAreGone) {
+  auto& e = this->erasing;
+  const auto scope = e.platform.scope("a");
+  const auto store = e.platform.store("a");
+  const std::string id = identity::user_id("https://a.example", "alice");
+  const std::string other = identity::user_id("https://b.example", "alice");
+  for (const auto& [name, owner] : {std::pair("f8", &id), std::pair("f9", &other)}) {
+    FileRecord file = sample_file(name);
+    file.owner = *owner;
+    ASSERT_OK(store->put_file(scope, file, "text"));
+  }
+  ASSERT_OK(e.eraser.erase(tenant_id("a"), {.kind = Kind::User,
+                                            .name = "https://a.example#alice",
+                                            .requested_by = "tenant",
+                                            .users = {id, "alice"}}));
+  EXPECT_FALSE(e.there("f1"));
+  EXPECT_FALSE(e.there("f8"));
+  EXPECT_TRUE(e.there("f9")) << "another issuer's";
+  EXPECT_TRUE(e.there("f3")) << "bob's";
 }
 
 // What lies on in a log, a free page or a backup of the store opens under no key that is left.

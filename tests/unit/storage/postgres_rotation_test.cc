@@ -59,7 +59,7 @@ class PostgresRotation : public ::testing::TestWithParam<PostgresLayout> {
     EXPECT_EQ(must(store->get_attachment(scope, store_id("vs1"), file_id("f1"))).error_message, "old error");
     EXPECT_EQ(must(store->get_vector_store(scope, store_id("vs1"))).name, "Shelf");
     EXPECT_EQ(must(store->get_chat(scope, chat_id("c1"))).messages_json, "old messages");
-    EXPECT_EQ(must(store->list_chats(scope, "alice", {})).size(), 1u);
+    EXPECT_EQ(must(store->list_chats(scope, {"alice"}, {})).size(), 1u);
   }
   PostgresPlatform pg{GetParam()};
 };

@@ -181,6 +181,8 @@ class PostgresPlatform {
     auto root = PostgresServer::shared().superuser();
     root->must_run("CREATE ROLE " + admin() + " LOGIN CREATEROLE CREATEDB PASSWORD 'admin-password'");
     root->must_run("CREATE DATABASE " + database() + " OWNER " + admin());
+    if (layout == PostgresLayout::RowLevelSecurity)
+      guard_sessions(*PostgresServer::shared().superuser(database()));
     if (vectors == PostgresVectors::Pgvector) make_extension();
     std::ofstream(password_file()) << "admin-password\n";
     std::filesystem::permissions(password_file(), std::filesystem::perms::owner_read);
@@ -246,6 +248,16 @@ class PostgresPlatform {
     auto raw = PostgresServer::shared().superuser(where->login->dbname);
     raw->must_run("SET search_path = \"" + where->login->search_path + "\"");
     return raw;
+  }
+
+  // What the superuser does once in the database of a shared role (docs/storage.md).
+  void guard_sessions(RawPostgres& root) const {
+    root.must_run(R"sql(DO $$ DECLARE f regprocedure; BEGIN
+  FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+    AND (proname IN ('pg_terminate_backend', 'pg_cancel_backend') OR proname ~ '^pg_(try_)?advisory_') LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+  END LOOP; END $$)sql");
+    root.must_run("GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO " + admin());
   }
 
   TemporaryFolder folder;

@@ -94,7 +94,7 @@ class StoreContract : public ::testing::Test {
     note(store->data_key_id(scope, "file/f1"));
     note(store->put_chat(scope, chat("c2")));
     note(store->get_chat(scope, chat_id("c1")));
-    note(store->list_chats(scope, "", {}));
+    note(store->list_chats(scope, {}, {}));
     note(store->delete_expired_chats(scope, 5));
     note(store->delete_chat(scope, chat_id("c1")));
     note(store->delete_attachment(scope, vs, file));
@@ -245,11 +245,14 @@ TYPED_TEST_P(StoreContract, ListsAreCompleteInOrderAndBounded) {
   ASSERT_EQ(files->size(), 3u);
   EXPECT_EQ(files->front().file.str(), "f5");
   EXPECT_FAILS(StorageError::NotFound, this->store->list_attachments(*this->own, store_id("none"), {}));
-  EXPECT_EQ(this->store->list_chats(*this->own, "bob", {})->size(), 4u);
-  EXPECT_EQ(this->store->list_chats(*this->own, "", {})->size(), 12u);
-  EXPECT_EQ(this->store->list_chats(*this->own, "bob", {.limit = 2, .after = "c6"})->size(), 2u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"bob"}, {})->size(), 4u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {}, {})->size(), 12u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"bob", "nobody"}, {})->size(), 4u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"nobody", "bob"}, {.limit = 2, .after = "c6"})->size(), 2u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"alice", "bob"}, {})->size(), 12u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"bob"}, {.limit = 2, .after = "c6"})->size(), 2u);
   EXPECT_FAILS(StorageError::NotFound,
-               this->store->list_chats(*this->own, "bob", {.limit = 2, .after = "c1"}));
+               this->store->list_chats(*this->own, {"bob"}, {.limit = 2, .after = "c1"}));
 }
 
 TYPED_TEST_P(StoreContract, VectorStoresAndAttachmentsLiveAndDie) {
@@ -415,7 +418,7 @@ TYPED_TEST_P(StoreContract, HostileTextIsOnlyText) {
     chat.owner = chat.model = chat.metadata_json = chat.messages_json = chat.completion_json = text;
     ASSERT_OK(this->store->put_chat(*this->own, chat));
     EXPECT_EQ(this->store->get_chat(*this->own, chat.id)->messages_json, text);
-    EXPECT_OK(this->store->list_chats(*this->own, text, {}));
+    EXPECT_OK(this->store->list_chats(*this->own, {text}, {}));
     identity::ApiKeyRecord key{.id = key_id("k" + id), .name = text, .user = text};
     ASSERT_OK(this->store->put_api_key(*this->own, key));
   }
@@ -508,8 +511,8 @@ TYPED_TEST_P(StoreContract, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut) {
   ASSERT_OK(this->store->put_chat(*this->own, chat));
   EXPECT_OK(this->store->get_chat(*this->own, chat_id("c1")));
   EXPECT_FAILS(StorageError::NotFound, this->store->get_chat(*this->own, chat_id("c2")));
-  EXPECT_EQ(this->store->list_chats(*this->own, "", {})->size(), 1u);
-  EXPECT_TRUE(this->store->list_chats(*this->own, "", {})->front().messages_json.empty());
+  EXPECT_EQ(this->store->list_chats(*this->own, {}, {})->size(), 1u);
+  EXPECT_TRUE(this->store->list_chats(*this->own, {}, {})->front().messages_json.empty());
   EXPECT_EQ(*this->store->delete_expired_chats(*this->own, now), 1u);
   EXPECT_EQ(*this->store->delete_expired_chats(*this->own, now + 11), 1u);
   EXPECT_FAILS(StorageError::NotFound, this->store->delete_chat(*this->own, chat_id("c1")));
