@@ -331,6 +331,7 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t ret
     }
   }
   if (streamed) co_return;
+  call.admission.settle();  // before the client can ask again
   response.headers.reserve(kHeadersExpected, kHeaderBytesExpected);
   add_common_headers(call, response.headers);
   call.admission.add_headers(response.headers);

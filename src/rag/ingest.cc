@@ -57,6 +57,11 @@ bool is_passing(const Error& error) {
   return error.is(ExtractError::Unavailable);
 }
 
+// The engine was lost over it, and so may the next one be.
+bool lost_an_engine(const Error& error) {
+  return error.is(engine::EngineError::Failed) || error.is(engine::EngineError::TimedOut);
+}
+
 // An attachment that is to be tried again.
 struct LeftOver {
   storage::AttachmentRecord attachment;
@@ -239,7 +244,7 @@ struct Ingestor::Impl {
   // Whether to try again later.
   bool another_time(const base::TenantId& tenant, const std::string& key, const Error& error) {
     if (is_passing(error)) return true;
-    if (!error.is(engine::EngineError::Failed)) return false;
+    if (!lost_an_engine(error)) return false;
     std::lock_guard lock(mutex);
     auto& mine = left[tenant];
     const auto found = mine.find(key);
@@ -283,7 +288,7 @@ struct Ingestor::Impl {
     auto on_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
     auto chunks = co_await self->chunks_of(scope, attachment.file, cancel);
     bool over = true;
-    bool died = !chunks && chunks.error().is(engine::EngineError::Failed);
+    bool died = !chunks && lost_an_engine(chunks.error());
     // Cut short: it stays InProgress and is taken up again by a later request that looks at it.
     if (!cancel.cancelled()) {
       over = (chunks || !self->another_time(scope.tenant(), key, chunks.error())) &&

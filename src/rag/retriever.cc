@@ -131,13 +131,14 @@ Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes,
 
 Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::string question,
                                             std::vector<base::VectorStoreId> vector_stores,
-                                            RetrievalOptions options) {
+                                            RetrievalOptions options, std::int64_t& tokens) {
   base::EmbeddingSpace space = engine_.embedding_spaces(embedding_model_).current;
-  auto found = co_await retrieve_in(space, context, question, vector_stores, options);
+  auto found = co_await retrieve_in(space, context, question, vector_stores, options, tokens);
   const base::EmbeddingSpace now = engine_.embedding_spaces(embedding_model_).current;
   if (!found && now != space) {
     // The model went over to another one between the question and its search.
-    found = co_await retrieve_in(now, context, std::move(question), std::move(vector_stores), options);
+    found =
+        co_await retrieve_in(now, context, std::move(question), std::move(vector_stores), options, tokens);
   }
   if (!found && found.error().is(storage::StorageError::Reindexing)) on_lacking_(context.scope.tenant());
   co_return found;
@@ -146,19 +147,9 @@ Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::st
 Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engine::CallContext context,
                                                std::string question,
                                                std::vector<base::VectorStoreId> vector_stores,
-                                               RetrievalOptions options) {
-  std::string head = prefix_of(question, kQuestionBytesMax);
-  if (head.empty()) co_return Retrieval{};
-  auto vectors = co_await engine_.embed(context, embedding_model_, {head}, space);
-  // Text of many tokens a byte (hex, base64, Chinese): refused before it costs anything, so a shorter
-  // head is tried. A long question is no error of the client's: the model sees all of it.
-  while (!vectors && vectors.error().is(engine::EngineError::ContextExceeded) &&
-         head.size() > kQuestionBytesMin) {
-    head = prefix_of(question, head.size() / 2);
-    vectors = co_await engine_.embed(context, embedding_model_, {head}, space);
-  }
-  if (!vectors) co_return vectors.take_error();
-  std::vector<float> query = std::move(vectors->at(0));
+                                               RetrievalOptions options, std::int64_t& tokens) {
+  if (question.empty()) co_return Retrieval{};
+  BULKHEAD_CO_TRY(query, co_await embed_question(space, context, question, tokens));
   std::string model = rerank_model_();
   std::size_t chunks_max =
       model.empty() ? options.results_max : std::max(options.results_max, options.rerank_max);
@@ -168,26 +159,47 @@ Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engin
   });
   if (!found) co_return found.take_error();
   if (!model.empty() && !found->chunks.empty()) {
-    BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found));
+    BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found, tokens));
     std::size_t kept = std::min(found->chunks.size(), options.results_max);
     found->chunks.erase(found->chunks.begin() + static_cast<std::ptrdiff_t>(kept), found->chunks.end());
   }
   co_return std::move(found);
 }
 
+Task<Result<std::vector<float>>> Retriever::embed_question(base::EmbeddingSpace space,
+                                                           engine::CallContext context,
+                                                           const std::string& question,
+                                                           std::int64_t& tokens) {
+  std::string head = prefix_of(question, kQuestionBytesMax);
+  while (true) {
+    auto made = co_await engine_.embed(context, embedding_model_, {head}, space);
+    tokens += engine::tokens_read(made, head.size());
+    if (made) co_return std::move(made->vectors.at(0));
+    // Text of many tokens a byte (hex, base64, Chinese): refused before it costs anything, so a shorter
+    // head is tried. A long question is no error of the client's: the model sees all of it.
+    const bool shorter =
+        made.error().is(engine::EngineError::ContextExceeded) && head.size() > kQuestionBytesMin;
+    if (!shorter) co_return made.take_error();
+    head = prefix_of(question, head.size() / 2);
+  }
+}
+
 Task<Result<void>> Retriever::rerank(engine::CallContext context, std::string model,
-                                     const std::string& question, Retrieval& found) {
+                                     const std::string& question, Retrieval& found, std::int64_t& tokens) {
   std::size_t question_bytes = kRerankQuestionBytesMax, chunk_bytes = kRerankChunkBytesMax;
   Result<engine::Ranking> ranking = engine::Ranking();
   // A pair that is too long for the model is refused before it costs anything: shorter heads are tried.
   // They are for the order alone; the chat model sees everything.
   while (true) {
+    std::size_t bytes = 0;
     std::vector<std::string> texts;
     for (const RetrievedChunk& chunk : found.chunks) {
       std::string text = chunk.chunk.heading.empty() ? "" : chunk.chunk.heading + "\n";
       texts.push_back(prefix_of(text + chunk.chunk.text, chunk_bytes));
+      bytes += texts.back().size();
     }
     ranking = co_await engine_.rerank(context, model, prefix_of(question, question_bytes), std::move(texts));
+    tokens += engine::tokens_read(ranking, bytes);
     if (ranking || !ranking.error().is(engine::EngineError::ContextExceeded)) break;
     if (chunk_bytes <= kRerankBytesMin) break;
     question_bytes = std::max(question_bytes / 2, kRerankBytesMin);
