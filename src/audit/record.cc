@@ -114,6 +114,7 @@ std::string record_members(const Record& record) {
   text(w, "output_hash", record.output_hash);
   number(w, "prompt_tokens", record.prompt_tokens);
   number(w, "completion_tokens", record.completion_tokens);
+  if (record.tokens_estimated) w.member("tokens_estimated", *record.tokens_estimated);
   number(w, "output_bytes", record.output_bytes);
   text(w, "finish_reason", record.finish_reason);
   if (!record.retrieval_ids.empty()) {
@@ -123,6 +124,7 @@ std::string record_members(const Record& record) {
   }
   text(w, "retrieval", record.retrieval_mode);
   if (record.retrieval_score) w.member("retrieval_score", *record.retrieval_score);
+  number(w, "retrieval_tokens", record.retrieval_tokens);
   text(w, "reranked_by", record.reranked_by);
   number(w, "latency_us", record.latency_micros);
   number(w, "count", record.count);

@@ -91,6 +91,8 @@ struct Record {
   std::string prompt_hash;                     // TenantScope::audit_hash
   std::string output_hash;
   std::optional<std::int64_t> prompt_tokens, completion_tokens, output_bytes;
+  std::optional<bool> tokens_estimated;          // some of these is not the engine's own count
+  std::optional<std::int64_t> retrieval_tokens;  // read by the embedding and the rerank model
   std::string finish_reason;
   std::vector<std::string> retrieval_ids;  // "file-x#3"
   std::string retrieval_mode;              // "answered", "below_threshold", "off", ""

@@ -107,6 +107,19 @@ bool Event::Awaiter::await_suspend(std::coroutine_handle<> handle) {
 
 // --- CancelToken --------------------------------------------------------------------------------
 
+std::string_view cancel_reason_name(CancelReason reason) {
+  switch (reason) {
+    case CancelReason::None: return "none";
+    case CancelReason::ClientGone: return "client_gone";
+    case CancelReason::TimedOut: return "timed_out";
+    case CancelReason::TenantSuspended: return "tenant_suspended";
+    case CancelReason::KeyUnavailable: return "key_unavailable";
+    case CancelReason::Shutdown: return "shutdown";
+    case CancelReason::Abandoned: return "abandoned";
+  }
+  return "none";
+}
+
 struct CancelToken::Registration::Entry {
   std::shared_ptr<State> state;
   std::function<void()> callback;
@@ -116,8 +129,7 @@ struct CancelToken::Registration::Entry {
 struct CancelToken::State {
   std::mutex mutex;
   std::condition_variable idle;
-  bool cancelled = false;
-  std::string reason;
+  CancelReason reason = CancelReason::None;
   std::vector<std::shared_ptr<Registration::Entry>> entries;
   Registration::Entry* running = nullptr;
   std::thread::id runner;
@@ -139,19 +151,18 @@ CancelToken::CancelToken() : state_(std::make_shared<State>()) {}
 
 bool CancelToken::cancelled() const {
   std::lock_guard lock(state_->mutex);
-  return state_->cancelled;
+  return state_->reason != CancelReason::None;
 }
 
-std::string CancelToken::reason() const {
+CancelReason CancelToken::reason() const {
   std::lock_guard lock(state_->mutex);
   return state_->reason;
 }
 
-void CancelToken::cancel(std::string_view reason) const {
+void CancelToken::cancel(CancelReason reason) const {
   std::shared_ptr<State> state = state_;
   std::unique_lock lock(state->mutex);
-  if (state->cancelled) return;
-  state->cancelled = true;
+  if (reason == CancelReason::None || state->reason != CancelReason::None) return;
   state->reason = reason;
   state->runner = std::this_thread::get_id();
   // One at a time, unlocked, so that a callback may register, deregister or destroy tokens.
@@ -172,7 +183,7 @@ CancelToken::Registration CancelToken::on_cancel(std::function<void()> callback)
   Registration registration;
   {
     std::lock_guard lock(state_->mutex);
-    if (!state_->cancelled) {
+    if (state_->reason == CancelReason::None) {
       registration.entry_ = std::make_shared<Registration::Entry>();
       registration.entry_->state = state_;
       registration.entry_->callback = std::move(callback);

@@ -198,15 +198,28 @@ class Event {
   std::vector<Waiter> waiters_;
 };
 
-// Tells running work that nobody wants its result any more (client gone, tenant suspended,
-// shutdown). Copies share one state. Callbacks run once, on the thread that cancels, or at once
-// when already cancelled; they must not block.
+// Why nobody wants the result of running work any more. A closed set: records, answers and metrics tell these
+// apart, so that none is compared as text.
+enum class CancelReason {
+  None,             // not cancelled
+  ClientGone,       // whoever asked hung up
+  TimedOut,         // whoever asked took too long to send or to take in
+  TenantSuspended,  // the tenant was suspended or destroyed, or is being restored
+  KeyUnavailable,   // the tenant's key was taken away
+  Shutdown,         // the process is stopping
+  Abandoned,        // whoever started the work has no use for it any more
+};
+// A fixed name of each: "client_gone".
+std::string_view cancel_reason_name(CancelReason reason);
+
+// Tells running work that nobody wants its result any more. Copies share one state. Callbacks run once, on
+// the thread that cancels, or at once when already cancelled; they must not block.
 class CancelToken {
  public:
   CancelToken();
-  void cancel(std::string_view reason) const;  // the first reason stays
+  void cancel(CancelReason reason) const;  // the first reason stays
   bool cancelled() const;
-  std::string reason() const;
+  CancelReason reason() const;  // None until it is cancelled
 
   // Removes its callback when destroyed (and waits for one that is running elsewhere).
   class Registration {

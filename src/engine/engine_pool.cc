@@ -227,23 +227,16 @@ Task<Result<ModelWorker::Lease>> EnginePool::Impl::reach(CallContext context, st
   co_return std::move(reached->worker);
 }
 
-Task<Result<Completion>> EnginePool::chat(CallContext context, ChatRequest request) {
+Task<Result<std::unique_ptr<ChatStream>>> EnginePool::chat(CallContext context, ChatRequest request) {
   auto worker = co_await impl_->reach(context, request.model);
   if (!worker) co_return worker.take_error();
-  co_return co_await (*worker)->engine().chat(std::move(context), std::move(request));
-}
-
-Task<Result<std::unique_ptr<ChatStream>>> EnginePool::chat_stream(CallContext context, ChatRequest request) {
-  auto worker = co_await impl_->reach(context, request.model);
-  if (!worker) co_return worker.take_error();
-  auto stream = co_await (*worker)->engine().chat_stream(std::move(context), std::move(request));
+  auto stream = co_await (*worker)->engine().chat(std::move(context), std::move(request));
   if (!stream) co_return stream.take_error();
   co_return std::unique_ptr<ChatStream>(std::make_unique<PoolStream>(std::move(*worker), std::move(*stream)));
 }
 
-Task<Result<std::vector<std::vector<float>>>> EnginePool::embed(CallContext context, std::string model,
-                                                                std::vector<std::string> texts,
-                                                                base::EmbeddingSpace space) {
+Task<Result<Embeddings>> EnginePool::embed(CallContext context, std::string model,
+                                           std::vector<std::string> texts, base::EmbeddingSpace space) {
   auto worker = co_await impl_->reach(context, model, space);
   if (!worker) co_return worker.take_error();
   co_return co_await (*worker)->engine().embed(std::move(context), std::move(model), std::move(texts), space);

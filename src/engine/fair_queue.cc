@@ -121,7 +121,8 @@ Task<Result<FairQueue::Place>> FairQueue::enter(base::TenantId tenant, base::Can
     });
     co_await waiter->called;
     if (waiter->gone) {
-      co_return Error(EngineError::Cancelled, "The request was cancelled while it waited.", cancel.reason());
+      co_return Error(EngineError::Cancelled, "The request was cancelled while it waited.",
+                      std::string(base::cancel_reason_name(cancel.reason())));
     }
   }
   co_return Place(std::make_shared<Place::State>(impl));

@@ -132,6 +132,7 @@ HttpMapping map(engine::EngineError code) {
     case EngineError::BadAnswer: return kBadGateway;
     case EngineError::Cancelled: return {499, "server_error"};
     case EngineError::Failed: return kBadGateway;
+    case EngineError::TimedOut: return {504, "server_error"};
     case EngineError::ModelRefused: return kBadRequest;
     case EngineError::ModelBusy: return kConflict;
   }

@@ -89,8 +89,9 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
   call.record.time = services_.clock.wall();
   call.record.request_id = call.id.str();
   base::CancelToken cancel = call.cancel;
-  auto client_gone = exchange.cancel_token().on_cancel([cancel] { cancel.cancel("client_gone"); });
-  auto stopping = shutdown_.on_cancel([cancel] { cancel.cancel("shutdown"); });
+  const base::CancelToken client = exchange.cancel_token();
+  auto client_gone = client.on_cancel([cancel, client] { cancel.cancel(client.reason()); });
+  auto stopping = shutdown_.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
 
   auto result = co_await process(call);
   co_await answer(call, std::move(result));
@@ -181,6 +182,7 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result) {
     }
   }
   if (streamed) co_return;
+  call.admission.settle();  // before the client can ask again
   response.headers.reserve(kHeadersExpected, kHeaderBytesExpected);
   add_common_headers(call, response.headers);
   call.admission.add_headers(response.headers);

@@ -33,7 +33,7 @@ class Dispatcher {
   // From now on new requests get 503; running ones go on.
   void start_draining() { draining_ = true; }
   // Cuts what still runs.
-  void cancel_all() { shutdown_.cancel("shutdown"); }
+  void cancel_all() { shutdown_.cancel(base::CancelReason::Shutdown); }
 
  private:
   bool needs_no_credential(const Route& route) const;

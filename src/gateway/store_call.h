@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gateway/call.h"
+#include "storage/with_store.h"
 
 namespace bulkhead::gateway {
 
@@ -13,15 +14,10 @@ template <typename Work>
 auto with_store(Call& call, Work work)
     -> base::Task<std::invoke_result_t<Work, storage::TenantStore&, const tenancy::TenantScope&>> {
   using R = std::invoke_result_t<Work, storage::TenantStore&, const tenancy::TenantScope&>;
-  Services& services = call.services;
   const tenancy::TenantScope& scope = call.scope();
-  if (auto over = services.stores.held_up(scope.tenant())) co_await *over;
-  auto result = co_await services.pool.run([&services, &scope, &work]() -> R {
-    auto store = services.stores.open(scope);
-    if (!store) return store.take_error();
-    return work(**store, scope);
-  });
-  co_return std::move(result);
+  co_return co_await storage::with_store(
+      call.services.stores, call.services.pool, scope,
+      [&scope, &work](storage::TenantStore& store) -> R { return work(store, scope); });
 }
 
 }  // namespace bulkhead::gateway

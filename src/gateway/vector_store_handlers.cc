@@ -3,7 +3,9 @@
 #include "crypto/random.h"
 #include "gateway/dto.h"
 #include "gateway/file_access.h"
+#include "gateway/generation.h"
 #include "gateway/handlers.h"
+#include "gateway/outcome.h"
 #include "gateway/store_call.h"
 #include "gateway/text_input.h"
 #include "gateway/vector_store_dto.h"
@@ -211,9 +213,11 @@ HandlerResult search_vector_store(Call& call) {
   call.record.prompt_hash = call.scope().audit_hash(clean_query);
   rag::RetrievalOptions options;
   options.results_max = static_cast<std::size_t>(limit.value_or(kSearchResultsDefault));
-  auto found =
-      co_await call.services.retriever.retrieve(call.engine_context(), clean_query, {store->id}, options);
-  if (!found) co_return found.take_error();
+  ReadingOutcome reading(accounts_of(call), ReadingOutcome::Part::Whole);
+  auto found = co_await call.services.retriever.retrieve(call.engine_context(), clean_query, {store->id},
+                                                         options, reading.tokens);
+  reading.settle();
+  if (!found) co_return explained(call, found.take_error());
   call.record.retrieval_score = found->relevance;
   call.record.reranked_by = found->reranked_by;
   for (const rag::RetrievedChunk& chunk : found->chunks) {

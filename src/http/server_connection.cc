@@ -153,7 +153,7 @@ void ServerConnection::begin_exchange(bool whole) {
   ++listener_.requests;
   clear_deadline();
   trim();
-  if (hung_up()) client_gone("client disconnected");
+  if (hung_up()) client_gone();
 }
 
 std::optional<std::uint64_t> ServerConnection::body_length() const {
@@ -170,7 +170,7 @@ base::Task<base::Result<bool>> ServerConnection::receive_body(std::size_t bytes_
   // A client that didn't wait has sent its body already.
   if (waits_for_continue() && length != 0) {
     const bool sent = co_await Stream::write("HTTP/1.1 100 Continue\r\n\r\n");
-    if (!sent) client_gone("client disconnected");
+    if (!sent) client_gone();
   }
   expects_continue_ = false;
   for (;;) {
@@ -196,7 +196,7 @@ base::Task<base::Result<bool>> ServerConnection::receive_body(std::size_t bytes_
                             "The request's body came too slowly or stopped. Send it again, over a better "
                             "connection or in smaller parts.");
     }
-    client_gone("client disconnected");
+    client_gone();
     co_return base::Error(HttpError::Cancelled, "The client went away before its request was whole.");
   }
 }
@@ -243,7 +243,7 @@ bool ServerConnection::end_exchange(bool& unanswered) {
   return keep_alive_;
 }
 
-void ServerConnection::client_gone(std::string_view reason) {
+void ServerConnection::client_gone(base::CancelReason reason) {
   if (gone_) return;
   gone_ = true;
   gone_reason_ = reason;
@@ -259,7 +259,7 @@ const base::CancelToken& ServerConnection::cancel_token() const {
 }
 
 void ServerConnection::on_input() {
-  if (hung_up() && phase_ == Phase::Handling) client_gone("client disconnected");
+  if (hung_up() && phase_ == Phase::Handling) client_gone();
 }
 
 void ServerConnection::drain() {
@@ -270,12 +270,12 @@ void ServerConnection::drain() {
 }
 
 void ServerConnection::give_up() {
-  client_gone("server is stopping");
+  client_gone(base::CancelReason::Shutdown);
   cut(HttpError::Cancelled, true);
 }
 
 void ServerConnection::abort() {
-  client_gone("answer was aborted");
+  client_gone(base::CancelReason::Abandoned);
   cut(HttpError::ConnectionClosed, true);
 }
 
@@ -336,7 +336,7 @@ base::Task<base::Result<void>> ServerConnection::send(Response response) {
   wipe_output();
   base::wipe(response.body);
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 
@@ -356,7 +356,7 @@ base::Task<base::Result<void>> ServerConnection::start(int status, Headers heade
   const bool sent = co_await Stream::write(out_);
   wipe_output();
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 
@@ -381,7 +381,7 @@ base::Task<base::Result<void>> ServerConnection::write(std::string data) {
   wipe_output();
   base::wipe(data);
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 
@@ -394,7 +394,7 @@ base::Task<base::Result<void>> ServerConnection::finish() {
   if (method_ == Method::Head) co_return base::Result<void>();
   const bool sent = co_await Stream::write("0\r\n\r\n");
   if (sent) co_return base::Result<void>();
-  client_gone("client disconnected");
+  client_gone(timed_out() ? base::CancelReason::TimedOut : base::CancelReason::ClientGone);
   co_return write_failure();
 }
 

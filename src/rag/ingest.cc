@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "rag/chunker.h"
 #include "rag/embedding.h"
+#include "storage/with_store.h"
 
 namespace bulkhead::rag {
 
@@ -56,6 +57,11 @@ bool is_passing(const Error& error) {
   return error.is(ExtractError::Unavailable);
 }
 
+// The engine was lost over it, and so may the next one be.
+bool lost_an_engine(const Error& error) {
+  return error.is(engine::EngineError::Failed) || error.is(engine::EngineError::TimedOut);
+}
+
 // An attachment that is to be tried again.
 struct LeftOver {
   storage::AttachmentRecord attachment;
@@ -99,14 +105,7 @@ struct Ingestor::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    using R = std::invoke_result_t<Work, storage::TenantStore&>;
-    if (auto over = stores.held_up(scope.tenant())) co_await *over;
-    auto result = co_await pool.run([this, &scope, &work]() -> R {
-      auto store = stores.open(scope);
-      if (!store) return store.take_error();
-      return work(**store);
-    });
-    co_return std::move(result);
+    return storage::with_store(stores, pool, scope, std::move(work));
   }
 
   // Pieces that the embedding model accepts: those over its bound are halved until they fit.
@@ -245,7 +244,7 @@ struct Ingestor::Impl {
   // Whether to try again later.
   bool another_time(const base::TenantId& tenant, const std::string& key, const Error& error) {
     if (is_passing(error)) return true;
-    if (!error.is(engine::EngineError::Failed)) return false;
+    if (!lost_an_engine(error)) return false;
     std::lock_guard lock(mutex);
     auto& mine = left[tenant];
     const auto found = mine.find(key);
@@ -284,11 +283,12 @@ struct Ingestor::Impl {
                          storage::AttachmentRecord attachment, std::string key) {
     static_cast<void>(pass);
     base::CancelToken cancel;
-    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel("shutdown"); });
-    auto on_cut = scope.cancel_token().on_cancel([cancel] { cancel.cancel("tenant_cut"); });
+    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
+    const base::CancelToken cut = scope.cancel_token();
+    auto on_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
     auto chunks = co_await self->chunks_of(scope, attachment.file, cancel);
     bool over = true;
-    bool died = !chunks && chunks.error().is(engine::EngineError::Failed);
+    bool died = !chunks && lost_an_engine(chunks.error());
     // Cut short: it stays InProgress and is taken up again by a later request that looks at it.
     if (!cancel.cancelled()) {
       over = (chunks || !self->another_time(scope.tenant(), key, chunks.error())) &&
@@ -349,7 +349,7 @@ void Ingestor::forget(const base::TenantId& tenant) {
 }
 
 void Ingestor::stop() {
-  impl_->stopping.cancel("shutdown");
+  impl_->stopping.cancel(base::CancelReason::Shutdown);
   impl_->gate.close();
 }
 

@@ -10,6 +10,7 @@
 #include "crypto/key_provider.h"
 #include "engine/fair_queue.h"
 #include "rag/embedding.h"
+#include "storage/with_store.h"
 
 namespace bulkhead::rag {
 
@@ -94,14 +95,7 @@ struct Reembedder::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    using R = std::invoke_result_t<Work, storage::TenantStore&>;
-    if (auto over = uses.stores.held_up(scope.tenant())) co_await *over;
-    auto result = co_await uses.pool.run([this, &scope, &work]() -> R {
-      auto store = uses.stores.open(scope);
-      if (!store) return store.take_error();
-      return work(**store);
-    });
-    co_return std::move(result);
+    return storage::with_store(uses.stores, uses.pool, scope, std::move(work));
   }
 
   Task<Result<std::vector<Due>>> due_files(tenancy::TenantScope scope, Spaces wanted) {
@@ -169,7 +163,8 @@ struct Reembedder::Impl {
       if (outcome.failed) log_delay(tenant, scope.error());
       co_return outcome;
     }
-    auto on_cut = scope->cancel_token().on_cancel([cancel] { cancel.cancel("tenant_cut"); });
+    const base::CancelToken cut = scope->cancel_token();
+    auto on_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
     const engine::EmbeddingSpaces spaces = uses.engine.embedding_spaces(options.embedding_model);
     const Spaces wanted = wanted_spaces(spaces);
     if (!spaces.current.known()) co_return outcome;
@@ -195,7 +190,7 @@ struct Reembedder::Impl {
   static Task<void> work(std::shared_ptr<Impl> self, base::Gate::Pass pass, base::TenantId tenant) {
     static_cast<void>(pass);
     base::CancelToken cancel;
-    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel("shutdown"); });
+    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
     Outcome outcome = co_await self->do_tenant(tenant, cancel);
     // What was asked for meanwhile: a search found something that this look came too early for.
     while (!outcome.failed && !outcome.skipped && self->take_again(tenant)) {
@@ -427,7 +422,7 @@ void Reembedder::on_event(std::function<void(const ReembedEvent&)> listener) {
 }
 
 void Reembedder::stop() {
-  impl_->stopping.cancel("shutdown");
+  impl_->stopping.cancel(base::CancelReason::Shutdown);
   impl_->gate.close();
   impl_->shared.reset();
 }

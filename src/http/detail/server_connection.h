@@ -66,7 +66,7 @@ class ServerConnection final : public Stream, public Exchange {
   base::Task<bool> skip_body();
   // Reads on and throws away after the last answer, within bounds.
   base::Task<void> linger();
-  void client_gone(std::string_view reason);
+  void client_gone(base::CancelReason reason = base::CancelReason::ClientGone);
   void append_framing(bool has_body, std::size_t body_bytes);
   void wipe_output();
   base::Error write_failure() const;
@@ -80,7 +80,7 @@ class ServerConnection final : public Stream, public Exchange {
   Method method_ = Method::Get;
   std::string out_;                                  // wiped after each use
   mutable std::optional<base::CancelToken> cancel_;  // made when a handler asks for it
-  std::string gone_reason_;
+  base::CancelReason gone_reason_ = base::CancelReason::None;
   Phase phase_ = Phase::Idle;
   Answer answer_ = Answer::None;
   Body body_ = Body::Whole;

@@ -208,10 +208,10 @@ TEST(CancelTokenTest, TheFirstReasonStays) {
   CancelToken token;
   CancelToken copy = token;
   EXPECT_FALSE(copy.cancelled());
-  token.cancel("client gone");
-  copy.cancel("shutdown");
+  token.cancel(CancelReason::ClientGone);
+  copy.cancel(CancelReason::Shutdown);
   EXPECT_TRUE(copy.cancelled());
-  EXPECT_EQ(copy.reason(), "client gone");
+  EXPECT_EQ(copy.reason(), CancelReason::ClientGone);
 }
 
 TEST(CancelTokenTest, CallbacksRunOnceUnlessRemoved) {
@@ -226,8 +226,8 @@ TEST(CancelTokenTest, CallbacksRunOnceUnlessRemoved) {
   CancelToken::Registration target;
   target = token.on_cancel([&] { ++moved; });
   CancelToken::Registration elsewhere = std::move(target);
-  token.cancel("x");
-  token.cancel("y");
+  token.cancel(CancelReason::Abandoned);
+  token.cancel(CancelReason::Abandoned);
   EXPECT_EQ(kept, 1);
   EXPECT_EQ(removed, 0);
   EXPECT_EQ(moved, 1);
@@ -242,7 +242,7 @@ TEST(CancelTokenTest, ReplacingARegistrationRemovesTheFormer) {
   int second = 0;
   auto registration = token.on_cancel([&] { ++first; });
   registration = token.on_cancel([&] { ++second; });
-  token.cancel("x");
+  token.cancel(CancelReason::Abandoned);
   EXPECT_EQ(first, 0);
   EXPECT_EQ(second, 1);
 }
@@ -262,7 +262,7 @@ TEST(CancelTokenTest, CallbacksMayRegisterDeregisterAndFree) {
     own.reset();
     auto nested = token.on_cancel([&] { ++ran; });
   });
-  token.cancel("x");
+  token.cancel(CancelReason::Abandoned);
   EXPECT_EQ(ran, 2);
 }
 
@@ -275,7 +275,7 @@ TEST(CancelTokenTest, DeregisteringWaitsForARunningCallback) {
     std::latch both(2);
     std::thread canceller([&] {
       both.arrive_and_wait();
-      token.cancel("x");
+      token.cancel(CancelReason::Abandoned);
     });
     both.arrive_and_wait();
     registration.reset();

@@ -54,7 +54,7 @@ class Queueing : public ::testing::Test {
   }
   // Nobody is left waiting for ever.
   void TearDown() override {
-    for (const auto& who : visits_) who->cancel.cancel("the test is over");
+    for (const auto& who : visits_) who->cancel.cancel(base::CancelReason::Abandoned);
     for (const auto& who : visits_) who->answer.reset();
     steps_.run();
   }
@@ -90,7 +90,7 @@ TEST_F(Queueing, ACancelledWaiterLeavesItsLineAndTakesNoPlace) {
   FairQueue queue(1, 10);
   auto inside = enter(queue, "a");
   auto gone = enter(queue, "b"), next = enter(queue, "b");
-  gone->cancel.cancel("client gone");
+  gone->cancel.cancel(base::CancelReason::ClientGone);
   steps_.run();
   ASSERT_TRUE(gone->answer && !gone->answer->ok());
   EXPECT_TRUE(gone->answer->error().is(EngineError::Cancelled));
@@ -158,7 +158,7 @@ TEST_F(Queueing, RandomTracesKeepEveryPromise) {
         inside.erase(inside.begin() + static_cast<std::ptrdiff_t>(which));
         leave(*who);
       } else if (!waiting[tenant].empty()) {
-        waiting[tenant][random() % waiting[tenant].size()]->cancel.cancel("gone");
+        waiting[tenant][random() % waiting[tenant].size()]->cancel.cancel(base::CancelReason::ClientGone);
         steps_.run();
       }
       sweep();

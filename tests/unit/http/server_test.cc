@@ -290,7 +290,7 @@ TEST_F(ServerTest, HandlersThatMisbehaveGiveA500) {
   }
 }
 
-std::promise<std::string>* cancelled_because = nullptr;
+std::promise<base::CancelReason>* cancelled_because = nullptr;
 base::Event* handler_runs = nullptr;
 
 base::Task<void> wait_for_cancel(Exchange& exchange) {
@@ -301,7 +301,7 @@ base::Task<void> wait_for_cancel(Exchange& exchange) {
 }
 
 TEST_F(ServerTest, AClientThatGoesAwayCancelsItsHandler) {
-  std::promise<std::string> reason;
+  std::promise<base::CancelReason> reason;
   base::Event runs;
   cancelled_because = &reason;
   handler_runs = &runs;
@@ -311,7 +311,7 @@ TEST_F(ServerTest, AClientThatGoesAwayCancelsItsHandler) {
   ASSERT_TRUE(eventually([&] { return runs.is_set(); }));
   ASSERT_TRUE(socket->send(kGet)) << "a pipelined request is no reason";
   socket.reset();
-  EXPECT_EQ(reason.get_future().get(), "client disconnected");
+  EXPECT_EQ(reason.get_future().get(), base::CancelReason::ClientGone);
 }
 
 std::promise<bool>* write_result = nullptr;
@@ -421,7 +421,7 @@ TEST_F(ServerTest, DrainLetsRunningRequestsFinish) {
 }
 
 TEST_F(ServerTest, WhatOutlastsTheDrainGoesOnUntilTheServerGoes) {
-  std::promise<std::string> reason;
+  std::promise<base::CancelReason> reason;
   base::Event runs;
   cancelled_because = &reason;
   handler_runs = &runs;
@@ -435,7 +435,7 @@ TEST_F(ServerTest, WhatOutlastsTheDrainGoesOnUntilTheServerGoes) {
       << "its owner may still end it well";
   EXPECT_FALSE(server->drain(milliseconds(1)));
   server.reset();
-  EXPECT_EQ(told.get(), "server is stopping");
+  EXPECT_EQ(told.get(), base::CancelReason::Shutdown);
 }
 
 TEST_F(ServerTest, UnixSocketsArePrivateAndStaleOnesReplaced) {

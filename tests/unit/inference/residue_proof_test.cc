@@ -157,7 +157,7 @@ std::vector<std::string> left_after(bool burn, PrefixScope prefix, bool burn_kep
   channel.reset();
   if (burn_kept) EXPECT_EQ(base::run_blocking(engine->burn_kept("acme", std::nullopt)).prefixes, 1u);
   std::vector<std::string> found = found_in_memory(needles);
-  stop.cancel("test");
+  stop.cancel(base::CancelReason::Abandoned);
   engine->wake();
   wait_for(neighbours);
   base::set_heap_scrubbing(true);

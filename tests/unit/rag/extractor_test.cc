@@ -202,7 +202,7 @@ TEST_F(ExtractorTest, TheWorkerInheritsNeitherEnvironmentNorDescriptors) {
 
 TEST_F(ExtractorTest, ACancelledRequestStartsNothingOrIsKilled) {
   CancelToken cancelled;
-  cancelled.cancel("test");
+  cancelled.cancel(base::CancelReason::Abandoned);
   EXPECT_EQ(outcome(extract(script("exec sleep 1000"), "a.txt", "x", cancelled)), "cancelled");
 }
 
@@ -224,7 +224,7 @@ Task<void> fill_and_probe(Extractor& extractor, BlockingPool& pool, fs::path go,
   // With waiting documents on the pool's two threads this would not run before they are done.
   for (int i = 0; i < 10; ++i) co_await pool.run([] {});
   finished_before = runs.finished;
-  cancel.cancel("client gone");
+  cancel.cancel(base::CancelReason::ClientGone);
   co_await pool.run([go] { std::ofstream(go) << "go"; });
   while (runs.finished < 4) co_await pool.run([] {});
 }

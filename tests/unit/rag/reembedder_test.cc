@@ -22,15 +22,11 @@ using Vectors = std::vector<std::vector<float>>;
 
 class TestEngine final : public engine::Engine {
  public:
-  Task<Result<engine::Completion>> chat(engine::CallContext, engine::ChatRequest) override {
+  Task<Result<std::unique_ptr<engine::ChatStream>>> chat(engine::CallContext, engine::ChatRequest) override {
     co_return Error(EngineError::Failed, "none");
   }
-  Task<Result<std::unique_ptr<engine::ChatStream>>> chat_stream(engine::CallContext,
-                                                                engine::ChatRequest) override {
-    co_return Error(EngineError::Failed, "none");
-  }
-  Task<Result<Vectors>> embed(engine::CallContext context, std::string, std::vector<std::string> texts,
-                              EmbeddingSpace space) override {
+  Task<Result<engine::Embeddings>> embed(engine::CallContext context, std::string,
+                                         std::vector<std::string> texts, EmbeddingSpace space) override {
     std::lock_guard lock(mutex);
     ++calls;
     for (const std::string& text : texts) {
@@ -43,7 +39,8 @@ class TestEngine final : public engine::Engine {
       if (text.size() > longest) co_return Error(EngineError::ContextExceeded, "too long");
       embedded.insert(text);
     }
-    co_return Vectors(texts.size(), std::vector<float>(4, static_cast<float>(space.bytes[0])));
+    co_return engine::Embeddings{
+        Vectors(texts.size(), std::vector<float>(4, static_cast<float>(space.bytes[0]))), 0};
   }
   engine::EmbeddingSpaces embedding_spaces(const std::string&) const override {
     std::lock_guard lock(mutex);

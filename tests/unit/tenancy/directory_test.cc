@@ -80,7 +80,7 @@ TEST_F(DirectoryTest, SuspensionCutsEveryRunningScopeBeforeItReturns) {
   EXPECT_EQ(cuts, 2);
   EXPECT_FALSE(first.alive());
   EXPECT_FALSE(second.alive());
-  EXPECT_EQ(first.cancel_token().reason(), "tenant_cut");
+  EXPECT_EQ(first.cancel_token().reason(), base::CancelReason::TenantSuspended);
   EXPECT_TRUE(other.alive());
   EXPECT_FALSE(other.cancel_token().cancelled());
   EXPECT_EQ(directory->state_of("acme"), State::Suspended);
