@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/scrub.h"
+#include "crypto/random.h"
 #include "gateway/dispatcher.h"
 #include "gateway/tenant_dto.h"
 #include "storage/seal_alarm.h"
@@ -119,7 +120,6 @@ struct Deployment::Parts {
   void register_key_listeners();
   void register_gauges();
   void stop();
-  void record(audit::Event event, std::string note);
   engine::Engine& engine() { return engine_parts->engine(); }
 };
 
@@ -479,14 +479,6 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(server->stats().malformed_total); });
 }
 
-void Deployment::Parts::record(audit::Event event, std::string note) {
-  audit::Record entry;
-  entry.time = clock.wall();
-  entry.event = event;
-  entry.note = std::move(note);
-  static_cast<void>(audit->append(entry));
-}
-
 void Deployment::Parts::stop() {
   {
     std::lock_guard lock(mutex);
@@ -556,10 +548,26 @@ void Deployment::reload() {
     base::log::error("reload_refused", {{"message", std::string_view(fresh.error().message())}});
     return;
   }
+  // Whom to believe is changed here, so it is on record before and after, like what requests change.
+  audit::Record intent;
+  intent.time = parts_->clock.wall();
+  intent.event = audit::Event::ChangeIntended;
+  intent.intended = audit::event_name(audit::Event::ConfigReloaded);
+  intent.request_id = base::RequestId::make(crypto::random_public_id()).str();
+  if (auto announced = parts_->audit->append(intent).wait(); !announced) {
+    base::log::error("reload_refused", {{"message", std::string_view(announced.error().message())}});
+    return;
+  }
   parts_->authenticator->replace_issuers(fresh->issuers);
   auto tls = parts_->make_tls();
   if (tls && *tls) parts_->server->replace_tls(std::move(*tls));
-  parts_->record(audit::Event::ConfigReloaded, "issuers_and_certificate");
+  audit::Record outcome;
+  outcome.time = parts_->clock.wall();
+  outcome.event = audit::Event::ConfigReloaded;
+  outcome.request_id = intent.request_id;
+  outcome.note = "issuers_and_certificate";
+  outcome.concludes = true;
+  static_cast<void>(parts_->audit->append(outcome));
   base::log::info("reloaded", {{"what", std::string_view("issuers, certificate")}});
 }
 

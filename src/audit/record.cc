@@ -81,7 +81,8 @@ std::string_view event_name(Event event) {
 
 bool may_use_reserve(const Record& record) {
   if (record.concludes) return true;
-  if (record.event == Event::AuthenticationFailed) return false;
+  // A stranger's request: a route, and nobody who is known.
+  if (record.principal.empty() && !record.route.empty()) return false;
   return !takes_from_share(record);
 }
 

@@ -116,7 +116,8 @@ void RefusalBook::close(bool all) {
     record.count = each.entry.counted;
     record.first_time = each.entry.first;
     record.last_time = each.entry.last;
-    record.concludes = true;
+    // On a full disk counts wait where they are, and take of the reserve only what a stop leaves no time for.
+    record.concludes = all;
     each.ticket = log_.append(record);
   }
   for (Counted& each : ended) {

@@ -43,9 +43,7 @@ Task<Result<void>> Entry::enter(Call& call) const {
   describe(call);
   entered = admit(call);
   if (!entered) co_return entered;
-  entered = authorize(call);
-  if (!entered) call.admission.settle(0);  // no token will be used
-  co_return entered;
+  co_return authorize(call);
 }
 
 Task<Result<void>> Entry::confirm(Call& call) const {

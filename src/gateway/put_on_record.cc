@@ -1,5 +1,6 @@
 #include "gateway/put_on_record.h"
 
+#include "base/ids.h"
 #include "gateway/api_error.h"
 #include "gateway/routes.h"
 
@@ -12,16 +13,31 @@ using base::Task;
 
 namespace {
 
-// The id that the path names, if it has the form of one of ours: a path is never recorded as it stands.
+constexpr std::size_t kRandomDigitsMin = 12, kRandomDigitsMax = 26;  // of crypto::random_id, in ids of ours
+constexpr std::string_view kFileHash = "sha256:";                    // of a model; checked where it is read
+
+// What an erasure of a user's data has as its target: the name stays out of the log.
+constexpr std::string_view kUser = "user";
+
+// The id that the path of a change names.
 std::string target_of(const Call& call) {
-  if (call.captures.empty()) return "";
-  const std::string& id = call.captures.back();
   if (call.route->audience == Audience::Operator) return call.record.tenant;
-  for (std::string_view prefix : {base::FileTag::prefix, base::VectorStoreTag::prefix, base::ChatTag::prefix,
-                                  base::ApiKeyTag::prefix}) {
-    if (id.starts_with(prefix) && base::is_identifier(id)) return id;
+  if (call.captures.empty() || !is_made_id(call.captures.back())) return "";
+  return call.captures.back();
+}
+
+// A target is an id of ours or a name that an operator gave; what else a client may have sent as one is text.
+bool is_recordable(std::string_view target, Audience audience) {
+  if (target.empty() || target == kUser) return true;
+  if (audience == Audience::Operator && (base::is_tenant_name(target) || target.starts_with(kFileHash))) {
+    return true;
   }
-  return "";
+  while (true) {  // a store's and a file's
+    const std::size_t slash = target.find('/');
+    if (!is_made_id(target.substr(0, slash))) return false;
+    if (slash == std::string_view::npos) return true;
+    target.remove_prefix(slash + 1);
+  }
 }
 
 Error outcome_unrecorded(const Error& why) {
@@ -56,6 +72,17 @@ Task<Result<void>> record_refusal(Call& call) {
 
 }  // namespace
 
+bool is_made_id(std::string_view text) {
+  for (std::string_view prefix : {base::FileTag::prefix, base::VectorStoreTag::prefix, base::ChatTag::prefix,
+                                  base::ApiKeyTag::prefix}) {
+    if (!text.starts_with(prefix)) continue;
+    const std::string_view random = text.substr(prefix.size());
+    return random.size() >= kRandomDigitsMin && random.size() <= kRandomDigitsMax &&
+           random.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567") == std::string_view::npos;
+  }
+  return false;
+}
+
 Task<Result<void>> announce_change(Call& call) {
   if (!call.services.config.audit.announce_changes) co_return Result<void>();  // the control experiment
   audit::Record intent = call.record;
@@ -72,6 +99,7 @@ Task<Result<void>> announce_change(Call& call) {
 
 Task<Result<void>> record_ending(Call& call, Ending ending) {
   call.record.event = event_of(call, ending);
+  if (call.route && !is_recordable(call.record.target, call.route->audience)) call.record.target.clear();
   const bool begun = call.announced || call.started;
   if (!begun && ending.failed && (is_anonymous(call) || call.record.decision == "deny")) {
     co_return co_await record_refusal(call);

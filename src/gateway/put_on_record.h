@@ -2,10 +2,16 @@
 // what came of the request before its answer leaves.
 #pragma once
 
+#include <string_view>
+
 #include "base/task.h"
 #include "gateway/call.h"
 
 namespace bulkhead::gateway {
+
+// Whether a text has the form of the ids of files, stores, chats and keys that we make. Only those of what a
+// client sends as an id are recorded: anything else would be a way to write text into the log.
+bool is_made_id(std::string_view text);
 
 // Makes it durable that this request is about to change something, and what. Without that it must not.
 base::Task<base::Result<void>> announce_change(Call& call);

@@ -200,6 +200,20 @@ def test_another_key_does_not_verify(logged, copy, new_stack):
     assert verify(stack, copy)[0] != 0
 
 
+def test_no_text_is_recorded_as_an_id(logged):
+    """What a client names as an id is on record only when it has the form of one."""
+    stack, tenants, _ = logged
+    mark = "zq18" + secrets.token_hex(9)
+    member, admin = tenants["alpha"].member, tenants["alpha"].admin
+    missing = "file-" + "b" * 26
+    asked = [member.call("GET", f"/v1/files/{mark}"), member.call("DELETE", f"/v1/files/file-{mark}"),
+             admin.call("POST", "/v1/bulkhead/erasures", {"file": f"{mark} and more"}),
+             admin.call("DELETE", f"/v1/bulkhead/api_keys/{mark}"), member.call("DELETE", f"/v1/files/{missing}")]
+    assert {answer.status for answer in asked} == {404}
+    assert file_hits([stack.audit_dir], forms(mark)) == {}
+    assert file_hits([stack.audit_dir], [missing.encode()]), "control: an id is"
+
+
 def operators_records(stack, **wanted):
     return [r for r in records(stack.audit_dir) if all(r.get(name) == value for name, value in wanted.items())]
 

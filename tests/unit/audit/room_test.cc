@@ -59,7 +59,10 @@ TEST_F(Room, WhoMayUseTheReserve) {
   EXPECT_FALSE(takes_from_share(alarm));
   Record stranger;
   stranger.event = Event::AuthenticationFailed;
+  stranger.route = "/v1/files";
   EXPECT_FALSE(may_use_reserve(stranger)) << "a stranger must not be able to fill it";
+  stranger.event = Event::RequestFailed;
+  EXPECT_FALSE(may_use_reserve(stranger));
   Record closed = record("hospital");
   closed.credential = "api_key";
   EXPECT_FALSE(may_use_reserve(closed)) << "a principal whose tenant could not be opened has no name yet";
@@ -130,6 +133,25 @@ TEST_F(FullDisk, ControlWithoutAReserveNothingIsRecorded) {
   EXPECT_FALSE(log_->append(of_operator()).wait());
   empty_disk();
   EXPECT_TRUE(log_->append(of_operator()).wait());
+}
+
+// Nobody's refusals can use the reserve up: their counts wait for room, and only a stop writes them at once.
+TEST_F(FullDisk, CountsWaitForRoomAndAreWrittenAtAStop) {
+  options_.reserve_bytes = 512 << 10;
+  open();
+  RefusalBook refusals(*log_, clock_, {});
+  Record refused = of_tenant("hospital");
+  refused.event = Event::RequestRefused;
+  ASSERT_TRUE(refusals.add(refused)->wait());
+  EXPECT_FALSE(refusals.add(refused));
+  fill_disk();
+  use_up_the_last_page();
+  clock_.advance(seconds(120));
+  refusals.close_windows();
+  EXPECT_TRUE(events("refusals_counted").empty());
+  EXPECT_EQ(log_->stats().reserve_held, options_.reserve_bytes);
+  refusals.close_all();
+  EXPECT_EQ(events("refusals_counted").size(), 1u);
 }
 
 // What an earlier process left of the reserve stays its own on a disk that is still full.
