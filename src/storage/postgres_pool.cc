@@ -54,8 +54,11 @@ base::Result<PostgresPool::Lease> PostgresPool::acquire(const std::shared_ptr<co
     }
   }
   closed.reset();
-  BULKHEAD_TRY(opened, PostgresConnection::open(options_, *login));
-  lease.connection_ = std::move(opened);
+  auto opened = PostgresConnection::open(options_, *login);
+  const bool refused = !opened && opened.error().is(StorageError::Misconfigured);
+  if (refused && mend_ && mend_(*login)) opened = PostgresConnection::open(options_, *login);
+  if (!opened) return opened.take_error();
+  lease.connection_ = std::move(*opened);
   return lease;
 }
 

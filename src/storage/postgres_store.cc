@@ -59,6 +59,32 @@ FROM pg_roles r WHERE r.rolname = current_user)sql",
   return {};
 }
 
+base::Result<void> check_shared_role(PostgresTransaction& transaction, const PostgresLogin& login) {
+  BULKHEAD_TRY(functions, transaction.run(R"sql(
+SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid::regprocedure::text) FROM pg_proc p
+WHERE p.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE')
+  AND (p.proname IN ('pg_terminate_backend', 'pg_cancel_backend') OR p.proname LIKE 'pg\_advisory\_%'
+       OR p.proname LIKE 'pg\_try\_advisory\_%'))sql"));
+  if (functions.empty() || functions.is_null(0, 0)) return {};
+  return misconfigured(
+      "role " + login.user + " in database " + login.dbname +
+      " may end or hold up other tenants' sessions. As the superuser, in that database: REVOKE "
+      "EXECUTE ON FUNCTION " +
+      functions.text(0, 0) + " FROM PUBLIC");
+}
+
+base::Result<void> check_other_databases(PostgresTransaction& transaction) {
+  BULKHEAD_TRY(open, transaction.run(R"sql(
+SELECT string_agg(quote_ident(d.datname), ', ' ORDER BY d.datname) FROM pg_database d
+WHERE d.datallowconn AND d.datname <> current_database() AND has_database_privilege('public', d.oid, 'CONNECT'))sql"));
+  if (open.empty() || open.is_null(0, 0)) return {};
+  return misconfigured(
+      "every role may connect to other databases of this server, and could end other tenants' sessions from "
+      "there. As "
+      "the superuser: REVOKE CONNECT ON DATABASE " +
+      open.text(0, 0) + " FROM PUBLIC");
+}
+
 base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors) {
   std::vector<std::string> tables;
   for (std::string_view table : postgres_tables()) tables.emplace_back(table);
@@ -100,7 +126,10 @@ base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& sc
       new PostgresStore(scope.tenant(), pool, std::move(place), words, clock, std::move(indexer)));
   BULKHEAD_TRY(use, store->writing(scope));
   BULKHEAD_CHECK_OK(check_serving_role(*use, *store->place_->login, pool.options()));
-  if (!store->place_->proof.empty()) BULKHEAD_CHECK_OK(check_row_policies(*use, pool.options().vectors));
+  if (!store->place_->proof.empty()) {
+    BULKHEAD_CHECK_OK(check_shared_role(*use, *store->place_->login));
+    BULKHEAD_CHECK_OK(check_row_policies(*use, pool.options().vectors));
+  }
   // The versions begin at random, so that a store made anew is never taken for the one an index was
   // built from.
   const std::vector<std::string> names = {"content_version", "vectors_version", "bytes_used", "chunks",
