@@ -388,6 +388,7 @@ base::Result<void> PostgresBackend::check() {
     }
     if (options.vectors == PostgresVectors::Pgvector)
       BULKHEAD_CHECK_OK(check_extension(transaction, options));
+    if (shared()) BULKHEAD_CHECK_OK(check_other_databases(transaction));
   }
   if (options.vectors == PostgresVectors::Pgvector && options.layout == PostgresLayout::Database)
     BULKHEAD_CHECK_OK(check_template());

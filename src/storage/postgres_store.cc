@@ -74,6 +74,18 @@ WHERE p.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(p.o
       functions.text(0, 0) + " FROM PUBLIC");
 }
 
+base::Result<void> check_other_databases(PostgresTransaction& transaction) {
+  BULKHEAD_TRY(open, transaction.run(R"sql(
+SELECT string_agg(quote_ident(d.datname), ', ' ORDER BY d.datname) FROM pg_database d
+WHERE d.datallowconn AND d.datname <> current_database() AND has_database_privilege('public', d.oid, 'CONNECT'))sql"));
+  if (open.empty() || open.is_null(0, 0)) return {};
+  return misconfigured(
+      "every role may connect to other databases of this server, and could end other tenants' sessions from "
+      "there. As "
+      "the superuser: REVOKE CONNECT ON DATABASE " +
+      open.text(0, 0) + " FROM PUBLIC");
+}
+
 base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors) {
   std::vector<std::string> tables;
   for (std::string_view table : postgres_tables()) tables.emplace_back(table);

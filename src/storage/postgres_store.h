@@ -45,6 +45,9 @@ base::Result<void> check_serving_role(PostgresTransaction& transaction, const Po
 // Misconfigured when a role that serves several tenants may end or cancel its sessions, which are theirs too,
 // or take advisory locks.
 base::Result<void> check_shared_role(PostgresTransaction& transaction, const PostgresLogin& login);
+// Misconfigured when every role may connect to another database of the server: rights on functions are a
+// database's own, but sessions can be ended from any.
+base::Result<void> check_other_databases(PostgresTransaction& transaction);
 // Misconfigured unless every shared table, and every partition, has row-level security forced, and Bulkhead's
 // policy alone.
 base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors);

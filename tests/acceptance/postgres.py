@@ -20,7 +20,8 @@ class Postgres:
              "WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname IN ('pg_terminate_backend', "
              "'pg_cancel_backend') OR proname ~ '^pg_(try_)?advisory_') LOOP "
              "EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP; END $$\n"
-             "GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO bulkhead_admin\n")
+             "GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO bulkhead_admin\n"
+             "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC\n")
 
     def __init__(self, settings=("fsync=off", "log_statement=all"), standby_of=None):
         self.settings = settings
@@ -84,9 +85,14 @@ class Postgres:
         return self.run("psql", "-h", self.folder, "-U", "postgres", "-d", database, "-qAtc", text,
                         env={"PGPASSWORD": self.PASSWORD})
 
+    def closed(self, database):
+        """A database that was just made, for its owner and who is named alone."""
+        self.sql(f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+
     def with_pgvector(self, database, prefix):
         """A database for a store with vectors = "pgvector", or the one that tenants' databases are copied from."""
         self.sql(f"CREATE DATABASE {database} OWNER bulkhead_admin TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+        self.closed(database)
         self.sql(f"CREATE SCHEMA {prefix}_vector AUTHORIZATION bulkhead_admin; "
                  f"CREATE EXTENSION vector SCHEMA {prefix}_vector", database)
         for statement in self.GUARD.splitlines():

@@ -181,6 +181,7 @@ class PostgresPlatform {
     auto root = PostgresServer::shared().superuser();
     root->must_run("CREATE ROLE " + admin() + " LOGIN CREATEROLE CREATEDB PASSWORD 'admin-password'");
     root->must_run("CREATE DATABASE " + database() + " OWNER " + admin());
+    root->must_run("REVOKE CONNECT ON DATABASE " + database() + ", postgres, template1 FROM PUBLIC");
     if (layout == PostgresLayout::RowLevelSecurity)
       guard_sessions(*PostgresServer::shared().superuser(database()));
     if (vectors == PostgresVectors::Pgvector) make_extension();
@@ -277,6 +278,7 @@ class PostgresPlatform {
       where = options().template_database();
       PostgresServer::shared().superuser()->must_run("CREATE DATABASE " + where + " OWNER " + admin() +
                                                      " TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
+      PostgresServer::shared().superuser()->must_run("REVOKE CONNECT ON DATABASE " + where + " FROM PUBLIC");
     }
     auto root = PostgresServer::shared().superuser(where);
     const std::string schema = options().extension_schema();

@@ -187,6 +187,22 @@ TEST_P(PostgresRowPolicies, AThiefEndsAndHoldsUpNobodysSession) {
     EXPECT_EQ(thief->last_state, "42501") << attempt;
   }
   victim->must_run("SELECT 1");
+  // Nor from another database, where the function is everybody's: there it is not let in.
+  const auto& login = *place->login;
+  const auto from_elsewhere = [&] {
+    return std::make_unique<RawPostgres>(PostgresServer::shared().socket_folder(), login.user,
+                                         login.password.reveal_text(), "postgres");
+  };
+  EXPECT_FALSE(from_elsewhere()->connected());
+  auto root = PostgresServer::shared().superuser();
+  root->must_run("GRANT CONNECT ON DATABASE postgres TO PUBLIC");
+  const auto open_elsewhere = pg.backend->check();
+  EXPECT_FAILS(StorageError::Misconfigured, open_elsewhere);
+  EXPECT_NE(open_elsewhere.error().detail().find("REVOKE CONNECT ON DATABASE postgres"), std::string::npos);
+  EXPECT_EQ(from_elsewhere()->must_run("SELECT pg_cancel_backend(" + pid + ")"),
+            std::vector<std::string>{"t"})
+      << "control: from there it works";
+  root->must_run("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC");
   // Control: with PostgreSQL's own defaults it works, and the gateway does not start upon them.
   pg.superuser("hospital")
       ->must_run("GRANT EXECUTE ON FUNCTION pg_terminate_backend(integer, bigint) TO PUBLIC");
