@@ -394,6 +394,12 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(engine_parts->queues().waiting()); });
   gauge("bulkhead_engine_queue_inside", "Requests at the engine",
         [this] { return static_cast<double>(engine_parts->queues().inside()); });
+  if (const engine::EnginePool* models = engine_parts->pool()) {
+    gauge("bulkhead_embedding_queue_waiting", "Requests waiting for the embedding model",
+          [models] { return static_cast<double>(models->embed_queue().waiting()); });
+    gauge("bulkhead_embedding_queue_inside", "Requests at the embedding model",
+          [models] { return static_cast<double>(models->embed_queue().inside()); });
+  }
   gauge("bulkhead_audit_records_total", "Audit records on disk",
         [this] { return static_cast<double>(audit->stats().records); });
   gauge("bulkhead_audit_commits_total", "Group commits of the audit log",

@@ -56,8 +56,10 @@ struct ResponseFormat {
   std::string schema;       // of JsonSchema: the schema's JSON text
 };
 
-// Order of a request among its own tenant's.
-enum class Priority { Interactive, Background };
+// Who waits for a request: somebody; nobody just now (batches of chats, documents being indexed); nobody at
+// all (documents being indexed anew). Of chats the order among the tenant's own; of embeddings the order of
+// all.
+enum class Priority { Interactive, Background, Maintenance };
 std::string_view priority_name(Priority priority);
 
 struct ChatRequest {
@@ -145,6 +147,7 @@ struct CallContext {
   std::string session;
   std::string request_id;
   base::CancelToken cancel;
+  Priority priority = Priority::Interactive;  // of embeddings and counts; a chat's stands in its request
 };
 
 // Whose kept prefixes are to be burned: one session's, or all of the tenant's when `session` is empty.

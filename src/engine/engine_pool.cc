@@ -246,8 +246,22 @@ Task<Result<std::vector<std::vector<float>>>> EnginePool::embed(CallContext cont
                                                                 base::EmbeddingSpace space) {
   auto worker = co_await impl_->reach(context, model, space);
   if (!worker) co_return worker.take_error();
+  std::optional<EmbedQueue::Turn> turn;
+  // A tenant with a worker of its own waits for nobody.
+  if ((*worker)->tenant().empty()) {
+    std::size_t bytes = 0;
+    for (const std::string& text : texts) bytes += text.size();
+    const tenancy::TenantScope& scope = context.scope;
+    auto entered =
+        co_await impl_->embed_queue.enter(scope.tenant(), scope.record().policy.engine.weight,
+                                          context.priority, static_cast<double>(bytes), context.cancel);
+    if (!entered) co_return entered.take_error();
+    turn = std::move(*entered);
+  }
   co_return co_await (*worker)->engine().embed(std::move(context), std::move(model), std::move(texts), space);
 }
+
+const EmbedQueue& EnginePool::embed_queue() const { return impl_->embed_queue; }
 
 EmbeddingSpaces EnginePool::embedding_spaces(const std::string& model) const {
   std::lock_guard lock(impl_->mutex);

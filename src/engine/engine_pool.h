@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/task.h"
+#include "engine/embed_queue.h"
 #include "engine/engine.h"
 #include "engine/model_admission.h"
 #include "engine/model_registry.h"
@@ -43,6 +44,7 @@ struct PoolOptions {
   std::chrono::seconds start_time_max{120};
   std::chrono::seconds dedicated_idle_max{300};
   std::size_t dedicated_max = 4;
+  EmbedQueueOptions embed_queue;  // before the embedding model's shared workers
   // The saved table of models; `save` is called where blocking is allowed.
   std::function<base::Result<std::optional<std::string>>()> load;
   std::function<base::Result<void>(const std::string&)> save;
@@ -103,6 +105,7 @@ class EnginePool final : public Engine {
 
   std::vector<ModelEntry> entries() const;
   std::vector<WorkerStatus> workers() const;
+  const EmbedQueue& embed_queue() const;
   // Ends the tenant's own workers; they are gone when it returns.
   void forget_tenant(const base::TenantId& tenant);
   // Ends everything. Running requests fail.

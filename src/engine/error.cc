@@ -19,7 +19,12 @@ base::ErrorName error_name(EngineError code) {
 }
 
 std::string_view priority_name(Priority priority) {
-  return priority == Priority::Background ? "background" : "interactive";
+  switch (priority) {
+    case Priority::Interactive: return "interactive";
+    case Priority::Background: return "background";
+    case Priority::Maintenance: return "maintenance";
+  }
+  return "interactive";
 }
 
 }  // namespace bulkhead::engine

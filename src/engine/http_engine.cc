@@ -78,8 +78,8 @@ Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext cont
     co_return Error(EngineError::Unavailable, "The embedding model was replaced just now. Try again.");
   }
   if (texts.empty()) co_return std::vector<std::vector<float>>();
-  auto answer =
-      co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts), kEmbeddingBytesMax);
+  auto answer = co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts),
+                              kEmbeddingBytesMax, context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_embeddings(*answer, texts.size());
 }
@@ -96,8 +96,8 @@ EmbeddingSpaces HttpEngine::embedding_spaces(const std::string& model) const {
 Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model, std::string query,
                                          std::vector<std::string> documents) {
   if (documents.empty()) co_return Ranking();
-  auto answer =
-      co_await post(context, "/v1/rerank", wire::rerank_body(model, query, documents), kCompletionBytesMax);
+  auto answer = co_await post(context, "/v1/rerank", wire::rerank_body(model, query, documents),
+                              kCompletionBytesMax, context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_ranking(*answer, documents.size());
 }
@@ -105,8 +105,8 @@ Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model,
 Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context, std::string model,
                                                                  std::vector<std::string> texts) {
   if (texts.empty()) co_return std::vector<std::int64_t>();
-  auto answer =
-      co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax);
+  auto answer = co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax,
+                              context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_token_counts(*answer, texts.size());
 }

@@ -51,8 +51,7 @@ class HttpEngine final : public Engine {
 
  private:
   base::Task<base::Result<std::string>> post(const CallContext& context, std::string path, std::string body,
-                                             std::size_t answer_bytes_max,
-                                             Priority priority = Priority::Interactive);
+                                             std::size_t answer_bytes_max, Priority priority);
 
   std::unique_ptr<Transport> transport_;
   mutable std::mutex mutex_;

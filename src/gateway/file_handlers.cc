@@ -189,6 +189,7 @@ HandlerResult delete_file(Call& call) {
     return store.delete_file(scope, file->id);
   });
   if (!deleted) co_return deleted.take_error();
+  call.services.ingestor.file_deleted(call.scope().tenant(), file->id);
   co_return Reply::json(200, deleted_body(file->id.str(), "file"));
 }
 

@@ -110,8 +110,7 @@ HandlerResult create_embeddings(Call& call) {
   }
   record_inputs(call, services.embedding_model, body.inputs);
 
-  auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
-  if (!place) co_return place.take_error();
+  // Its turns are taken at the embedding model, not among those who wait for the chat model.
   auto counts =
       co_await services.engine.count_tokens(call.engine_context(), services.embedding_model, body.inputs);
   if (!counts) co_return counts.take_error();

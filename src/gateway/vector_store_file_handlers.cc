@@ -121,6 +121,7 @@ HandlerResult detach_file(Call& call) {
         if (!may_change(call, named.store)) return only_owner();
         BULKHEAD_CHECK_OK(attachment_of(call, store, named));
         BULKHEAD_CHECK_OK(store.delete_attachment(scope, named.store.id, named.file.id));
+        call.services.ingestor.detached(scope.tenant(), named.store.id, named.file.id);
         return named.file.id.str();
       });
   if (!detached) co_return detached.take_error();

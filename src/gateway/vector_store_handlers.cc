@@ -185,6 +185,7 @@ HandlerResult delete_vector_store(Call& call) {
         if (record.owner != call.principal->user() && !admin) return only_owner();
         call.record.target = record.id.str();
         BULKHEAD_CHECK_OK(store.delete_vector_store(scope, record.id));
+        call.services.ingestor.store_deleted(scope.tenant(), record.id);
         return record.id.str();
       });
   if (!deleted) co_return deleted.take_error();

@@ -33,6 +33,10 @@ http::Response too_long(std::size_t tokens, std::size_t context) {
   return http::Response::json(400, w.take());
 }
 
+Encoder::Caller caller_of(http::Exchange& exchange, const RequestContext& context) {
+  return {context.tenant, context.weight, context.priority, exchange.cancel_token()};
+}
+
 void count_line(std::string& out, const char* name, std::uint64_t value) {
   out += std::string("# TYPE ") + name + " counter\n" + name + " " + std::to_string(value) + "\n";
 }
@@ -194,8 +198,7 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   if (body.model != engine_.embedding->id()) co_return model_unknown();
   std::vector<Tokens> texts;
   for (const std::string& text : body.input) texts.push_back(engine_.embedding->tokenize_for_embedding(text));
-  auto embedded =
-      co_await engine_.embedder->encode(std::move(context.tenant), context.weight, std::move(texts), "input");
+  auto embedded = co_await engine_.embedder->encode(caller_of(exchange, context), std::move(texts), "input");
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
@@ -228,8 +231,8 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   for (const std::string& document : body.documents) {
     pairs.push_back(engine_.rerank->tokenize_pair(query, document));
   }
-  auto ranked = co_await engine_.reranker->encode(std::move(context.tenant), context.weight, std::move(pairs),
-                                                  "documents");
+  auto ranked =
+      co_await engine_.reranker->encode(caller_of(exchange, context), std::move(pairs), "documents");
   if (!ranked) co_return ranked.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").member("model", body.model).key("results").begin_array();

@@ -153,8 +153,9 @@ struct Reembedder::Impl {
         co_await on_store(scope, [&](storage::TenantStore& store) { return store.file_chunks(scope, file); });
     if (!chunks) co_return chunks.take_error();
     if (chunks->batch == 0) co_return Result<void>();
-    BULKHEAD_CO_CHECK_OK(
-        co_await complete(engine::CallContext{scope, "reindex", file.str(), cancel}, *chunks, wanted));
+    BULKHEAD_CO_CHECK_OK(co_await complete(
+        engine::CallContext{scope, "reindex", file.str(), cancel, engine::Priority::Maintenance}, *chunks,
+        wanted));
     co_return co_await on_store(scope, [&](storage::TenantStore& store) {
       return store.put_vectors(scope, file, chunks->batch, chunks->vectors);
     });

@@ -200,7 +200,7 @@ Names left_after_ranking(bool burn) {
       (*ranker)->tokenize_pair((*ranker)->tokenize_content(words(20, seed)), words(60, seed + 1))};
   seed += 2;
   std::vector<Needle> needles = {needle("token ids", pairs[0].data() + 10, kNeedleBytes)};
-  EXPECT_TRUE(base::run_blocking((*encoder)->encode("acme", 1, std::move(pairs), "documents")).ok());
+  EXPECT_TRUE(base::run_blocking((*encoder)->encode({"acme"}, std::move(pairs), "documents")).ok());
   Names found = found_in_memory(needles);
   base::set_heap_scrubbing(true);
   return found;
