@@ -422,6 +422,18 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(audit->stats().failures); });
   gauge("bulkhead_stores_open", "Open tenant stores",
         [this] { return static_cast<double>(stores->open_count()); });
+  gauge("bulkhead_storage_bytes", "Bytes kept of the tenants whose stores are open",
+        [this] { return static_cast<double>(stores->usage_seen().bytes); });
+  for (const auto& [kind, count] :
+       std::initializer_list<std::pair<const char*, std::uint64_t storage::Usage::*>>{
+           {"files", &storage::Usage::files},
+           {"vector_stores", &storage::Usage::vector_stores},
+           {"kept_chats", &storage::Usage::chats},
+           {"api_keys", &storage::Usage::api_keys}}) {
+    metrics.gauge("bulkhead_storage_objects", "Objects kept of the tenants whose stores are open",
+                  {{"kind", kind}},
+                  [this, count] { return static_cast<double>(stores->usage_seen().*count); });
+  }
   for (const char* state : {"active", "cold", "suspended", "destroyed"}) {
     metrics.gauge("bulkhead_tenants", "Tenants by what they are doing", {{"state", state}},
                   [this, wanted = std::string_view(state)] {

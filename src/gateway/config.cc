@@ -184,6 +184,10 @@ void read_limits(ConfigReader& r, tenancy::TenantLimits& out) {
   std::size_t storage = out.storage_bytes_max;
   r.bytes("storage_bytes_max", storage, 1u << 20, SIZE_MAX);
   out.storage_bytes_max = storage;
+  r.number("files_max", out.files_max, 1, 1'000'000'000);
+  r.number("vector_stores_max", out.vector_stores_max, 1, 1'000'000'000);
+  r.number("kept_chats_max", out.kept_chats_max, 1, 1'000'000'000);
+  r.number("api_keys_max", out.api_keys_max, 1, 1'000'000'000);
 }
 
 void read_engine_policy(ConfigReader& r, tenancy::EnginePolicy& out) {

@@ -9,6 +9,14 @@ using base::Result;
 namespace {
 constexpr std::size_t kNamesMax = 256;
 constexpr std::size_t kNameBytesMax = 256;
+// All names of a list together: it is read at every search of its file.
+constexpr std::size_t kAccessBytesMax = 64u << 10;
+
+std::size_t bytes_of(const std::vector<std::string>& names) {
+  std::size_t sum = 0;
+  for (const std::string& name : names) sum += name.size();
+  return sum;
+}
 
 void write_names(base::json::Writer& w, std::string_view key, const std::vector<std::string>& names) {
   w.key(key).begin_array();
@@ -48,6 +56,11 @@ Result<access::DocumentAccess> parse_access(const base::json::Value& object, std
   access.groups = reader.texts("groups", kNamesMax, kNameBytesMax);
   access.roles = reader.texts("roles", kNamesMax, kNameBytesMax);
   BULKHEAD_CHECK_OK(reader.finish());
+  if (bytes_of(access.users) + bytes_of(access.groups) + bytes_of(access.roles) > kAccessBytesMax) {
+    return api_error(ApiError::BadParameter,
+                     "'" + path + "': the names may have 65536 bytes together. Name groups instead of users.",
+                     path);
+  }
   bool listed = !access.users.empty() || !access.groups.empty() || !access.roles.empty();
   if (access.shared_with_tenant && listed) {
     return api_error(ApiError::BadParameter,

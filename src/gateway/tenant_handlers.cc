@@ -80,7 +80,11 @@ Result<void> check_identity(const Call& call, const std::string& user,
 
 HandlerResult get_own_tenant(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  co_return Reply::json(200, tenant_json(call.scope().record()));
+  auto usage = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.usage(scope); });
+  // The tenant's state and policy can be read while its database is away.
+  if (!usage) co_return Reply::json(200, tenant_json(call.scope().record()));
+  co_return Reply::json(200, tenant_json(call.scope().record(), *usage));
 }
 
 HandlerResult create_api_key(Call& call) {

@@ -69,8 +69,9 @@ base::Result<void> bring_up_to_date(PostgresTransaction& transaction, const std:
   if (rows.size() != 1) return half_made("schema " + schema + ": schema_version must hold one row");
   const std::int64_t version = rows.integer(0, 0);
   if (version == kPostgresSchemaVersion) return {};
-  if (version == kPostgresSchemaVersion - 1)
-    return transaction.connection().execute(postgres_upgrade(shared));
+  if (version == 1 || version == 2) {
+    return transaction.connection().execute(postgres_upgrade(shared, version));
+  }
   if (version > kPostgresSchemaVersion) {
     return misconfigured("schema " + schema + " has version " + std::to_string(version) +
                          ", made by a newer Bulkhead. Run that version");

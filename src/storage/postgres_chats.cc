@@ -121,7 +121,7 @@ base::Result<void> PostgresStore::put_chat(const Scope& scope, const ChatRecord&
                BlindIndex(scope).owner(chat.owner), chat.created, chat.expires, key.wrapped.key_version,
                key.wrapped.box));
   if (written.affected() == 0) return id_taken("chat " + id + " belongs to another user");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 // An expired chat is gone from the moment it expires, not from the sweep that removes it.
@@ -180,13 +180,13 @@ base::Result<void> PostgresStore::delete_chat(const Scope& scope, const base::Ch
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(gone, use->run("DELETE FROM chats WHERE id = $1", id.str()));
   if (gone.affected() == 0) return not_found("chat");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<std::size_t> PostgresStore::delete_expired_chats(const Scope& scope, std::int64_t now) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(gone, use->run("DELETE FROM chats WHERE expires > 0 AND expires <= $1", now));
-  BULKHEAD_CHECK_OK(use->commit());
+  BULKHEAD_CHECK_OK(commit_counted(scope, use));
   return static_cast<std::size_t>(gone.affected());
 }
 
@@ -196,7 +196,7 @@ base::Result<void> PostgresStore::put_api_key(const Scope& scope, const identity
       inserted,
       use->run("INSERT INTO api_keys (id, box, created, revoked) VALUES ($1, $2, $3, $4)", key.id.str(),
                seal_api_key(scope.key(crypto::Purpose::Database), tenant_, key), key.created, key.revoked));
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<std::vector<identity::ApiKeyRecord>> PostgresStore::list_api_keys(const Scope& scope) {
@@ -215,14 +215,14 @@ base::Result<void> PostgresStore::revoke_api_key(const Scope& scope, const base:
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(updated, use->run("UPDATE api_keys SET revoked = true WHERE id = $1", id.str()));
   if (updated.affected() == 0) return not_found("API key");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<void> PostgresStore::delete_api_key(const Scope& scope, const base::ApiKeyId& id) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(gone, use->run("DELETE FROM api_keys WHERE id = $1", id.str()));
   if (gone.affected() == 0) return not_found("API key");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<FoundApiKey> PostgresStore::find_api_key(PostgresPool& pool, const PostgresPlace& place,

@@ -28,8 +28,7 @@ base::Result<ChatRecord> chat_from_row(const Statement& row, const RecordSealer&
 }  // namespace
 
 base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& chat) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(chat.id)));
   const std::string& id = chat.id.str();
   const base::Bytes metadata = sealer.seal({RecordKind::ChatMetadata, id}, chat.metadata_json);
@@ -51,7 +50,7 @@ base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& c
     }
     BULKHEAD_CHECK_OK(upsert.run());
   }
-  return transaction.commit();
+  return commit(scope, use);
 }
 
 // An expired chat is gone from the moment it expires, not from the sweep that removes it.
@@ -108,8 +107,7 @@ base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope
 }
 
 base::Result<void> SqliteStore::delete_chat(const Scope& scope, const base::ChatId& id) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   {
     Statement remove = use->prepare("DELETE FROM chats WHERE id = ?1 RETURNING no");
     remove.bind(id.str());
@@ -118,14 +116,13 @@ base::Result<void> SqliteStore::delete_chat(const Scope& scope, const base::Chat
     BULKHEAD_CHECK_OK(remove.run());
   }
   BULKHEAD_CHECK_OK(drop_data_key(*use, subject_of(id)));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   (void)use->checkpoint().ok();
   return {};
 }
 
 base::Result<std::size_t> SqliteStore::delete_expired_chats(const Scope& scope, std::int64_t now) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   std::vector<std::string> subjects;
   {
     Statement remove = use->prepare("DELETE FROM chats WHERE expires > 0 AND expires <= ?1 RETURNING id");
@@ -137,15 +134,16 @@ base::Result<std::size_t> SqliteStore::delete_expired_chats(const Scope& scope, 
     }
   }
   for (const std::string& subject : subjects) BULKHEAD_CHECK_OK(drop_data_key(*use, subject));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   const std::size_t removed = subjects.size();
   if (removed > 0) (void)use->checkpoint().ok();
   return removed;
 }
 
 base::Result<void> SqliteStore::put_api_key(const Scope& scope, const identity::ApiKeyRecord& key) {
-  BULKHEAD_TRY(use, writing(scope));
-  return insert_api_key(*use, key);
+  BULKHEAD_TRY(use, begin_change(scope));
+  BULKHEAD_CHECK_OK(insert_api_key(*use, key));
+  return commit(scope, use);
 }
 
 base::Result<std::vector<identity::ApiKeyRecord>> SqliteStore::list_api_keys(const Scope& scope) {
@@ -159,12 +157,15 @@ base::Result<void> SqliteStore::revoke_api_key(const Scope& scope, const base::A
 }
 
 base::Result<void> SqliteStore::delete_api_key(const Scope& scope, const base::ApiKeyId& id) {
-  BULKHEAD_TRY(use, writing(scope));
-  Statement remove = use->prepare("DELETE FROM api_keys WHERE id = ?1 RETURNING id");
-  remove.bind(id.str());
-  BULKHEAD_TRY(found, remove.step());
-  if (!found) return not_found("API key");
-  return remove.run();
+  BULKHEAD_TRY(use, begin_change(scope));
+  {
+    Statement remove = use->prepare("DELETE FROM api_keys WHERE id = ?1 RETURNING id");
+    remove.bind(id.str());
+    BULKHEAD_TRY(found, remove.step());
+    if (!found) return not_found("API key");
+    BULKHEAD_CHECK_OK(remove.run());
+  }
+  return commit(scope, use);
 }
 
 std::optional<base::Result<FoundApiKey>> SqliteStore::try_find_api_key(const Scope&,

@@ -40,7 +40,8 @@ class SqliteStore final : public OpenStore {
   Result<void> set_file_access(const Scope&, const base::FileId& id,
                                const access::DocumentAccess& access) override;
   Result<void> delete_file(const Scope&, const base::FileId& id) override;
-  Result<std::uint64_t> bytes_used(const Scope&) override;
+  Result<Usage> usage(const Scope&) override;
+  Result<Usage> recount_usage(const Scope&) override;
 
   Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) override;
   Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) override;
@@ -95,6 +96,16 @@ class SqliteStore final : public OpenStore {
     SqliteDatabase& operator*() const { return *database; }
     SqliteDatabase* operator->() const { return database; }
   };
+  // A transaction that writes, and what was kept before it.
+  struct Change {
+    Use use;  // goes last
+    Transaction transaction;
+    Usage before;
+    SqliteDatabase& operator*() const { return *use; }
+    SqliteDatabase* operator->() const { return use.database; }
+  };
+  // Whether the tenant's policy bounds what a change adds, or it is the platform's own note.
+  enum class Bounds { Hold, Ignore };
   struct Versions {
     std::uint64_t content = 0;
     std::uint64_t vectors = 0;
@@ -109,6 +120,9 @@ class SqliteStore final : public OpenStore {
   Result<void> check(const Scope& scope) const;
   Result<Use> reading(const Scope& scope);
   Result<Use> writing(const Scope& scope);
+  Result<Change> begin_change(const Scope& scope);
+  // QuotaExceeded, and nothing is changed, when more is kept than may be.
+  Result<void> commit(const Scope& scope, Change& change, Bounds bounds = Bounds::Hold);
 
   // Inside a transaction: moves the content version (and the vectors' one), for publish() after the
   // commit.

@@ -130,6 +130,18 @@ struct ChatRecord {
   std::string completion_json;  // the answer object; sealed at rest
 };
 
+// What is kept of a tenant: the bytes of all its records (originals, chunks and their index, vectors, access
+// lists, metadata, chats, keys, and a fixed part for each row), and how many objects there are. Counted with
+// every change, in its transaction.
+struct Usage {
+  std::uint64_t bytes = 0;
+  std::uint64_t files = 0;
+  std::uint64_t vector_stores = 0;
+  std::uint64_t chats = 0;
+  std::uint64_t api_keys = 0;
+  friend bool operator==(const Usage&, const Usage&) = default;
+};
+
 struct Page {
   std::size_t limit = 20;
   std::optional<std::string> after;
@@ -155,7 +167,11 @@ class TenantStore {
                                        const access::DocumentAccess& access) = 0;
   // Removes original, chunks, vectors, index entries and attachments; freed pages are overwritten.
   virtual Result<void> delete_file(const Scope&, const base::FileId& id) = 0;
-  virtual Result<std::uint64_t> bytes_used(const Scope&) = 0;
+  // Whatever makes this grow beyond the tenant's policy is refused (QuotaExceeded), and changes nothing; the
+  // platform's own scopes have no bounds.
+  virtual Result<Usage> usage(const Scope&) = 0;
+  // Counts everything anew, and puts right what `usage` gives. Reads all rows.
+  virtual Result<Usage> recount_usage(const Scope&) = 0;
 
   // Vector stores and the files in them.
   virtual Result<void> put_vector_store(const Scope&,

@@ -579,6 +579,39 @@ bool StoreManager::is_open(const base::TenantId& tenant) const {
   return found != impl_->slots.end() && found->second->open;
 }
 
+std::optional<Usage> StoreManager::usage_seen(const base::TenantId& tenant) const {
+  std::shared_ptr<Impl::Slot> slot;
+  {
+    std::scoped_lock lock(impl_->mutex);
+    const auto found = impl_->slots.find(tenant);
+    if (found == impl_->slots.end() || !found->second->open) return std::nullopt;
+    slot = found->second;
+  }
+  std::unique_lock lock(slot->mutex, std::try_to_lock);
+  if (!lock || !slot->store) return std::nullopt;
+  return slot->store->usage_seen();
+}
+
+Usage StoreManager::usage_seen() const {
+  std::vector<base::TenantId> open;
+  {
+    std::scoped_lock lock(impl_->mutex);
+    for (const auto& [tenant, slot] : impl_->slots) {
+      if (slot->open) open.push_back(tenant);
+    }
+  }
+  Usage sum;
+  for (const base::TenantId& tenant : open) {
+    const Usage one = usage_seen(tenant).value_or(Usage());
+    sum.bytes += one.bytes;
+    sum.files += one.files;
+    sum.vector_stores += one.vector_stores;
+    sum.chats += one.chats;
+    sum.api_keys += one.api_keys;
+  }
+  return sum;
+}
+
 std::size_t StoreManager::open_count() const {
   std::scoped_lock lock(impl_->mutex);
   return impl_->open_count;

@@ -123,6 +123,10 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   base::Result<Report> erase(const base::TenantId& tenant) override;
   base::Result<Entry> find(const identity::ParsedApiKey& key, std::string_view key_text) override;
   std::size_t open_count() const;
+  // What is kept of a tenant whose store is open, after its last change; of all those together. No store is
+  // asked: nothing for one that is closed or is being opened or closed just now.
+  std::optional<Usage> usage_seen(const base::TenantId& tenant) const;
+  Usage usage_seen() const;
   // Tries the walls around an active tenant's store now, with `other` as the neighbour that tries to get
   // in (a key of nobody's when there is no such tenant). Reads no content.
   base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other);

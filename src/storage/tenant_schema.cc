@@ -1,6 +1,7 @@
 #include "storage/tenant_schema.h"
 
 #include "storage/api_key_rows.h"
+#include "storage/sqlite_usage.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 //
 // content_version starts at a random number, so that a store which was restored from a backup or
 // made anew under an old name is never taken for the one an index was built from.
-constexpr Sql kMigrations[] = {
+const Sql kMigrations[] = {
     R"sql(
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('content_version', (random() & 0x3fffffffffff) + 1),
@@ -106,7 +107,17 @@ CREATE TABLE data_keys (
 CREATE INDEX data_keys_by_version ON data_keys (key_version);
 PRAGMA user_version = 2;
 )sql",
+    usage_migration(),
 };
+
+// The version of a store whose usage was not counted row by row yet.
+constexpr std::int64_t kUncountedVersion = 2;
+
+base::Result<std::int64_t> schema_version_of(SqliteDatabase& database) {
+  Statement read = database.prepare("PRAGMA user_version");
+  BULKHEAD_TRY(row, read.step());
+  return row ? read.integer(0) : 0;
+}
 
 }  // namespace
 
@@ -123,7 +134,14 @@ base::Result<std::unique_ptr<SqliteDatabase>> open_tenant_database(const std::fi
                                                                    const base::Secret& key,
                                                                    SqliteDatabase::Mode mode) {
   BULKHEAD_TRY(database, SqliteDatabase::open({.path = path, .mode = mode}, key));
-  if (mode != SqliteDatabase::Mode::ReadOnly) BULKHEAD_CHECK_OK(database->migrate(kMigrations));
+  if (mode == SqliteDatabase::Mode::ReadOnly) return database;
+  BULKHEAD_TRY(before, schema_version_of(*database));
+  BULKHEAD_CHECK_OK(database->migrate(kMigrations));
+  if (before <= kUncountedVersion) {
+    BULKHEAD_TRY(transaction, Transaction::begin(*database));
+    BULKHEAD_CHECK_OK(recount_usage(*database));
+    BULKHEAD_CHECK_OK(transaction.commit());
+  }
   return database;
 }
 

@@ -125,7 +125,8 @@ Result<std::vector<FileRecord>> WatchedStore::list_files(const Scope& scope, con
 Result<std::string> WatchedStore::file_content(const Scope& scope, const base::FileId& id) {
   return store_->file_content(scope, id);
 }
-Result<std::uint64_t> WatchedStore::bytes_used(const Scope& scope) { return store_->bytes_used(scope); }
+Result<Usage> WatchedStore::usage(const Scope& scope) { return store_->usage(scope); }
+Result<Usage> WatchedStore::recount_usage(const Scope& scope) { return store_->recount_usage(scope); }
 Result<VectorStoreRecord> WatchedStore::get_vector_store(const Scope& scope, const base::VectorStoreId& id) {
   return store_->get_vector_store(scope, id);
 }

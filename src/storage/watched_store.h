@@ -61,7 +61,8 @@ class WatchedStore final : public OpenStore {
   Result<void> set_file_access(const Scope&, const base::FileId& id,
                                const access::DocumentAccess& access) override;
   Result<void> delete_file(const Scope&, const base::FileId& id) override;
-  Result<std::uint64_t> bytes_used(const Scope&) override;
+  Result<Usage> usage(const Scope&) override;
+  Result<Usage> recount_usage(const Scope&) override;
 
   Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) override;
   Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) override;

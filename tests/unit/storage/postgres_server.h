@@ -205,8 +205,13 @@ class PostgresPlatform {
     return options;
   }
   void add_tenant(std::string_view name, std::uint64_t storage_bytes_max = 4ull << 30) {
+    tenancy::TenantLimits limits;
+    limits.storage_bytes_max = storage_bytes_max;
+    add_tenant(name, limits);
+  }
+  void add_tenant(std::string_view name, const tenancy::TenantLimits& limits) {
     tenancy::TenantPolicy policy;
-    policy.limits.storage_bytes_max = storage_bytes_max;
+    policy.limits = limits;
     policy.store = "pg";
     if (mode() == tenancy::IsolationMode::Silo) policy.engine.engine = tenancy::EngineMode::Dedicated;
     (void)must(platform.directory->create(tenant_id(name), std::string(name), mode(), policy));
