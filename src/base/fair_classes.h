@@ -5,6 +5,8 @@
 // served within a party. A class that waited while kHigherInARow items of higher classes were taken is
 // served once before them, so that a party that floods the highest class does not stop the work of the
 // others. So an item of class 0 waits for at most one item of each lower class beyond its own class's.
+// A party that comes back has a credit in its class, so that a small document isn't made to take turns with a
+// large one (base/fair_lines.h).
 // Work-conserving: `take` gives something whenever something may be taken.
 // Thread safety: none; the owner locks. Owns its items.
 #pragma once
@@ -31,6 +33,9 @@ class FairClasses {
     Party party;
     Item item;
   };
+
+  explicit FairClasses(double credit = 0)
+      : lines_{FairLines<Item>(credit), FairLines<Item>(credit), FairLines<Item>(credit)} {}
 
   void push(std::size_t priority, const Party& party, double weight, Item item) {
     lines_[std::min(priority, kClasses - 1)].push(party, weight, 0, std::move(item));

@@ -15,6 +15,8 @@ using base::Task;
 
 namespace {
 
+constexpr double kCredit = 16u << 10;  // bytes of text: a small document's
+
 struct Waiter {
   base::Event called;
   double cost = 0;
@@ -33,7 +35,7 @@ struct EmbedQueue::Impl {
   using Inside = std::map<std::string, std::size_t>;  // turns by tenant; none has zero
 
   mutable std::mutex mutex;
-  base::FairClasses<WaiterPtr> waiting;
+  base::FairClasses<WaiterPtr> waiting{kCredit};
   std::size_t inside = 0, background_inside = 0;
   Inside interactive_of, background_of;
 

@@ -81,7 +81,9 @@ class Encoder {
   llama_batch batch_{};
   std::mutex mutex_;
   std::condition_variable work_;
-  base::FairClasses<std::shared_ptr<Job>> queue_;
+  // In tokens: what a tenant that was away is computed before it takes turns.
+  static constexpr double kCredit = 2048;
+  base::FairClasses<std::shared_ptr<Job>> queue_{kCredit};
   bool stopping_ = false;
   std::thread thread_;
 };

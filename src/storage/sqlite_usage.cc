@@ -9,7 +9,7 @@ namespace {
 // rows.
 #define BYTES(row, column) "length(CAST(" row column " AS BLOB))"
 #define ROW "64"
-#define FILE_BYTES(row)                                                                                          \
+#define FILE_BYTES(row) \
   ROW " + " BYTES(row, "id") " + " BYTES(row, "name_box") " + " BYTES(row, "purpose") " + " BYTES(               \
       row,                                                                                                       \
       "owner") " + " BYTES(row,                                                                                  \
@@ -48,22 +48,25 @@ namespace {
   TRIGGERS(table, COUNT(name, "1"), COUNT(name, "-1"), bytes("OLD."), bytes("NEW."))
 #define WEIGHED(table, bytes) TRIGGERS(table, "", "", bytes("OLD."), bytes("NEW."))
 
+#define SUM(table, bytes) "(SELECT coalesce(sum(" bytes("") "), 0) FROM " table ")"
+#define ALL_BYTES          \
+  SUM("files", FILE_BYTES) \
+  " + " SUM("vector_stores", STORE_BYTES) " + " SUM("chats", CHAT_BYTES) " + " SUM("api_keys", KEY_BYTES) \
+  " + " SUM("file_pieces", PIECE_BYTES) " + " SUM("chunks", CHUNK_BYTES) " + " SUM("chunk_vectors",       \
+      VECTOR_BYTES) " + " SUM("attachments", ATTACHMENT_BYTES) " + " SUM("data_keys", DATA_KEY_BYTES)
+#define SET(name, value) "UPDATE meta SET value = " value " WHERE name = '" name "'; "
+#define ROWS(table) SET(table, "(SELECT count(*) FROM " table ")")
+#define RECOUNT \
+  SET("bytes_used", ALL_BYTES) ROWS("files") ROWS("vector_stores") ROWS("chats") ROWS("api_keys")
+
+constexpr Sql kRecount = RECOUNT;
 constexpr Sql kMigration =
     "INSERT OR IGNORE INTO meta VALUES ('files', 0), ('vector_stores', 0), ('chats', 0), ('api_keys', "
     "0); " COUNTED("files", "files", FILE_BYTES) COUNTED("vector_stores", "vector_stores", STORE_BYTES)
         COUNTED("chats", "chats", CHAT_BYTES) COUNTED("api_keys", "api_keys", KEY_BYTES)
             WEIGHED("file_pieces", PIECE_BYTES) WEIGHED("chunks", CHUNK_BYTES)
                 WEIGHED("chunk_vectors", VECTOR_BYTES) WEIGHED("attachments", ATTACHMENT_BYTES)
-                    WEIGHED("data_keys", DATA_KEY_BYTES) "PRAGMA user_version = 3;";
-
-#define SUM(table, bytes) "(SELECT coalesce(sum(" bytes("") "), 0) FROM " table ")"
-constexpr Sql kCountBytes =
-    "SELECT " SUM("files", FILE_BYTES) " + " SUM("vector_stores", STORE_BYTES) " + " SUM("chats", CHAT_BYTES)
-    " + " SUM("api_keys", KEY_BYTES) " + " SUM("file_pieces", PIECE_BYTES) " + " SUM("chunks", CHUNK_BYTES)
-    " + " SUM("chunk_vectors", VECTOR_BYTES) " + " SUM("attachments", ATTACHMENT_BYTES) " + "
-    SUM("data_keys", DATA_KEY_BYTES)
-    ", (SELECT count(*) FROM files), (SELECT count(*) FROM vector_stores), (SELECT count(*) FROM chats), "
-    "(SELECT count(*) FROM api_keys)";
+                    WEIGHED("data_keys", DATA_KEY_BYTES) RECOUNT "PRAGMA user_version = 3;";
 
 }  // namespace
 
@@ -80,22 +83,8 @@ base::Result<Usage> read_usage(SqliteDatabase& database) {
 }
 
 base::Result<Usage> recount_usage(SqliteDatabase& database) {
-  Usage usage;
-  {
-    Statement query = database.prepare(kCountBytes);
-    BULKHEAD_TRY(row, query.step());
-    if (!row) return damaged("the quota");
-    usage = {query.count(0), query.count(1), query.count(2), query.count(3), query.count(4)};
-  }
-  const std::pair<std::string_view, std::uint64_t> counts[] = {{"bytes_used", usage.bytes},
-                                                               {"files", usage.files},
-                                                               {"vector_stores", usage.vector_stores},
-                                                               {"chats", usage.chats},
-                                                               {"api_keys", usage.api_keys}};
-  for (const auto& [name, count] : counts) {
-    BULKHEAD_CHECK_OK(database.prepare("UPDATE meta SET value = ?2 WHERE name = ?1").bind(name, count).run());
-  }
-  return usage;
+  BULKHEAD_CHECK_OK(database.execute(kRecount));
+  return read_usage(database);
 }
 
 }  // namespace bulkhead::storage

@@ -10,7 +10,7 @@
 
 namespace bulkhead::storage {
 
-// The migration that makes the rows and the triggers; they hold zero until a recount.
+// The migration that makes the rows and the triggers and counts what is there.
 Sql usage_migration();
 
 base::Result<Usage> read_usage(SqliteDatabase& database);

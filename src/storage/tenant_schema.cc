@@ -110,15 +110,6 @@ PRAGMA user_version = 2;
     usage_migration(),
 };
 
-// The version of a store whose usage was not counted row by row yet.
-constexpr std::int64_t kUncountedVersion = 2;
-
-base::Result<std::int64_t> schema_version_of(SqliteDatabase& database) {
-  Statement read = database.prepare("PRAGMA user_version");
-  BULKHEAD_TRY(row, read.step());
-  return row ? read.integer(0) : 0;
-}
-
 }  // namespace
 
 std::filesystem::path tenant_folder(const std::filesystem::path& data_dir, const base::TenantId& tenant) {
@@ -134,14 +125,7 @@ base::Result<std::unique_ptr<SqliteDatabase>> open_tenant_database(const std::fi
                                                                    const base::Secret& key,
                                                                    SqliteDatabase::Mode mode) {
   BULKHEAD_TRY(database, SqliteDatabase::open({.path = path, .mode = mode}, key));
-  if (mode == SqliteDatabase::Mode::ReadOnly) return database;
-  BULKHEAD_TRY(before, schema_version_of(*database));
-  BULKHEAD_CHECK_OK(database->migrate(kMigrations));
-  if (before <= kUncountedVersion) {
-    BULKHEAD_TRY(transaction, Transaction::begin(*database));
-    BULKHEAD_CHECK_OK(recount_usage(*database));
-    BULKHEAD_CHECK_OK(transaction.commit());
-  }
+  if (mode != SqliteDatabase::Mode::ReadOnly) BULKHEAD_CHECK_OK(database->migrate(kMigrations));
   return database;
 }
 

@@ -64,6 +64,31 @@ TEST(FairClasses, InAClassTheLeastServedPartyIsNext) {
   EXPECT_NEAR(served["double"], served["light"] * 2, 4) << "by weight";
 }
 
+// How many items of the long work are taken before the short work of a newcomer is done.
+int taken_before_the_newcomer(Lines& lines, int short_items, int times) {
+  int between = 0;
+  for (int i = 0; i < 100; ++i) lines.push(1, "long", 1, 0);
+  for (int i = 0; i < 10; ++i) lines.charge(1, lines.take()->party, 1);
+  for (int round = 0; round < times; ++round) {
+    for (int i = 0; i < short_items; ++i) lines.push(1, "short", 1, 1);
+    while (lines.size("short") > 0) {
+      auto taken = lines.take();
+      between += taken->party == "long" ? 1 : 0;
+      lines.charge(1, taken->party, 1);
+    }
+  }
+  return between;
+}
+
+TEST(FairClasses, WithCreditANewcomersShortWorkIsDoneFirstAndNoMoreThanThat) {
+  Lines lines(4);
+  EXPECT_LE(taken_before_the_newcomer(lines, 4, 1), 1);
+  Lines spent(4);
+  EXPECT_GE(taken_before_the_newcomer(spent, 4, 5), 14) << "once: then it takes turns like everybody";
+  Lines control;
+  EXPECT_GE(taken_before_the_newcomer(control, 4, 1), 3) << "control: without credit it takes turns";
+}
+
 TEST(FairClasses, WhatMayNotBeTakenIsPassedOver) {
   Lines lines;
   lines.push(0, "full", 1, 1);

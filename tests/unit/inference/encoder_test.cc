@@ -94,7 +94,7 @@ struct Asked {
 // Far more than is computed while a single pair is.
 std::vector<Tokens> many_pairs() {
   std::vector<std::string> documents;
-  for (int i = 0; i < 4000; ++i)
+  for (int i = 0; i < 20000; ++i)
     documents.push_back(kDocuments[static_cast<std::size_t>(i) % kDocuments.size()]);
   return pairs_of(documents);
 }

@@ -218,8 +218,15 @@ TEST_F(Rotation, AStoreOfTheSchemaBeforeIsReadAndMoved) {
         {box({RecordKind::FileName, "old"}, "Old name"), box({RecordKind::FileStatusDetail, "old"}, "")});
     raw.run("INSERT INTO file_pieces (file_no, ordinal, box) SELECT no, 0, ?1 FROM files WHERE id = 'old'",
             {box({RecordKind::FilePiece, "old", 0, 1}, "words")});
+    // Originals alone were counted then.
+    raw.run("DELETE FROM meta WHERE name IN ('files', 'vector_stores', 'chats', 'api_keys')");
+    raw.run("UPDATE meta SET value = 5 WHERE name = 'bytes_used'");
   }
   const auto store = platform->store("old");
+  const Usage counted = must(store->usage(scope));
+  EXPECT_EQ(counted.files, 1u);
+  EXPECT_GT(counted.bytes, 100u);
+  EXPECT_EQ(counted, must(store->recount_usage(scope)));
   EXPECT_EQ(must(store->file_content(scope, file_id("old"))), "words");
   EXPECT_FAILS(StorageError::NotFound, store->data_key_id(scope, "file/old"));
   ASSERT_OK(store->set_file_status(scope, file_id("old"), FileStatus::Processed, "read"));

@@ -278,9 +278,10 @@ TYPED_TEST_P(StoreContract, WhatIsNoOriginalMeetsTheQuotaToo) {
   const auto refused = store.set_file_access(own, file_id("f1"), huge);
   EXPECT_FAILS(StorageError::QuotaExceeded, refused);
   EXPECT_EQ(must(store.get_file(own, file_id("f1"))).access.users.size(), 0u) << "nothing was changed";
-  const std::string text(40u << 20, 'x');
+  std::string text;
+  while (text.size() < 5u << 20) text += "parental leave ";
   VectorStoreRecord vs = must(store.get_vector_store(own, store_id("vs1")));
-  vs.metadata_json = text;
+  vs.metadata_json = std::string(60u << 20, 'x');
   ASSERT_OK(store.put_vector_store(own, vs));
   ChatRecord chat = this->chat("c1");
   chat.messages_json = text;
