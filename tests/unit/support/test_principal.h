@@ -59,10 +59,11 @@ inline std::shared_ptr<const identity::Principal> authenticated_by_key(
   record.groups = std::move(groups);
   keys.add(std::move(record), key.text.reveal_text());
   OpenTenants tenants;
-  base::BlockingPool pool(1, 1);
+  base::FairPool pool({.threads = 1});
   base::ManualClock clock;
-  identity::Authenticator authenticator({}, identity::ApiKeyFormat(std::move(tag_key)), keys, tenants, pool,
-                                        clock);
+  identity::Authenticator authenticator(
+      {}, identity::ApiKeyFormat(std::move(tag_key)), keys, tenants,
+      [&pool](const auto&) -> base::FairPool& { return pool; }, clock);
   auto principal =
       base::run_blocking(authenticator.authenticate("Bearer " + std::string(key.text.reveal_text())));
   if (!principal) std::abort();
