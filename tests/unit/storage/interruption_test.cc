@@ -208,11 +208,34 @@ TEST_F(Silence, AReadBehindALockEndsWhenItsClientLeavesAndNobodysIndexIsReadAnew
   EXPECT_FAILS(StorageError::Cancelled, get_file(cancel));
   leaver.join();
   EXPECT_EQ(store->content_version(), version) << "a connection that was given up is no loss";
-  EXPECT_TRUE(eventually([&] { return waiting_for_locks() == 0; })) << "the server gives up too";
   // Control: who stays gets the server's own word, at the end of the time for a lock.
   EXPECT_FAILS(StorageError::Busy, get_file());
   locker->must_run("ROLLBACK");
   EXPECT_OK(get_file());
+}
+
+TEST_F(Silence, TheServerEndsAStatementThatWasGivenUp) {
+  PostgresOptions patient = pg.options();
+  patient.lock_time_max = patient.statement_time_max = std::chrono::minutes(10);
+  PostgresPool connections(patient);
+  const auto place = pg.place("a");
+  const auto locker = pg.superuser("a");
+  locker->must_run("BEGIN");
+  locker->must_run("LOCK TABLE files IN ACCESS EXCLUSIVE MODE");
+  CancelToken cancel;
+  std::thread leaver([&] {
+    EXPECT_TRUE(eventually([&] { return waiting_for_locks() == 1; }));
+    cancel.cancel("client_gone");
+  });
+  EXPECT_FAILS(StorageError::Cancelled, as_work(pool, cancel, [&]() -> base::Result<void> {
+                 BULKHEAD_TRY(
+                     use, PostgresTransaction::begin(connections, *place, PostgresTransaction::Mode::Read));
+                 BULKHEAD_TRY(rows, use.run("SELECT count(*) FROM files"));
+                 return {};
+               }));
+  leaver.join();
+  EXPECT_TRUE(eventually([&] { return waiting_for_locks() == 0; }))
+      << "it waits for the lock for ten minutes";
 }
 
 TEST_F(Silence, AServerThatStopsIsNotWaitedForForEver) {
