@@ -2,7 +2,7 @@
 //
 // One Listener per reactor (SO_REUSEPORT for TCP); each connection lives on the reactor that
 // accepted it, and its handler runs there as a coroutine. Handlers must not block: blocking work
-// goes to a base::BlockingPool.
+// goes to a base::FairPool.
 //
 // A handler is given the whole request, or, with `Options::body_on_demand`, its head as soon as that is
 // there: then it decides by the head whether to ask for the body at all, and no byte of a body is kept

@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "rag/chunker.h"
 #include "rag/piece_embedder.h"
-#include "storage/with_store.h"
 
 namespace bulkhead::rag {
 
@@ -92,7 +91,7 @@ struct Ingestor::Impl {
   storage::StoreManager& stores;
   engine::Engine& engine;
   Extractor& extractor;
-  base::BlockingPool& pool;
+  storage::StorePools& pools;
   const base::Clock& clock;
   const IngestOptions options;
   engine::FairQueue extraction;
@@ -104,12 +103,12 @@ struct Ingestor::Impl {
   std::map<base::TenantId, std::map<std::string, LeftOver>> left;  // by the same keys
   std::atomic<std::size_t> left_count{0};
 
-  Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, base::BlockingPool& p, const base::Clock& c,
-       IngestOptions o)
+  Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, storage::StorePools& p,
+       const base::Clock& c, IngestOptions o)
       : stores(s),
         engine(e),
         extractor(x),
-        pool(p),
+        pools(p),
         clock(c),
         options(std::move(o)),
         // One tenant leaves a permit to others, so that a document that takes long to read delays only its
@@ -130,7 +129,8 @@ struct Ingestor::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    return storage::with_store(stores, pool, scope, std::move(work));
+    return storage::on_store(stores, pools, scope, {.party = scope.tenant().str(), .background = true},
+                             std::move(work));
   }
 
   // The text of a file. Only this holds a permit for extraction.
@@ -339,8 +339,8 @@ struct Ingestor::Impl {
 };
 
 Ingestor::Ingestor(storage::StoreManager& stores, engine::Engine& engine, Extractor& extractor,
-                   base::BlockingPool& pool, const base::Clock& clock, IngestOptions options)
-    : impl_(std::make_shared<Impl>(stores, engine, extractor, pool, clock, std::move(options))) {}
+                   storage::StorePools& pools, const base::Clock& clock, IngestOptions options)
+    : impl_(std::make_shared<Impl>(stores, engine, extractor, pools, clock, std::move(options))) {}
 Ingestor::~Ingestor() { stop(); }
 
 void Ingestor::start(const tenancy::TenantScope& scope, storage::AttachmentRecord attachment) {

@@ -25,6 +25,24 @@ base::Result<ChatRecord> chat_from_row(const Statement& row, const RecordSealer&
   return chat;
 }
 
+// One statement for everyone's chats and one for an owner's: each goes along its own index.
+Sql chat_listing(bool everyones, bool ascending) {
+  if (everyones) {
+    return ascending ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = '' AND ?6 = ?6 "
+                           "ORDER BY created, no LIMIT ?3")
+                     : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = '' AND ?6 = ?6 "
+                           "ORDER BY created DESC, no DESC LIMIT ?3");
+  }
+  return ascending ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                         "WHERE owner IN (?4, ?6) AND (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                         "ORDER BY created, no LIMIT ?3")
+                   : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                         "WHERE owner IN (?4, ?6) AND (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                         "ORDER BY created DESC, no DESC LIMIT ?3");
+}
+
 }  // namespace
 
 base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& chat) {
@@ -90,15 +108,7 @@ base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope
     created = start.integer(0);
     no = start.integer(1);
   }
-  Statement query = page.ascending ? use->prepare(
-                                         "SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                                         "WHERE (created, no) > (?1, ?2) AND (?4 = '' OR owner IN (?4, ?6)) "
-                                         "AND (expires = 0 OR expires > ?5) ORDER BY created, no LIMIT ?3")
-                                   : use->prepare(
-                                         "SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                                         "WHERE (created, no) < (?1, ?2) AND (?4 = '' OR owner IN (?4, ?6)) "
-                                         "AND (expires = 0 OR expires > ?5) "
-                                         "ORDER BY created DESC, no DESC LIMIT ?3");
+  Statement query = use->prepare(chat_listing(owner.empty(), page.ascending));
   query.bind(created, no, page_rows(page), owner, clock_.unix_seconds(), other);
   std::vector<ChatRecord> chats;
   while (true) {

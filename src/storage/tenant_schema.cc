@@ -108,6 +108,12 @@ CREATE INDEX data_keys_by_version ON data_keys (key_version);
 PRAGMA user_version = 2;
 )sql",
     usage_migration(),
+    // What is listed, or asked for with every question, without going through a whole table.
+    R"sql(
+CREATE INDEX IF NOT EXISTS vector_stores_default ON vector_stores (created, no) WHERE is_default = 1;
+CREATE INDEX IF NOT EXISTS api_keys_by_time ON api_keys (created DESC, id);
+PRAGMA user_version = 4;
+)sql",
 };
 
 }  // namespace

@@ -56,7 +56,7 @@ class EmbedTurns : public ::testing::Test {
     steps_.run();
   }
   void TearDown() override {
-    for (const auto& who : visits_) who->cancel.cancel("the test is over");
+    for (const auto& who : visits_) who->cancel.cancel(base::CancelReason::Shutdown);
     for (const auto& who : visits_) who->answer.reset();
     steps_.run();
   }
@@ -140,7 +140,7 @@ TEST_F(EmbedTurns, WhoLeavesTheLineIsPassedOverAndTheLineIsBounded) {
   auto refused = enter(queue, "a");
   ASSERT_TRUE(refused->answer);
   EXPECT_TRUE(refused->answer->error().is(EngineError::QueueFull));
-  gone->cancel.cancel("gone");
+  gone->cancel.cancel(base::CancelReason::ClientGone);
   steps_.run();
   ASSERT_TRUE(gone->answer);
   EXPECT_TRUE(gone->answer->error().is(EngineError::Cancelled));

@@ -114,7 +114,7 @@ TEST(Encoder, AQuestionIsAnsweredWhileDocumentsOfAnotherOrTheSameTenantAreComput
   EXPECT_FALSE(documents.done) << "control: the documents are not through";
   EXPECT_FALSE(reindexing.done);
   // Who leaves is given up before the next batch.
-  leaving.cancel("gone");
+  leaving.cancel(base::CancelReason::ClientGone);
   documents.thread.join();
   reindexing.thread.join();
   for (Asked* each : {&documents, &reindexing}) {
