@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstdio>
 #include <thread>
 
@@ -97,6 +98,21 @@ int serve(Options options) {
   options.scheduler.burn = !options.no_burn;
   options.scheduler.lookahead = !options.no_lookahead;
 
+  // Before the first thread, so that all of them leave the signals to the main thread.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  // A worker that can't clear its memory ends, as if it were told to, and the gateway starts another.
+  std::atomic<bool> clean{true};
+  auto unclean = [&clean, main = pthread_self()] {
+    clean = false;
+    pthread_kill(main, SIGTERM);
+  };
+  options.scheduler.unclean = unclean;
+
   Engine engine;
   std::unique_ptr<Model> chat, embedding, rerank;
   std::unique_ptr<Scheduler> scheduler;
@@ -112,7 +128,8 @@ int serve(Options options) {
     embedding = or_die(Model::load(model_file(options.embedding, options.embedding_sha256),
                                    ModelKind::Embedding, options.gpu_layers));
     embedder = or_die(
-        Encoder::start(*embedding, EncoderUse::Embedding, options.scheduler.batch_threads, !options.no_burn));
+        Encoder::start(*embedding, EncoderUse::Embedding, options.scheduler.batch_threads, !options.no_burn,
+                       unclean));
     engine.embedding = embedding.get();
     engine.embedder = embedder.get();
   }
@@ -120,16 +137,11 @@ int serve(Options options) {
     rerank = or_die(Model::load(model_file(options.rerank, options.rerank_sha256), ModelKind::Rerank,
                                 options.gpu_layers));
     reranker = or_die(
-        Encoder::start(*rerank, EncoderUse::Ranking, options.scheduler.batch_threads, !options.no_burn));
+        Encoder::start(*rerank, EncoderUse::Ranking, options.scheduler.batch_threads, !options.no_burn,
+                       unclean));
     engine.rerank = rerank.get();
     engine.reranker = reranker.get();
   }
-
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   Routes routes(engine, verifier, clock);
   http::ReactorPool reactors(1);
@@ -153,7 +165,7 @@ int serve(Options options) {
   if (scheduler) scheduler->stop();
   static_cast<void>((*started)->drain(std::chrono::seconds(2)));
   started->reset();
-  return 0;
+  return clean ? 0 : 1;
 }
 
 }  // namespace

@@ -156,10 +156,14 @@ std::vector<std::string> left_after(bool burn, PrefixScope prefix, bool burn_kep
   EXPECT_EQ(wait_for(channel).error, "");
   channel.reset();
   if (burn_kept) EXPECT_EQ(base::run_blocking(engine->burn_kept("acme", std::nullopt)).prefixes, 1u);
+  const std::uint64_t steps_before = engine->stats().steps;
+  EXPECT_EQ(engine->stats().active, 1u) << "the neighbour is decoded while memory is searched";
   std::vector<std::string> found = found_in_memory(needles);
+  EXPECT_GT(engine->stats().steps, steps_before) << "it went on meanwhile";
+  EXPECT_EQ(engine->stats().active, 1u) << "and it has not ended";
   stop.cancel("test");
   engine->wake();
-  wait_for(neighbours);
+  EXPECT_EQ(wait_for(neighbours).error, "cancelled") << "it was stopped, not done";
   base::set_heap_scrubbing(true);
   return found;
 }
