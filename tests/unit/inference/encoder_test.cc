@@ -14,7 +14,7 @@ std::filesystem::path models() { return std::filesystem::path(BULKHEAD_SOURCE_DI
 base::Result<std::unique_ptr<Model>> load(const char* file, ModelKind kind) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   llama_backend_init();
-  return Model::load({"m", models() / file, "", {}}, kind, 0);
+  return test::load({"m", models() / file, "", {}}, kind);
 }
 
 const Model& cross_encoder() {

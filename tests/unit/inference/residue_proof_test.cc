@@ -195,7 +195,7 @@ Names left_after_ranking(bool burn) {
   static unsigned seed = 177;
   std::filesystem::path path = std::filesystem::path(BULKHEAD_SOURCE_DIR) / "build/models/rerank-test.gguf";
   model();  // llama.cpp is ready
-  auto ranker = Model::load({"ranker", path, "", {}}, ModelKind::Rerank, 0);
+  auto ranker = load({"ranker", path, "", {}}, ModelKind::Rerank);
   EXPECT_TRUE(ranker.ok());
   base::set_heap_scrubbing(burn);
   auto encoder = Encoder::start(**ranker, EncoderUse::Ranking, 1, burn);
