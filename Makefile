@@ -29,7 +29,7 @@ build:
 	@bash scripts/build.sh release
 demo:
 	@bash scripts/setup.sh demo
-	@bash scripts/build.sh release
+	@bash scripts/build.sh release programs
 	@$(PY) demo/run.py
 test:
 	@bash scripts/setup.sh test

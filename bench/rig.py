@@ -180,8 +180,8 @@ token_lifetime = 86400
             subprocess.run(["taskset", "-acp", self.core, str(self.processes[name].pid)], check=True,
                            stdout=subprocess.DEVNULL)
 
-    def wait_ready(self, seconds=120):
-        super().wait_ready(seconds)
+    def wait_ready(self):
+        super().wait_ready()
         if self.core is not None:
             subprocess.run(["taskset", "-acp", self.core, str(self.processes["gateway"].pid)], check=True,
                            stdout=subprocess.DEVNULL)

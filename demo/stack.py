@@ -3,7 +3,9 @@
 Used by the demo and by the acceptance tests; nothing here is part of the product.
 """
 import base64
+import contextlib
 import ctypes
+import http.client
 import json
 import os
 import secrets
@@ -11,9 +13,8 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -23,6 +24,11 @@ BULKHEAD = Path(os.environ.get("BULKHEAD_PROGRAMS") or ROOT / "build").resolve()
 
 # BULKHEAD_ENGINE_THREADS: how many threads an engine worker computes with, instead of one a core.
 ENGINE_THREADS = os.environ.get("BULKHEAD_ENGINE_THREADS") or "0"
+
+
+# Processes that use less than this much processor time (in clock ticks, 0.2 s) in this many seconds stand still.
+MOVING_TICKS = 20
+STILL_SECONDS = 60
 
 
 class StackError(Exception):
@@ -43,6 +49,62 @@ def write_private(path, text):
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(text)
+
+
+class Patience:
+    """Waits as long as things move: until a process and its children have stood still for a while.
+
+    A slow or busy machine is no failure; a process that hangs is one."""
+
+    def __init__(self, process):
+        self.process, self.ticks, self.moved = process, None, time.monotonic()
+
+    def left(self):
+        ticks = self.used()
+        if self.ticks is None or abs(ticks - self.ticks) >= MOVING_TICKS:
+            self.ticks, self.moved = ticks, time.monotonic()
+        return time.monotonic() - self.moved < STILL_SECONDS
+
+    def used(self):
+        """Processor time, in clock ticks, of the process and its children."""
+        if self.process is None:
+            return 0
+        folder = Path(f"/proc/{self.process.pid}")
+        pids = {str(self.process.pid)}
+        for file in folder.glob("task/*/children"):
+            try:
+                pids.update(file.read_text().split())
+            except OSError:
+                pass
+        return sum(map(self.ticks_of, pids))
+
+    @staticmethod
+    def ticks_of(pid):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return int(fields[11]) + int(fields[12])
+        except OSError:
+            return 0
+
+    @contextlib.contextmanager
+    def cuts(self, connection):
+        """Breaks the connection off when nothing moves any more."""
+        over, wire = threading.Event(), connection.sock
+
+        def watch():
+            while not over.wait(1):
+                if not self.left():
+                    with contextlib.suppress(OSError):  # it was closed meanwhile
+                        wire.shutdown(socket.SHUT_RDWR)
+                    return
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
 
 
 class Answer:
@@ -128,7 +190,7 @@ clients_file = "clients.json"
 
     def start_idp(self):
         self.spawn("dev-idp", "dev-idp")
-        self.wait_for(lambda: (self.data_dir / "run/dev-idp.json").exists(), "dev-idp", 20)
+        self.wait_for(lambda: (self.data_dir / "run/dev-idp.json").exists(), "dev-idp")
 
     def start_gateway(self, wait=True):
         (self.data_dir / "run/serve.json").unlink(missing_ok=True)
@@ -136,8 +198,8 @@ clients_file = "clients.json"
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, seconds=120):
-        self.wait_for(self.is_ready, "gateway", seconds)
+    def wait_ready(self):
+        self.wait_for(self.is_ready, "gateway")
 
     def is_ready(self):
         try:
@@ -151,15 +213,16 @@ clients_file = "clients.json"
         self.processes[name] = subprocess.Popen([BULKHEAD, command, "--config", self.config], stdout=log, stderr=log,
                                                 preexec_fn=die_with_parent)
 
-    def wait_for(self, condition, name, seconds):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+    def wait_for(self, condition, name):
+        """Waits until the condition holds, as long as the process (and its children) moves."""
+        patience = Patience(self.processes[name])
+        while patience.left():
             if self.processes[name].poll() is not None:
                 raise StackError(f"{name} ended with status {self.processes[name].returncode}:\n{self.log_tail(name)}")
             if condition():
                 return
             time.sleep(0.05)
-        raise StackError(f"{name} was not ready within {seconds} s:\n{self.log_tail(name)}")
+        raise StackError(f"{name} is not ready, and has stood still for {STILL_SECONDS} s:\n{self.log_tail(name)}")
 
     def log_tail(self, name):
         return "\n".join(self.logs[name].read_text(errors="replace").splitlines()[-15:])
@@ -213,8 +276,16 @@ clients_file = "clients.json"
     def operator_cli(self, *arguments, check=True):
         return self.cli(*arguments, "--key-file", self.operator_key_file, check=check)
 
-    def call(self, method, path, key=None, body=None, headers=None, raw=None, timeout=300):
-        """One request. `body` is sent as JSON, `raw` as it is. HTTP errors come back as answers."""
+    def connection(self):
+        if self.base_url.startswith("http:"):
+            return http.client.HTTPConnection("127.0.0.1", self.port)
+        context = ssl.create_default_context(cafile=self.ca_file if self.ca_file.exists() else None)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, context=context)
+
+    def call(self, method, path, key=None, body=None, headers=None, raw=None):
+        """One request. `body` is sent as JSON, `raw` as it is. HTTP errors come back as answers.
+
+        The answer is awaited as long as the gateway or its workers compute."""
         sent = dict(headers or {})
         if key is not None:
             sent["Authorization"] = f"Bearer {key}"
@@ -222,15 +293,17 @@ clients_file = "clients.json"
         if body is not None:
             data = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        request = urllib.request.Request(self.base_url + path, data=data, headers=sent, method=method)
-        context = ssl.create_default_context(cafile=self.ca_file) if self.ca_file.exists() else None
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
-                                             urllib.request.HTTPSHandler(context=context))
+        connection = self.connection()
         try:
-            with opener.open(request, timeout=timeout) as answer:
+            connection.connect()
+            with Patience(self.processes.get("gateway")).cuts(connection):
+                connection.request(method, path, body=data, headers=sent)
+                answer = connection.getresponse()
                 return Answer(answer.status, answer.headers, answer.read())
-        except urllib.error.HTTPError as error:
-            return Answer(error.code, error.headers, error.read())
+        except http.client.HTTPException as error:
+            raise OSError(f"{method} {path} got no whole answer: {error!r}") from error
+        finally:
+            connection.close()
 
     def token(self, client):
         basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
@@ -287,9 +360,10 @@ clients_file = "clients.json"
         self.wait_indexed(key, store, progress)
         return store, file_ids
 
-    def wait_indexed(self, key, store, progress=lambda text: None, seconds=300):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+    def wait_indexed(self, key, store, progress=lambda text: None):
+        """Until all is indexed, as long as the gateway and its workers move."""
+        patience = Patience(self.processes.get("gateway"))
+        while patience.left():
             counts = self.call("GET", f"/v1/vector_stores/{store}", key).json()["file_counts"]
             progress(f"{counts['completed']} of {counts['total']}")
             if counts["in_progress"] == 0:
@@ -298,4 +372,4 @@ clients_file = "clients.json"
                     raise StackError(f"documents failed: {[f for f in files if f['status'] == 'failed']}")
                 return
             time.sleep(0.2)
-        raise StackError("the documents were not indexed in time")
+        raise StackError(f"the documents are not indexed, and nothing has moved for {STILL_SECONDS} s")

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -83,6 +84,9 @@ struct Deployment::Parts {
   std::unique_ptr<gateway::Services> services;
   std::unique_ptr<gateway::Dispatcher> dispatcher;
   std::unique_ptr<http::Server> server;
+  // The same routes on a Unix socket in data.dir/run, for the commands of this machine: there no certificate
+  // has to match the address that the gateway listens on.
+  std::unique_ptr<http::Server> local_server;
 
   std::mutex mutex, announcing;
   std::atomic<bool> serving{false};
@@ -99,6 +103,9 @@ struct Deployment::Parts {
   Result<void> open_data();
   Result<void> start_engine();
   Result<void> start_server();
+  Result<std::unique_ptr<http::Server>> listen(http::ListenAddress address,
+                                               std::shared_ptr<http::TlsContext> tls);
+  bool drain_servers(std::chrono::milliseconds deadline);
   Result<std::shared_ptr<http::TlsContext>> make_tls() const;
   Result<void> announce();
   void leave_nothing(const base::TenantId& tenant);
@@ -338,23 +345,30 @@ Result<void> Deployment::Parts::start_server() {
                                                                       engine_parts->pool()});
   dispatcher = std::make_unique<gateway::Dispatcher>(*services);
   BULKHEAD_TRY(tls, make_tls());
-  http::Server::Options options;
-  options.address.host = config.server.host;
-  options.address.port = config.server.port;
-  options.limits.connections_max = config.server.connections_max;
-  options.limits.parser.body_bytes_max = config.server.body_bytes_max;
-  options.tls = std::move(tls);
-  options.handler = [this](http::Exchange& exchange) { return dispatcher->handle(exchange); };
-  options.early_check = [this](const http::Request& request) { return dispatcher->early_check(request); };
-  options.malformed = &gateway::Dispatcher::malformed;
-  BULKHEAD_TRY(started, http::Server::start(*reactors, std::move(options)));
-  server = std::move(started);
+  BULKHEAD_TRY(for_clients, listen({.host = config.server.host, .port = config.server.port}, std::move(tls)));
+  server = std::move(for_clients);
+  BULKHEAD_CHECK_OK(base::make_private_directory(command_socket(config).parent_path()));
+  BULKHEAD_TRY(for_commands, listen({.unix_path = command_socket(config)}, nullptr));
+  local_server = std::move(for_commands);
   register_gauges();
   serving = true;
   BULKHEAD_CHECK_OK(announce());
   base::log::info("listening", {{"host", std::string_view(config.server.host)},
                                 {"port", static_cast<std::int64_t>(server->port())}});
   return Result<void>();
+}
+
+Result<std::unique_ptr<http::Server>> Deployment::Parts::listen(http::ListenAddress address,
+                                                                std::shared_ptr<http::TlsContext> tls) {
+  http::Server::Options options;
+  options.address = std::move(address);
+  options.limits.connections_max = config.server.connections_max;
+  options.limits.parser.body_bytes_max = config.server.body_bytes_max;
+  options.tls = std::move(tls);
+  options.handler = [this](http::Exchange& exchange) { return dispatcher->handle(exchange); };
+  options.early_check = [this](const http::Request& request) { return dispatcher->early_check(request); };
+  options.malformed = &gateway::Dispatcher::malformed;
+  return http::Server::start(*reactors, std::move(options));
 }
 
 Result<void> Deployment::Parts::announce() {
@@ -458,6 +472,7 @@ void Deployment::Parts::stop() {
   if (ingestor) ingestor->stop();
   sweeper.reset();
   server.reset();
+  local_server.reset();
   ::unlink(run_file(config, "serve").c_str());
   storage::set_seal_alarm({});
   if (audit) {
@@ -511,14 +526,23 @@ void Deployment::reload() {
   base::log::info("reloaded", {{"what", std::string_view("issuers, certificate")}});
 }
 
+// Both stop accepting before either is waited for.
+bool Deployment::Parts::drain_servers(std::chrono::milliseconds deadline) {
+  const base::MonotonicTime end = clock.monotonic() + deadline;
+  static_cast<void>(local_server->drain(std::chrono::milliseconds(0)));
+  const bool drained = server->drain(deadline);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - clock.monotonic());
+  return local_server->drain(std::max(left, std::chrono::milliseconds(0))) && drained;
+}
+
 void Deployment::drain() {
   base::log::info("draining");
   parts_->dispatcher->start_draining();
-  if (!parts_->server->drain(parts_->config.server.drain_time_max)) {
+  if (!parts_->drain_servers(parts_->config.server.drain_time_max)) {
     base::log::warning("drain_time_over");
     // What still runs is told so before its connection goes.
     parts_->dispatcher->cancel_all();
-    static_cast<void>(parts_->server->drain(kFarewellTime));
+    static_cast<void>(parts_->drain_servers(kFarewellTime));
   }
 }
 

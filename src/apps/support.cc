@@ -58,6 +58,10 @@ std::filesystem::path run_file(const gateway::Config& config, const std::string&
   return config.data.dir / "run" / (name + ".json");
 }
 
+std::filesystem::path command_socket(const gateway::Config& config) {
+  return config.data.dir / "run" / "commands.sock";
+}
+
 Result<crypto::VerifyKey> read_verify_key(const std::filesystem::path& file) {
   auto text = base::read_file(file, kKeyFileBytesMax);
   if (!text) {
@@ -79,19 +83,7 @@ Result<AdminClient> AdminClient::open(const gateway::Config& config, const std::
     return Error(gateway::ApiError::MissingParameter,
                  "Name a key: --key-file FILE (mode 0600), or the environment variable BULKHEAD_API_KEY.");
   }
-  auto state = base::read_file(run_file(config, "serve"), kKeyFileBytesMax);
-  if (!state) {
-    return Error(engine::EngineError::Unavailable,
-                 "The gateway of this configuration is not running: start `bulkhead serve` first.");
-  }
-  BULKHEAD_TRY(document, base::json::Document::parse(*state));
-  BULKHEAD_TRY(url, http::Url::parse(document.root()["base_url"].as_string().value_or("")));
-  client.url_ = std::move(url);
-  client.url_.path.clear();
-  if (client.url_.tls) {
-    BULKHEAD_TRY(tls, http::TlsContext::client(document.root()["ca_file"].as_string().value_or("")));
-    client.tls_ = std::move(tls);
-  }
+  client.url_.unix_path = command_socket(config).string();
   return client;
 }
 
@@ -100,16 +92,17 @@ Result<std::string> AdminClient::call(http::Method method, std::string path, std
   http::Request request;
   request.method = method;
   request.path = request.target = std::move(path);
-  request.headers.set("host", url_.host + ":" + std::to_string(url_.port));
+  request.headers.set("host", "localhost");
   request.headers.set("authorization", "Bearer " + std::string(key_.reveal_text()));
   if (!body.empty()) request.headers.set("content-type", "application/json");
   request.body = std::move(body);
   http::ClientOptions options;
-  options.tls = tls_;
   options.answer_time_max = answer_time_max;
   auto answer = http::request_blocking(url_, std::move(options), std::move(request), kAnswerBytesMax);
   if (!answer) {
-    return Error(engine::EngineError::Unavailable, "The gateway could not be reached. Is it running?",
+    return Error(engine::EngineError::Unavailable,
+                 "The gateway of this configuration did not answer at " + url_.unix_path +
+                     ". Is `bulkhead serve` running, and as this user?",
                  answer.error().describe());
   }
   if (answer->status / 100 == 2) return std::move(answer->body);

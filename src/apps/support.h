@@ -24,6 +24,10 @@ base::Result<std::shared_ptr<crypto::PlatformKeys>> load_platform_keys(const gat
 // Where `serve` and `dev-idp` say that they are up: <data.dir>/run/<name>.json.
 std::filesystem::path run_file(const gateway::Config& config, const std::string& name);
 
+// Where `serve` answers the commands of this machine: a Unix socket of mode 0600 with the routes of its
+// network address, so that a command needs no certificate and no address.
+std::filesystem::path command_socket(const gateway::Config& config);
+
 // An audit verify key from a file of one base64url line.
 base::Result<crypto::VerifyKey> read_verify_key(const std::filesystem::path& file);
 
@@ -32,7 +36,7 @@ base::Result<crypto::VerifyKey> read_verify_key(const std::filesystem::path& fil
 base::Result<base::ApiKeyId> make_operator_key(storage::PlatformDatabase& platform, const std::string& name,
                                                const std::string& file);
 
-// The running gateway's API with a key from a 0600 file or BULKHEAD_API_KEY.
+// The running gateway's API over its command socket, with a key from a 0600 file or BULKHEAD_API_KEY.
 class AdminClient {
  public:
   static base::Result<AdminClient> open(const gateway::Config& config, const std::string& key_file);
@@ -42,7 +46,6 @@ class AdminClient {
 
  private:
   http::Url url_;
-  std::shared_ptr<http::TlsContext> tls_;
   base::Secret key_;
 };
 

@@ -59,7 +59,7 @@ void record_end(Call& call, const engine::Completion& completion) {
   call.record.output_bytes = output_bytes(completion);
   call.record.output_hash = call.scope().audit_hash(output_digest_input(completion.choices));
   call.record.finish_reason = finish_reasons(completion);
-  if (completion.burn) call.record.burned = completion.burn->verified;
+  if (completion.burn) call.record.burned = completion.burn->verified();
   call.admission.settle(completion.usage.prompt_tokens + completion.usage.completion_tokens);
   auto tokens = [&](const char* kind) -> watch::Counter& {
     return call.services.metrics.counter("gen_ai_client_token_usage_total", "Tokens by tenant and kind",

@@ -2,11 +2,13 @@
 // Two uses of one loop: sentence vectors of texts, and the scores of a cross-encoder, which reads a
 // query and a document together. One batch of one request at a time; after each batch the tenant with
 // the least service goes on (base/fair_lines.h), so that a tenant that loads its documents delays
-// another's question by one batch. Everything of a batch is cleared before the next one begins.
+// another's question by one batch. Everything of a batch is cleared before the next one begins; where that
+// fails the job fails, nothing more is taken, and `unclean` is told.
 // Thread safety: `encode` from every thread.
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,13 +31,14 @@ enum class EncoderUse { Embedding, Ranking };
 struct EncodedTexts {
   std::vector<std::vector<float>> rows;  // of each text: its vector, or one score
   std::int64_t tokens = 0;
-  bool cleared = false;
+  base::BurnReport burn;
 };
 
 class Encoder {
  public:
-  static base::Result<std::unique_ptr<Encoder>> start(const Model& model, EncoderUse use, int threads,
-                                                      bool burn);
+  static base::Result<std::unique_ptr<Encoder>> start(
+      const Model& model, EncoderUse use, int threads, bool burn, std::function<void()> unclean = [] {},
+      Eraser eraser = Eraser::real());
   ~Encoder();
 
   // Each text's tokens; resumes the caller when done. ContextExceeded names the text by its index in
@@ -57,7 +60,9 @@ class Encoder {
     std::optional<base::Error> failure;
     base::Event done;
   };
-  Encoder(const Model& model, EncoderUse use, bool burn) : model_(model), use_(use), burn_(burn) {}
+  Encoder(const Model& model, EncoderUse use, bool burn, std::function<void()> unclean, Eraser eraser)
+      : model_(model), use_(use), burn_(burn), unclean_(std::move(unclean)), eraser_(std::move(eraser)) {}
+  base::BurnReport clear(Job& job, std::size_t end);
   void run();
   // Computes the job's next texts; gives how many tokens they had.
   std::size_t compute_batch(Job& job);
@@ -67,6 +72,8 @@ class Encoder {
   const Model& model_;
   const EncoderUse use_;
   const bool burn_;
+  const std::function<void()> unclean_;
+  const Eraser eraser_;
   llama_context* context_ = nullptr;
   struct ggml_threadpool* threads_ = nullptr;
   llama_batch batch_{};
@@ -74,6 +81,7 @@ class Encoder {
   std::condition_variable work_;
   base::FairLines<std::shared_ptr<Job>> queue_;
   bool stopping_ = false;
+  bool lost_ = false;  // memory could not be cleared; the encoder's thread alone
   std::thread thread_;
 };
 

@@ -57,7 +57,7 @@ class TestEngine final : public engine::Engine {
                                                        std::vector<std::string> texts) override {
     co_return std::vector<std::int64_t>(texts.size(), 1);
   }
-  Task<Result<engine::BurnReport>> burn_kept(engine::BurnTarget) override { co_return engine::BurnReport(); }
+  Task<Result<base::BurnReport>> burn_kept(engine::BurnTarget) override { co_return base::BurnReport(); }
   std::vector<engine::ModelInfo> models() const override { return {}; }
   bool ready() const override { return true; }
 
