@@ -6,6 +6,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "apps/blocking_pools.h"
 #include "apps/engine_parts.h"
 #include "apps/key_providers.h"
 #include "apps/reindex_parts.h"
@@ -28,10 +29,6 @@ using base::Result;
 
 namespace {
 
-constexpr std::size_t kPoolThreads = 8;
-// Its threads may all wait for a key provider for once (BoundedProvider), so they are nobody else's.
-constexpr std::size_t kOpeningThreads = 16;
-constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::seconds kFarewellTime{2};
 constexpr std::chrono::seconds kUpkeepInterval{2};
 
@@ -70,7 +67,7 @@ struct Deployment::Parts {
   std::unique_ptr<storage::LegacyUsers> legacy_users;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
-  std::unique_ptr<base::BlockingPool> pool, opening_pool;
+  std::unique_ptr<BlockingPools> pools;
   std::unique_ptr<http::ReactorPool> reactors;
   std::unique_ptr<identity::Authenticator> authenticator;
   std::unique_ptr<EngineParts> engine_parts;
@@ -206,15 +203,17 @@ Result<void> Deployment::Parts::open_data() {
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());
   operator_hash_key = std::move(hash_key);
-  pool = std::make_unique<base::BlockingPool>(kPoolThreads, kPoolQueueMax);
-  opening_pool = std::make_unique<base::BlockingPool>(kOpeningThreads, kPoolQueueMax);
+  pools = std::make_unique<BlockingPools>(config, *tenants);
   reactors = std::make_unique<http::ReactorPool>(config.server.threads);
   identity::AuthenticatorOptions identity_options;
   identity_options.issuers = config.issuers;
   identity_options.user_names = user_names;
   authenticator = std::make_unique<identity::Authenticator>(
       std::move(identity_options), identity::ApiKeyFormat(std::move(tag_key), adopted), *stores, *tenants,
-      *opening_pool, clock);
+      [this](const std::optional<base::TenantId>& tenant) -> base::FairPool& {
+        return tenant ? pools->stores.opening(*tenant) : pools->stores.opening();
+      },
+      clock);
   limiter = std::make_unique<gateway::Limiter>(clock);
   receipts = std::make_unique<gateway::ReceiptBook>(*signer, clock);
   tenants->on_change([this](const base::TenantId& id) {
@@ -275,8 +274,8 @@ Result<void> Deployment::Parts::start_engine() {
   auto changed = [this] {
     if (serving) static_cast<void>(announce().ok());
   };
-  BULKHEAD_TRY(started, EngineParts::start({config, *platform, *audit, metrics, *tenants, *pool, *reactors,
-                                            clock, std::move(changed)}));
+  BULKHEAD_TRY(started, EngineParts::start({config, *platform, *audit, metrics, *tenants, pools->platform,
+                                            *reactors, clock, std::move(changed)}));
   engine_parts = std::move(started);
   rag::ExtractorOptions extract;
   extract.executable = config.extract.executable;
@@ -284,18 +283,19 @@ Result<void> Deployment::Parts::start_engine() {
   extract.time_max = config.extract.time_max;
   extract.memory_bytes_max = config.extract.memory_bytes_max;
   extract.allow_swap = config.development;
-  extractor = std::make_unique<rag::Extractor>(std::move(extract), *pool);
+  extractor = std::make_unique<rag::Extractor>(std::move(extract), pools->extract);
   reindexing = std::unique_ptr<ReindexParts>(
-      new ReindexParts({config, *platform, *audit, metrics, *tenants, *upkeep, *stores, *engine_parts, *pool,
-                        *opening_pool, *reactors, clock}));
+      new ReindexParts({config, *platform, *audit, metrics, *tenants, *upkeep, *stores, *engine_parts,
+                        pools->stores, *reactors, clock}));
   retriever = std::make_unique<rag::Retriever>(
-      *stores, indexes, engine(), *roles, options.embedding.id, *pool,
+      *stores, indexes, engine(), *roles, options.embedding.id, pools->stores,
       [this](const base::TenantId& id) { reindexing->reembedder().start(id); },
       [this] { return engine_parts->reranks_retrieval_with(); });
   rag::IngestOptions ingest;
   ingest.embedding_model = options.embedding.id;
   ingest.concurrent = config.extract.concurrent;
-  ingestor = std::make_unique<rag::Ingestor>(*stores, engine(), *extractor, *pool, clock, std::move(ingest));
+  ingestor =
+      std::make_unique<rag::Ingestor>(*stores, engine(), *extractor, pools->stores, clock, std::move(ingest));
   return Result<void>();
 }
 
@@ -312,8 +312,9 @@ Result<std::shared_ptr<http::TlsContext>> Deployment::Parts::make_tls() const {
 Result<void> Deployment::Parts::start_server() {
   services = std::unique_ptr<gateway::Services>(new gateway::Services{config,
                                                                       clock,
-                                                                      *pool,
-                                                                      *opening_pool,
+                                                                      pools->stores,
+                                                                      pools->platform,
+                                                                      pools->audit,
                                                                       platform_keys,
                                                                       *platform,
                                                                       *tenants,
@@ -424,6 +425,7 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(audit->stats().failures); });
   gauge("bulkhead_stores_open", "Open tenant stores",
         [this] { return static_cast<double>(stores->open_count()); });
+  pools->register_gauges(metrics);
   for (const char* state : {"active", "cold", "suspended", "destroyed"}) {
     metrics.gauge("bulkhead_tenants", "Tenants by what they are doing", {{"state", state}},
                   [this, wanted = std::string_view(state)] {
@@ -485,8 +487,7 @@ void Deployment::Parts::stop() {
   // Clients of the engine live on the reactors.
   engine_parts.reset();
   reactors.reset();
-  opening_pool.reset();
-  pool.reset();
+  pools.reset();
 }
 
 Deployment::Deployment(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -1,4 +1,4 @@
-// Offline verification and query of an audit log. No running gateway, no secret: the public key only.
+// Offline verification of an audit log. No running gateway, no secret: the public key only.
 #pragma once
 
 #include <cstdint>
@@ -31,19 +31,5 @@ struct VerifyReport {
 // one line of checkpoint JSON; each must lie on this log's chain.
 base::Result<VerifyReport> verify(const std::filesystem::path& dir, const crypto::VerifyKey& key,
                                   const std::vector<std::string>& anchors);
-
-struct Query {
-  std::string tenant;                 // required for a tenant's reader; empty: platform's own only
-  bool all_tenants = false;           // counts for operators: see `redact_tenant_detail`
-  bool redact_tenant_detail = false;  // operator: no principal, no hashes, no ids of tenants
-  std::optional<std::string> event, request_id, decision, principal;
-  std::optional<std::string> since, until;  // RFC 3339
-  std::size_t limit = 100;                  // 1..1000
-  std::optional<std::uint64_t> after_seq;
-  bool newest_first = true;
-};
-
-// Matching lines, as stored (or redacted). Reads segments with bounded memory.
-base::Result<std::vector<std::string>> query(const std::filesystem::path& dir, const Query& query);
 
 }  // namespace bulkhead::audit

@@ -64,8 +64,8 @@ void EnginePool::stop() { impl_->stop(); }
 
 Result<std::unique_ptr<EnginePool>> EnginePool::start(PoolOptions options,
                                                       std::vector<ModelVersion> configured,
-                                                      base::BlockingPool& blocking,
-                                                      http::ReactorPool& reactors, const base::Clock& clock) {
+                                                      base::FairPool& blocking, http::ReactorPool& reactors,
+                                                      const base::Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), blocking, reactors, clock);
   remove_old_sockets(impl->options.run_dir);
   ModelTable saved;

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/task.h"
 #include "engine/engine.h"
 #include "engine/model_admission.h"
@@ -66,7 +67,7 @@ class EnginePool final : public Engine {
   // pinned here. All three references outlive the pool; it is stopped before the reactors.
   static base::Result<std::unique_ptr<EnginePool>> start(PoolOptions options,
                                                          std::vector<ModelVersion> configured,
-                                                         base::BlockingPool& blocking,
+                                                         base::FairPool& blocking,
                                                          http::ReactorPool& reactors,
                                                          const base::Clock& clock);
   ~EnginePool() override;

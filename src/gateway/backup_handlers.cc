@@ -4,6 +4,7 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/isolation.h"
+#include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
 #include "storage/backup.h"
 
@@ -128,8 +129,9 @@ HandlerResult admin_backup_tenant(Call& call) {
   BULKHEAD_CO_CHECK_OK(reader.finish());
   order.file = std::move(*file);
   Services& services = call.services;
-  auto made = co_await services.pool.run(
-      [&] { return services.backups.make(*tenant, order, [&] { return call.cancel.cancelled(); }); });
+  auto made = co_await services.pools.long_work(*tenant).run(turn_of(call), [&] {
+    return services.backups.make(*tenant, order, [&] { return call.cancel.cancelled(); });
+  });
   if (!made) co_return made.take_error();
   call.record.note = "archive " + made->archive;
   services.metrics.counter("bulkhead_backups_total", "Backups that were made", {{"tenant", tenant->str()}})
@@ -150,7 +152,8 @@ HandlerResult admin_restore_tenant(Call& call) {
     BULKHEAD_CHECK_OK(check_policy(services.config, tenant.policy));
     return tenant;
   };
-  auto restored = co_await services.pool.run([&] { return services.backups.restore(wanted.order); });
+  auto restored = co_await services.platform_pool.run(turn_of(call),
+                                                      [&] { return services.backups.restore(wanted.order); });
   if (!restored) co_return restored.take_error();
   call.record.target = restored->tenant.id.str();
   call.record.note = "archive " + restored->archive + withheld_text(*restored);

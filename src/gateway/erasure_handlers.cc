@@ -3,6 +3,7 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/kept_prefixes.h"
+#include "gateway/store_call.h"
 #include "gateway/user_dto.h"
 #include "identity/user_id.h"
 #include "storage/eraser.h"
@@ -60,7 +61,8 @@ Task<Result<Reply>> erase(Call& call, base::TenantId tenant, storage::ErasureOrd
   Services& services = call.services;
   // A user's name stays out of the audit log; the certificate has it.
   call.record.target = order.kind == storage::ErasureOrder::Kind::User ? "user" : order.name;
-  auto erased = co_await services.pool.run([&] { return services.eraser.erase(tenant, order); });
+  auto erased = co_await services.pools.long_work(tenant).run(
+      turn_of(call), [&] { return services.eraser.erase(tenant, order); });
   if (!erased) co_return erased.take_error();
   for (const std::string& id : erased->api_keys) services.authenticator.forget_credential(id);
   // A kept prefix may hold what was said or read.
@@ -69,8 +71,8 @@ Task<Result<Reply>> erase(Call& call, base::TenantId tenant, storage::ErasureOrd
 }
 
 Task<Result<Reply>> list(Call& call, base::TenantId tenant) {
-  auto certificates =
-      co_await call.services.pool.run([&] { return call.services.eraser.certificates(tenant); });
+  auto certificates = co_await call.services.platform_pool.run(
+      turn_of(call), [&] { return call.services.eraser.certificates(tenant); });
   if (!certificates) co_return certificates.take_error();
   std::vector<std::string> items;
   for (const std::string& certificate : *certificates) {

@@ -97,6 +97,44 @@ base::Task<Result<storage::FileRecord>> named_file(Call& call, bool to_manage) {
   co_return std::move(file);
 }
 
+struct Found {
+  std::vector<storage::FileRecord> files;
+  bool more = false;
+};
+
+// Pages are filled after access filtering, so a page never tells how much was withheld.
+base::Task<Result<Found>> find_readable(Call& call, storage::Page page,
+                                        std::optional<std::string_view> purpose) {
+  Found out;
+  storage::Page cursor = page;
+  cursor.limit = kRowsPerTurn;
+  bool over = false;
+  while (!over) {
+    auto looked =
+        co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<bool> {
+          auto batch = store.list_files(scope, cursor);
+          if (!batch && batch.error().is(storage::StorageError::NotFound) && cursor.after != page.after) {
+            return listing_moved();
+          }
+          if (!batch) return batch.take_error();
+          // Before the records are moved out.
+          if (!batch->empty()) cursor.after = batch->back().id.str();
+          for (storage::FileRecord& file : *batch) {
+            if ((purpose && file.purpose != *purpose) || !may_read(call, file)) continue;
+            if (out.files.size() == page.limit) {
+              out.more = true;
+              return true;
+            }
+            out.files.push_back(std::move(file));
+          }
+          return batch->size() < cursor.limit;
+        });
+    if (!looked) co_return looked.take_error();
+    over = *looked;
+  }
+  co_return std::move(out);
+}
+
 }  // namespace
 
 HandlerResult create_file(Call& call) {
@@ -127,39 +165,17 @@ HandlerResult create_file(Call& call) {
 
 HandlerResult list_files(Call& call) {
   BULKHEAD_CO_TRY(page, read_page(call.request(), {"purpose"}));
-  auto purpose = call.request().query_value("purpose");
-  // Pages are filled after access filtering, so a page never tells how much was withheld.
-  struct Found {
-    std::vector<storage::FileRecord> files;
-    bool more = false;
-  };
-  auto found =
-      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<Found> {
-        Found out;
-        storage::Page cursor = page;
-        cursor.limit = 100;
-        while (true) {
-          BULKHEAD_TRY(batch, store.list_files(scope, cursor));
-          // Before the records are moved out.
-          if (!batch.empty()) cursor.after = batch.back().id.str();
-          for (storage::FileRecord& file : batch) {
-            if (!may_read(call, file) || (purpose && file.purpose != *purpose)) continue;
-            if (out.files.size() == page.limit) {
-              out.more = true;
-              return out;
-            }
-            out.files.push_back(std::move(file));
-          }
-          if (batch.size() < cursor.limit) return out;
-        }
-      });
-  if (!found) co_return found.take_error();
-  std::vector<std::string> items, ids;
-  for (const storage::FileRecord& file : found->files) {
-    items.push_back(file_json(call, file));
-    ids.push_back(file.id.str());
+  for (int attempt = 1;; ++attempt) {
+    auto found = co_await find_readable(call, page, call.request().query_value("purpose"));
+    if (!found && found.error().is(storage::StorageError::Busy) && attempt < kListingAttemptsMax) continue;
+    if (!found) co_return found.take_error();
+    std::vector<std::string> items, ids;
+    for (const storage::FileRecord& file : found->files) {
+      items.push_back(file_json(call, file));
+      ids.push_back(file.id.str());
+    }
+    co_return Reply::json(200, list_body(items, ids, found->more));
   }
-  co_return Reply::json(200, list_body(items, ids, found->more));
 }
 
 HandlerResult get_file(Call& call) {

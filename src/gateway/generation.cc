@@ -5,6 +5,7 @@
 #include "base/scrub.h"
 #include "engine/openai_body.h"
 #include "gateway/event_writer.h"
+#include "gateway/store_call.h"
 
 namespace bulkhead::gateway {
 
@@ -97,11 +98,8 @@ Task<Result<void>> keep_chat(Call& call, const Plan& plan, const std::string& co
   messages.end_array();
   chat.messages_json = messages.take();
   chat.completion_json = completion;
-  if (auto over = call.services.stores.held_up(call.scope().tenant())) co_await *over;
-  co_return co_await call.services.pool.run([&]() -> Result<void> {
-    BULKHEAD_TRY(store, call.services.stores.open(call.scope()));
-    return store->put_chat(call.scope(), chat);
-  });
+  co_return co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.put_chat(scope, chat); });
 }
 
 engine::Completion fixed_completion(std::string_view text, std::int64_t choices) {

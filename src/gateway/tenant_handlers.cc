@@ -1,6 +1,7 @@
 // A tenant's own affairs: policy, API keys, audit, burn receipts.
+#include <algorithm>
+
 #include "access/delegation.h"
-#include "audit/verify.h"
 #include "crypto/random.h"
 #include "gateway/audit_query.h"
 #include "gateway/dto.h"
@@ -155,10 +156,7 @@ HandlerResult revoke_api_key(Call& call) {
 HandlerResult query_own_audit(Call& call) {
   BULKHEAD_CO_TRY(query, read_audit_query(call.request()));
   query.tenant = call.scope().tenant().str();
-  auto lines =
-      co_await call.services.pool.run([&] { return audit::query(call.services.config.audit.dir, query); });
-  if (!lines) co_return lines.take_error();
-  co_return Reply::json(200, list_body(*lines, {}, lines->size() == query.limit));
+  co_return co_await answer_audit_query(call, std::move(query));
 }
 
 HandlerResult get_receipt(Call& call) {

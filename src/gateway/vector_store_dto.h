@@ -17,11 +17,10 @@ struct AttachmentCounts {
 AttachmentCounts count_attachments(const std::vector<storage::AttachmentRecord>& attachments);
 
 // The attachments of one store that the caller may read, all pages: also a count of withheld ones would
-// tell that they are there.
-base::Result<std::vector<storage::AttachmentRecord>> readable_attachments(const Call& call,
-                                                                          storage::TenantStore& store,
-                                                                          const base::VectorStoreId& id,
-                                                                          bool ascending);
+// tell that they are there. NotFound when there is no such store.
+base::Task<base::Result<std::vector<storage::AttachmentRecord>>> readable_attachments(Call& call,
+                                                                                      base::VectorStoreId id,
+                                                                                      bool ascending);
 
 // Whoever looks at a file whose indexing was cut short sets it going again.
 void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>& attachments);

@@ -75,11 +75,10 @@ HandlerResult attach_file(Call& call) {
 HandlerResult list_attached_files(Call& call) {
   BULKHEAD_CO_TRY(page, read_page(call.request(), {"filter"}));
   auto filter = call.request().query_value("filter");
-  auto attachments = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto&) -> Result<std::vector<storage::AttachmentRecord>> {
-        BULKHEAD_TRY(record, named_store(call, store));
-        return readable_attachments(call, store, record.id, page.ascending);
-      });
+  auto store = co_await with_store(
+      call, [&](storage::TenantStore& each, const auto&) { return named_store(call, each); });
+  if (!store) co_return store.take_error();
+  auto attachments = co_await readable_attachments(call, store->id, page.ascending);
   if (!attachments) co_return attachments.take_error();
   resume_unfinished(call, *attachments);
   std::vector<std::string> items, ids;

@@ -2,7 +2,7 @@
 //
 // One Listener per reactor (SO_REUSEPORT for TCP); each connection lives on the reactor that
 // accepted it, and its handler runs there as a coroutine. Handlers must not block: blocking work
-// goes to a base::BlockingPool.
+// goes to a base::FairPool.
 //
 // Bounds, all in ServerLimits: headers, body, time to receive a request, idle time between
 // requests, time a slow reader may hold an answer up, connections. Pipelined requests are answered

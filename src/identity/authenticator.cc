@@ -42,6 +42,8 @@ Result<std::string_view> bearer_token(std::string_view authorization) {
   return authorization.substr(kScheme.size());
 }
 
+constexpr std::string_view kOperators = "operators.keys";  // no tenant can have this name
+
 Error api_key_unknown() {
   return Error(IdentityError::ApiKeyUnknown, "The API key is not valid. Check it, or make a new one.");
 }
@@ -53,7 +55,7 @@ struct Authenticator::Impl {
   ApiKeyFormat key_format;
   ApiKeyDirectory& directory;
   const TenantStatus& tenants;
-  base::BlockingPool& pool;
+  const PoolOf pool_of;
   const base::Clock& clock;
   PrincipalCache cache;
   std::shared_ptr<UserNames> names;
@@ -61,13 +63,13 @@ struct Authenticator::Impl {
   mutable std::mutex mutex;
   std::shared_ptr<const KeySets> key_sets;
 
-  Impl(AuthenticatorOptions o, ApiKeyFormat f, ApiKeyDirectory& d, const TenantStatus& t,
-       base::BlockingPool& p, const base::Clock& c)
+  Impl(AuthenticatorOptions o, ApiKeyFormat f, ApiKeyDirectory& d, const TenantStatus& t, PoolOf p,
+       const base::Clock& c)
       : options(std::move(o)),
         key_format(std::move(f)),
         directory(d),
         tenants(t),
-        pool(p),
+        pool_of(std::move(p)),
         clock(c),
         cache(options.cache_entries_max),
         names(options.user_names ? options.user_names : std::make_shared<UserNames>(options.issuers)),
@@ -131,7 +133,10 @@ struct Authenticator::Impl {
   Task<Result<std::shared_ptr<const Principal>>> from_api_key(std::string text) {
     auto parsed = key_format.parse(text);
     if (!parsed) co_return api_key_unknown();
-    auto entry = co_await pool.run([this, &parsed, &text] { return directory.find(*parsed, text); });
+    const std::string party = parsed->tenant ? parsed->tenant->str() : std::string(kOperators);
+    auto entry = co_await pool_of(parsed->tenant).run({.party = party}, [this, &parsed, &text] {
+      return directory.find(*parsed, text);
+    });
     base::wipe(text);
     if (!entry) co_return entry.take_error();
     const ApiKeyRecord& record = entry->record;
@@ -152,10 +157,10 @@ struct Authenticator::Impl {
 };
 
 Authenticator::Authenticator(AuthenticatorOptions options, ApiKeyFormat key_format,
-                             ApiKeyDirectory& directory, const TenantStatus& tenants,
-                             base::BlockingPool& pool, const base::Clock& clock)
-    : impl_(std::make_unique<Impl>(std::move(options), std::move(key_format), directory, tenants, pool,
-                                   clock)) {}
+                             ApiKeyDirectory& directory, const TenantStatus& tenants, PoolOf pool_of,
+                             const base::Clock& clock)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(key_format), directory, tenants,
+                                   std::move(pool_of), clock)) {}
 Authenticator::~Authenticator() = default;
 
 Task<Result<std::shared_ptr<const Principal>>> Authenticator::authenticate(std::string authorization) {

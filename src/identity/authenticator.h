@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/result.h"
 #include "base/task.h"
 #include "identity/api_key.h"
@@ -42,8 +43,10 @@ struct AuthenticatorOptions {
 
 class Authenticator {
  public:
+  // Where an API key of this tenant (none: an operator's) is looked up, which blocks.
+  using PoolOf = std::function<base::FairPool&(const std::optional<base::TenantId>&)>;
   Authenticator(AuthenticatorOptions options, ApiKeyFormat key_format, ApiKeyDirectory& directory,
-                const TenantStatus& tenants, base::BlockingPool& pool, const base::Clock& clock);
+                const TenantStatus& tenants, PoolOf pool_of, const base::Clock& clock);
   ~Authenticator();
 
   // The value of the Authorization header; empty when there was none.

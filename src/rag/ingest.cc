@@ -71,7 +71,7 @@ struct Ingestor::Impl {
   storage::StoreManager& stores;
   engine::Engine& engine;
   Extractor& extractor;
-  base::BlockingPool& pool;
+  storage::StorePools& pools;
   const base::Clock& clock;
   const IngestOptions options;
   engine::FairQueue queue;
@@ -82,12 +82,12 @@ struct Ingestor::Impl {
   std::map<base::TenantId, std::map<std::string, LeftOver>> left;  // by the same keys
   std::atomic<std::size_t> left_count{0};
 
-  Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, base::BlockingPool& p, const base::Clock& c,
-       IngestOptions o)
+  Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, storage::StorePools& p,
+       const base::Clock& c, IngestOptions o)
       : stores(s),
         engine(e),
         extractor(x),
-        pool(p),
+        pools(p),
         clock(c),
         options(std::move(o)),
         queue(options.concurrent, options.waiting_per_tenant) {}
@@ -99,14 +99,8 @@ struct Ingestor::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    using R = std::invoke_result_t<Work, storage::TenantStore&>;
-    if (auto over = stores.held_up(scope.tenant())) co_await *over;
-    auto result = co_await pool.run([this, &scope, &work]() -> R {
-      auto store = stores.open(scope);
-      if (!store) return store.take_error();
-      return work(**store);
-    });
-    co_return std::move(result);
+    return storage::on_store(stores, pools, scope, {.party = scope.tenant().str(), .background = true},
+                             std::move(work));
   }
 
   // Pieces that the embedding model accepts: those over its bound are halved until they fit.
@@ -299,8 +293,8 @@ struct Ingestor::Impl {
 };
 
 Ingestor::Ingestor(storage::StoreManager& stores, engine::Engine& engine, Extractor& extractor,
-                   base::BlockingPool& pool, const base::Clock& clock, IngestOptions options)
-    : impl_(std::make_shared<Impl>(stores, engine, extractor, pool, clock, std::move(options))) {}
+                   storage::StorePools& pools, const base::Clock& clock, IngestOptions options)
+    : impl_(std::make_shared<Impl>(stores, engine, extractor, pools, clock, std::move(options))) {}
 Ingestor::~Ingestor() { stop(); }
 
 void Ingestor::start(const tenancy::TenantScope& scope, storage::AttachmentRecord attachment) {

@@ -20,6 +20,7 @@
 #include "engine/fair_queue.h"
 #include "rag/extractor.h"
 #include "storage/store_manager.h"
+#include "storage/store_pools.h"
 
 namespace bulkhead::rag {
 
@@ -34,7 +35,7 @@ struct IngestOptions {
 class Ingestor {
  public:
   Ingestor(storage::StoreManager& stores, engine::Engine& engine, Extractor& extractor,
-           base::BlockingPool& pool, const base::Clock& clock, IngestOptions options);
+           storage::StorePools& pools, const base::Clock& clock, IngestOptions options);
   ~Ingestor();
 
   // Starts work on `attachment` (already stored as InProgress) on the calling reactor, unless it is

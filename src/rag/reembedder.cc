@@ -94,14 +94,8 @@ struct Reembedder::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    using R = std::invoke_result_t<Work, storage::TenantStore&>;
-    if (auto over = uses.stores.held_up(scope.tenant())) co_await *over;
-    auto result = co_await uses.pool.run([this, &scope, &work]() -> R {
-      auto store = uses.stores.open(scope);
-      if (!store) return store.take_error();
-      return work(**store);
-    });
-    co_return std::move(result);
+    return storage::on_store(uses.stores, uses.pools, scope,
+                             {.party = scope.tenant().str(), .background = true}, std::move(work));
   }
 
   Task<Result<std::vector<Due>>> due_files(tenancy::TenantScope scope, Spaces wanted) {
@@ -162,7 +156,8 @@ struct Reembedder::Impl {
 
   Task<Outcome> do_tenant(base::TenantId tenant, base::CancelToken cancel) {
     Outcome outcome;
-    auto scope = co_await uses.opening_pool.run([&] { return uses.upkeep.scope(tenant); });
+    auto scope = co_await uses.pools.opening(tenant).run({.party = tenant.str(), .background = true},
+                                                         [&] { return uses.upkeep.scope(tenant); });
     if (!scope) {
       outcome.skipped = cannot_be_opened(scope.error());
       outcome.failed = !outcome.skipped;

@@ -21,6 +21,7 @@
 
 #include "base/task.h"
 #include "engine/engine.h"
+#include "storage/store_pools.h"
 #include "storage/upkeep.h"
 
 namespace bulkhead::rag {
@@ -60,8 +61,7 @@ class Reembedder {
     storage::StoreManager& stores;
     const tenancy::TenantDirectory& tenants;
     engine::Engine& engine;
-    base::BlockingPool& pool;
-    base::BlockingPool& opening_pool;  // may have to ask a key provider
+    storage::StorePools& pools;
     base::Executor& executor;
   };
   Reembedder(Uses uses, ReembedOptions options);

@@ -116,7 +116,7 @@ double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<st
 }
 
 Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
-                     const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
+                     const access::RoleTable& roles, std::string embedding_model, storage::StorePools& pools,
                      std::function<void(const base::TenantId&)> on_lacking,
                      std::function<std::string()> rerank_model)
     : stores_(stores),
@@ -124,7 +124,7 @@ Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes,
       engine_(engine),
       roles_(roles),
       embedding_model_(std::move(embedding_model)),
-      pool_(pool),
+      pools_(pools),
       on_lacking_(std::move(on_lacking)),
       rerank_model_(std::move(rerank_model)) {}
 
@@ -158,13 +158,15 @@ Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engin
   }
   if (!vectors) co_return vectors.take_error();
   std::vector<float> query = std::move(vectors->at(0));
-  if (auto over = stores_.held_up(context.scope.tenant())) co_await *over;
   std::string model = rerank_model_();
   std::size_t chunks_max =
       model.empty() ? options.results_max : std::max(options.results_max, options.rerank_max);
-  auto found = co_await pool_.run([&]() {
-    return search(context.scope, question, query, space, std::move(vector_stores), options, chunks_max);
-  });
+  auto found = co_await storage::on_store(stores_, pools_, context.scope,
+                                          {.party = context.scope.tenant().str(), .cancel = context.cancel},
+                                          [&](storage::TenantStore& store) {
+                                            return search(context.scope, store, question, query, space,
+                                                          std::move(vector_stores), options, chunks_max);
+                                          });
   if (!found) co_return found.take_error();
   if (!model.empty() && !found->chunks.empty()) {
     BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found));
@@ -201,21 +203,21 @@ Task<Result<void>> Retriever::rerank(engine::CallContext context, std::string mo
   co_return Result<void>();
 }
 
-Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std::string& question,
-                                    const std::vector<float>& query, const base::EmbeddingSpace& space,
+Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, storage::TenantStore& store,
+                                    const std::string& question, const std::vector<float>& query,
+                                    const base::EmbeddingSpace& space,
                                     std::vector<base::VectorStoreId> vector_stores,
                                     const RetrievalOptions& options, std::size_t chunks_max) {
-  BULKHEAD_TRY(store, stores_.open(scope));
   if (vector_stores.empty()) {
-    BULKHEAD_TRY(defaults, store->default_vector_stores(scope));
+    BULKHEAD_TRY(defaults, store.default_vector_stores(scope));
     for (const auto& record : defaults) vector_stores.push_back(record.id);
   } else {
-    for (const auto& id : vector_stores) BULKHEAD_CHECK_OK(store->get_vector_store(scope, id));
+    for (const auto& id : vector_stores) BULKHEAD_CHECK_OK(store.get_vector_store(scope, id));
   }
   Retrieval result;
   if (vector_stores.empty()) return result;
 
-  BULKHEAD_TRY(candidates, store->candidates(scope, vector_stores));
+  BULKHEAD_TRY(candidates, store.candidates(scope, vector_stores));
   std::vector<base::FileId> files;
   for (const auto& candidate : candidates) {
     if (access::decide_document(roles_, scope.principal(), candidate.owner, candidate.access).allowed) {
@@ -226,7 +228,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   result.files_withheld = candidates.size() - files.size();
   if (files.empty()) return result;
 
-  BULKHEAD_TRY(nearest, vector::search(scope, *store, indexes_, space, query, files, options.pool));
+  BULKHEAD_TRY(nearest, vector::search(scope, store, indexes_, space, query, files, options.pool));
   if (nearest.dimensions != 0 && nearest.dimensions != query.size()) {
     return Error(engine::EngineError::BadAnswer,
                  "The embedding model gave a vector of the wrong size. Try again, or tell your operator.",
@@ -237,7 +239,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   const std::vector<vector::Hit>& by_vector = nearest.hits;
   std::vector<storage::LexicalHit> by_text;
   if (!words.empty()) {
-    BULKHEAD_TRY(hits, store->search_text(scope, words, files, options.pool));
+    BULKHEAD_TRY(hits, store.search_text(scope, words, files, options.pool));
     by_text = std::move(hits);
   }
 
@@ -261,7 +263,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   });
   if (order.size() > chunks_max) order.resize(chunks_max);
 
-  BULKHEAD_TRY(chunks, store->get_chunks(scope, order));
+  BULKHEAD_TRY(chunks, store.get_chunks(scope, order));
   if (chunks.size() != order.size()) {
     return Error(storage::StorageError::Busy, "Documents changed during the search. Try again.");
   }
@@ -275,7 +277,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
                              .similarity = fused[order[i]].similarity};
     auto name = names.find(retrieved.chunk.file.str());
     if (name == names.end()) {
-      BULKHEAD_TRY(file, store->get_file(scope, retrieved.chunk.file));
+      BULKHEAD_TRY(file, store.get_file(scope, retrieved.chunk.file));
       name = names.emplace(retrieved.chunk.file.str(), file.name).first;
     }
     retrieved.file_name = name->second;

@@ -1,6 +1,7 @@
 #include "storage/eraser.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <mutex>
 #include <set>
 
@@ -180,7 +181,56 @@ struct Eraser::Impl {
   Upkeep& upkeep;
   const crypto::SigningKey& signer;
   const base::Clock& clock;
-  std::mutex mutex;  // one erasure at a time
+  std::mutex mutex;
+  std::condition_variable freed;
+  std::set<TenantId> erasing;  // one erasure a tenant at a time
+
+  // The tenant's turn; ends with the object.
+  class Turn {
+   public:
+    Turn(Impl* impl, TenantId tenant) : impl_(impl), tenant_(std::move(tenant)) {}
+    Turn(Turn&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)), tenant_(other.tenant_) {}
+    Turn& operator=(Turn&&) = delete;
+    ~Turn() {
+      if (!impl_) return;
+      std::scoped_lock lock(impl_->mutex);
+      impl_->erasing.erase(tenant_);
+      impl_->freed.notify_all();
+    }
+
+   private:
+    Impl* impl_;
+    TenantId tenant_;
+  };
+  Turn wait_for_turn(const TenantId& tenant) {
+    std::unique_lock lock(mutex);
+    freed.wait(lock, [&] { return !erasing.contains(tenant); });
+    erasing.insert(tenant);
+    return Turn(this, tenant);
+  }
+  std::optional<Turn> turn_at_once(const TenantId& tenant) {
+    std::scoped_lock lock(mutex);
+    if (!erasing.insert(tenant).second) return std::nullopt;
+    return Turn(this, tenant);
+  }
+
+  // Still to be done: what was asked for just now may be over since it was listed.
+  bool is_pending(std::int64_t number) {
+    auto pending = platform.pending_erasures();
+    return pending && std::any_of(pending->begin(), pending->end(),
+                                  [number](const auto& each) { return each.number == number; });
+  }
+
+  Result<void> resume_one(const PlatformDatabase::PendingWork& work) {
+    const auto tenant = tenants.find(work.tenant);
+    // With its tenant it is destroyed altogether.
+    if (!tenant || tenant->state == tenancy::TenantState::Destroyed)
+      return platform.forget_erasure(work.number);
+    BULKHEAD_TRY(plan, parse_plan(work.plan));
+    BULKHEAD_TRY(certificate, carry_out(work.tenant, work.number, plan));
+    base::log::info("erasure_resumed", {{"tenant", std::string_view(work.tenant.str())}});
+    return {};
+  }
 
   // Ends with the older keys destroyed. The version of the record-seal key that went.
   Result<std::uint32_t> renew_keys(const TenantId& tenant) {
@@ -263,7 +313,7 @@ Eraser::Eraser(PlatformDatabase& platform, tenancy::TenantDirectory& tenants, Up
 Eraser::~Eraser() = default;
 
 Result<Erasure> Eraser::erase(const TenantId& tenant, const ErasureOrder& order) {
-  std::scoped_lock one(impl_->mutex);
+  const Impl::Turn turn = impl_->wait_for_turn(tenant);
   std::optional<Plan> plan;
   {
     BULKHEAD_TRY(opened, impl_->upkeep.open(tenant));
@@ -280,22 +330,14 @@ Result<std::vector<std::string>> Eraser::certificates(const TenantId& tenant) {
 }
 
 void Eraser::resume(const std::function<bool()>& stopping) {
-  std::scoped_lock one(impl_->mutex);
   auto pending = impl_->platform.pending_erasures();
   if (!pending) return;
   for (const PlatformDatabase::PendingWork& each : *pending) {
     if (stopping()) return;
-    auto done = [&]() -> Result<void> {
-      const auto tenant = impl_->tenants.find(each.tenant);
-      // With its tenant it is destroyed altogether.
-      if (!tenant || tenant->state == tenancy::TenantState::Destroyed) {
-        return impl_->platform.forget_erasure(each.number);
-      }
-      BULKHEAD_TRY(plan, parse_plan(each.plan));
-      BULKHEAD_TRY(certificate, impl_->carry_out(each.tenant, each.number, plan));
-      base::log::info("erasure_resumed", {{"tenant", std::string_view(each.tenant.str())}});
-      return {};
-    }();
+    // Somebody is at it, or at another one of this tenant's: the next call sees what is left.
+    const auto turn = impl_->turn_at_once(each.tenant);
+    if (!turn || !impl_->is_pending(each.number)) continue;
+    auto done = impl_->resume_one(each);
     if (!done) {
       base::log::warning("erasure_delayed", {{"tenant", std::string_view(each.tenant.str())},
                                              {"error", done.error().name().code},

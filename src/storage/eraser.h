@@ -8,7 +8,8 @@
 // crash `resume` goes on where it stopped, and the certificate is there to be read.
 //
 // Errors: StorageError::NotFound when there is no such document or chat, or nothing of that user. Thread
-// safety: all members from every thread; all block, one erasure at a time.
+// safety: all members from every thread; all block; one erasure of a tenant at a time, and nobody waits for
+// another tenant's.
 #pragma once
 
 #include <functional>

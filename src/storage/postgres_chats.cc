@@ -86,6 +86,38 @@ std::vector<base::Secret> database_keys(const tenancy::TenantScope& scope) {
   return keys;
 }
 
+// One statement for everyone's chats, one for an owner's, and one for an owner of two forms: each goes along
+// its own index.
+Sql chat_listing(const std::vector<std::string>& owners, bool ascending) {
+  if (owners.empty()) {
+    return ascending ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE (created, no) > ($1, $2) AND $4 AND length($5) > 0 AND length($7) > 0 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+                     : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE (created, no) < ($1, $2) AND $4 AND length($5) > 0 AND length($7) > 0 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
+  }
+  if (owners.size() == 1) {
+    return ascending ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE owner_tag = $5 AND (created, no) > ($1, $2) AND NOT $4 AND $7 = $5 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+                     : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE owner_tag = $5 AND (created, no) < ($1, $2) AND NOT $4 AND $7 = $5 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
+  }
+  return ascending
+             ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
+                   "WHERE owner_tag IN ($5, $7) AND (created, no) > ($1, $2) AND NOT $4 "
+                   "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+             : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
+                   "WHERE owner_tag IN ($5, $7) AND (created, no) < ($1, $2) AND NOT $4 "
+                   "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
+}
+
 }  // namespace
 
 base::Result<void> PostgresStore::reseal_api_keys(PostgresTransaction& transaction, const Scope& scope) {
@@ -158,18 +190,8 @@ base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& sco
     created = start.integer(0, 0);
     no = start.integer(0, 1);
   }
-  BULKHEAD_TRY(
-      rows,
-      use->run(
-          page.ascending
-              ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
-                    "WHERE (created, no) > ($1, $2) AND ($4 OR owner_tag IN ($5, $7)) "
-                    "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
-              : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
-                    "WHERE (created, no) < ($1, $2) AND ($4 OR owner_tag IN ($5, $7)) "
-                    "AND (expires = 0 OR expires > $6) "
-                    "ORDER BY created DESC, no DESC LIMIT $3"),
-          created, no, page_rows(page), everyones, tag, clock_.unix_seconds(), other_tag));
+  BULKHEAD_TRY(rows, use->run(chat_listing(owners, page.ascending), created, no, page_rows(page), everyones,
+                              tag, clock_.unix_seconds(), other_tag));
   std::vector<ChatRecord> chats;
   for (int i = 0; i < rows.size(); ++i) {
     BULKHEAD_TRY(sealer, sealer_of(rows, i, 5, scope, "chat/" + rows.text(i, 0)));

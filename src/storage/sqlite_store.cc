@@ -119,6 +119,7 @@ base::Result<SqliteDatabase*> SqliteStore::main_connection(const Scope& scope) {
 
 base::Result<SqliteStore::Use> SqliteStore::writing(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
+  base::FairPool::finish_what_runs();
   std::unique_lock lock(main_mutex_);
   BULKHEAD_TRY(database, main_connection(scope));
   return Use{std::move(lock), database};
@@ -128,7 +129,7 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
   if (std::unique_lock lock(main_mutex_, std::try_to_lock); lock) {
     BULKHEAD_TRY(database, main_connection(scope));
-    return Use{std::move(lock), database};
+    return Use{std::move(lock), database, std::nullopt, Interrupting(*database)};
   }
   std::unique_lock lock(reader_mutex_);
   if (shut_) return tenant_gone(tenant_);
@@ -139,7 +140,7 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   }
   reader_used_ = true;
   BULKHEAD_TRY(snapshot, ReadTransaction::begin(*reader_));
-  return Use{std::move(lock), reader_.get(), std::move(snapshot)};
+  return Use{std::move(lock), reader_.get(), std::move(snapshot), Interrupting(*reader_)};
 }
 
 base::Result<SqliteStore::Versions> SqliteStore::moved(SqliteDatabase& database, bool vectors_too) {
@@ -166,6 +167,11 @@ void SqliteStore::set_pages_max(std::int64_t pages) {
 std::uint64_t SqliteStore::memory_bytes() {
   std::scoped_lock both(main_mutex_, reader_mutex_);
   return (main_ ? main_->memory_bytes() : 0) + (reader_ ? reader_->memory_bytes() : 0);
+}
+
+std::vector<std::string> SqliteStore::query_plans() {
+  std::scoped_lock lock(main_mutex_);
+  return main_ ? main_->query_plans() : std::vector<std::string>();
 }
 
 base::Result<std::uint64_t> SqliteStore::bytes_used(const Scope& scope) {

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "storage/backend.h"
 #include "storage/sqlite_database.h"
 #include "storage/store.h"
@@ -28,6 +29,7 @@ class SqliteStore final : public OpenStore {
   // For tests and capacity planning.
   void set_pages_max(std::int64_t pages);
   std::uint64_t memory_bytes();
+  std::vector<std::string> query_plans();
   // Something in it is sealed with an older key, or was written before there were data keys.
   bool needs_upkeep() const override { return needs_upkeep_.load(); }
 
@@ -87,12 +89,28 @@ class SqliteStore final : public OpenStore {
   Result<std::string> data_key_id(const Scope&, const std::string& subject) override;
 
  private:
+  // Ends statements of a connection when the client of the work that runs here leaves.
+  struct Interrupting {
+    explicit Interrupting(SqliteDatabase& database) : database_(&database) {
+      database.interrupt_when(base::FairPool::running_cancel());
+    }
+    Interrupting(Interrupting&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+    Interrupting& operator=(Interrupting&&) = delete;
+    ~Interrupting() {
+      if (database_) database_->interrupt_when(nullptr);
+    }
+
+   private:
+    SqliteDatabase* database_;
+  };
   // A connection held under its lock.
   struct Use {
     std::unique_lock<std::mutex> lock;
     SqliteDatabase* database;
     // On the second connection, where a commit could come between two statements.
     std::optional<ReadTransaction> snapshot = std::nullopt;
+    // While it reads. Ends before the snapshot does, so that its end isn't cut short.
+    std::optional<Interrupting> interrupting = std::nullopt;
     SqliteDatabase& operator*() const { return *database; }
     SqliteDatabase* operator->() const { return database; }
   };

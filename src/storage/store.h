@@ -8,7 +8,7 @@
 // tenant's RecordSeal key and the record's own identity as associated data (storage/seal.h,
 // invariant I3), inside a database that is itself encrypted with the tenant's Database key.
 //
-// All members block; run them on the BlockingPool. Thread safe. Pagination: `limit` 1..100, `after`
+// All members block; run them on StorePools. Thread safe. Pagination: `limit` 1..100, `after`
 // an id, newest first unless stated. Not found is NotFound, whatever the reason.
 #pragma once
 
@@ -44,6 +44,7 @@ enum class StorageError {
   BackupRefused,  // an archive that is not whole, not authentic, or not what was asked for
   Unavailable,    // the database server can't be reached just now
   Misconfigured,  // the database is not what the configuration asks for; the detail says what to change
+  Cancelled,      // the client left while its read was under way
   Reindexing,     // some vectors of the embedding space that was asked for are still to be made
 };
 base::ErrorName error_name(StorageError code);

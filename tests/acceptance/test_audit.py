@@ -125,6 +125,18 @@ def test_filters(logged):
     assert ask("since=2099-01-01T00:00:00Z") == []
 
 
+def test_pages_say_where_to_go_on(logged):
+    _, tenants, _ = logged
+    ask = lambda query: tenants["alpha"].auditor.call("GET", "/v1/bulkhead/audit?" + query).json()
+    page = ask("limit=2")
+    assert page["has_more"] and page["next_after"] == page["data"][-1]["seq"]
+    rest = ask(f"limit=1000&after={page['next_after']}")
+    assert rest["data"][0]["seq"] < page["next_after"]
+    assert not rest["has_more"] and rest["next_after"] is None, "all of the log was read"
+    first = ask("limit=2&order=asc")
+    assert ask(f"limit=1000&order=asc&after={first['next_after']}")["data"][0]["seq"] > first["data"][-1]["seq"]
+
+
 def test_control_the_untouched_copy_verifies(logged, copy):
     code, text = verify(logged[0], copy)
     assert code == 0 and "intact" in text

@@ -100,7 +100,7 @@ class ReembedderTest : public ::testing::Test {
       return {};
     };
     reembedder = std::make_unique<Reembedder>(
-        Reembedder::Uses{upkeep, *platform.manager, *platform.directory, engine, pool, pool, reactors.at(0)},
+        Reembedder::Uses{upkeep, *platform.manager, *platform.directory, engine, pools, reactors.at(0)},
         std::move(options));
     reembedder->on_event([this](const ReembedEvent& event) {
       std::lock_guard lock(engine.mutex);
@@ -130,7 +130,7 @@ class ReembedderTest : public ::testing::Test {
   storage::TestPlatform platform{folder.path() / "data"};
   storage::Upkeep upkeep{*platform.manager, *platform.directory};
   TestEngine engine;
-  base::BlockingPool pool{4, 1000};
+  storage::StorePools pools{*platform.directory, {}};
   http::ReactorPool reactors{1};
   std::optional<std::string> saved;
   std::vector<ReembedEvent> events;

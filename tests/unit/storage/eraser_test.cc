@@ -4,6 +4,11 @@
 
 #include <openssl/evp.h>
 
+#include <atomic>
+#include <future>
+#include <latch>
+#include <thread>
+
 #include "crypto/random.h"
 #include "identity/user_id.h"
 #include "postgres_server.h"
@@ -249,6 +254,41 @@ bool on_disk(const std::string& bytes) {
     if (entry.is_regular_file() && bytes_of(entry.path()).find(bytes) != std::string::npos) return true;
   }
   return false;
+}
+
+TEST(Erasure, OfOneTenantHoldsUpNoOther) {
+  Embedded place;
+  place.platform.add_tenant("b");
+  Erasing e(place.platform);
+  e.fill();
+  ASSERT_OK(place.platform.store("b")->put_file(place.platform.scope("b"), sample_file("f1"), "b's"));
+  std::latch inside(1), go_on(1);
+  std::atomic<bool> first{true};
+  e.upkeep.on_rotated([&](const base::TenantId& tenant, const tenancy::KeyStatus&) {
+    if (tenant != tenant_id("a") || !first.exchange(false)) return;
+    inside.count_down();
+    go_on.wait();
+  });
+  std::thread slow([&] { EXPECT_OK(e.erase(Kind::Document, "f1")); });
+  inside.wait();
+  std::promise<bool> done;
+  std::thread other([&] {
+    done.set_value(
+        e.eraser.erase(tenant_id("b"), {.kind = Kind::Document, .name = "f1", .requested_by = "tenant"})
+            .ok());
+  });
+  auto ended = done.get_future();
+  ASSERT_EQ(ended.wait_for(std::chrono::seconds(60)), std::future_status::ready)
+      << "it waits for the other's";
+  EXPECT_TRUE(ended.get());
+  // What is under way is nobody's to take up.
+  e.eraser.resume([] { return false; });
+  EXPECT_EQ(must(place.platform.platform->pending_erasures()).size(), 1u);
+  go_on.count_down();
+  slow.join();
+  other.join();
+  EXPECT_TRUE(must(place.platform.platform->pending_erasures()).empty());
+  EXPECT_EQ(must(e.eraser.certificates(tenant_id("a"))).size(), 1u);
 }
 
 // In PostgreSQL a deleted row lies on until VACUUM, and in the log until it is written over. What lies on is

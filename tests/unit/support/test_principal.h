@@ -61,14 +61,15 @@ inline std::shared_ptr<const identity::Principal> authenticated_by_key(
   record.expires = expires;
   keys.add(std::move(record), key.text.reveal_text());
   OpenTenants tenants;
-  base::BlockingPool pool(1, 1);
+  base::FairPool pool({.threads = 1});
   base::ManualClock clock;
   // As in a deployment of API keys alone: what was stored under a plain name is the local user's.
   identity::AuthenticatorOptions options;
   options.user_names = std::make_shared<identity::UserNames>();
   if (tenant) options.user_names->pin(*tenant, "");
-  identity::Authenticator authenticator(std::move(options), identity::ApiKeyFormat(std::move(tag_key)), keys,
-                                        tenants, pool, clock);
+  identity::Authenticator authenticator(
+      std::move(options), identity::ApiKeyFormat(std::move(tag_key)), keys, tenants,
+      [&pool](const auto&) -> base::FairPool& { return pool; }, clock);
   auto principal =
       base::run_blocking(authenticator.authenticate("Bearer " + std::string(key.text.reveal_text())));
   if (!principal) std::abort();
