@@ -257,7 +257,7 @@ def test_one_subject_of_two_issuers_is_two_people(new_stack, issuer):
     assert stack.call("DELETE", f"/v1/chat/completions/{kept}", theirs).status == 404
     # The log: one hash a person.
     records = [json.loads(line) for log in stack.audit_dir.glob("audit-*.jsonl") for line in log.read_text().splitlines()]
-    principal = {r["target"]: r["principal"] for r in records if r.get("event") == "file_created"}
+    principal = {r["target"]: r["principal"] for r in records if r.get("event") == "file_uploaded"}
     assert principal[own] != principal[other]
     # An erasure takes the one and leaves the other; the operator must say which.
     stack.operator_cli("erase", "--tenant", "st-brannoc", "--user", "mia", "--yes", check=False)
