@@ -133,8 +133,6 @@ std::shared_ptr<FairPool::Item> FairPool::take() {
   item->state = Item::State::Running;
   ++running_[*party];
   ++busy_;
-  // The threads that sleep were told of work that could not be taken at the time.
-  if (!waiting_.empty()) ready_.notify_one();
   return item;
 }
 
@@ -143,7 +141,7 @@ void FairPool::finish(const Item& item) {
   const auto held = running_.find(item.turn.party);
   if (--held->second == 0) running_.erase(held);
   --busy_;
-  // This thread takes one piece of work; with the share that became free, another may take a second.
+  // This thread takes one piece of work. Its party may hold no thread now, and take one that was reserved.
   if (stopping_) {
     ready_.notify_all();
   } else {

@@ -108,8 +108,8 @@ PRAGMA user_version = 2;
 )sql",
     // What is listed, or asked for with every question, without going through a whole table.
     R"sql(
-CREATE INDEX vector_stores_default ON vector_stores (created, no) WHERE is_default = 1;
-CREATE INDEX api_keys_by_time ON api_keys (created DESC, id);
+CREATE INDEX IF NOT EXISTS vector_stores_default ON vector_stores (created, no) WHERE is_default = 1;
+CREATE INDEX IF NOT EXISTS api_keys_by_time ON api_keys (created DESC, id);
 PRAGMA user_version = 3;
 )sql",
 };

@@ -190,6 +190,20 @@ TEST(FairPoolTest, AShareThatBecomesFreeIsTakenAtOnce) {
   b2.wait_until_it_runs();
 }
 
+TEST(FairPoolTest, WhatBecomesFreeForTwoIsTakenByBoth) {
+  FairPool pool(Options{.threads = 4, .threads_per_party = 2, .threads_reserved = 2});
+  Holder c1(pool, "c"), z1(pool, "z");
+  c1.wait_until_it_runs();
+  z1.wait_until_it_runs();
+  Holder c2(pool, "c"), z2(pool, "z");
+  EXPECT_EQ(pool.stats().waiting, 2u) << "the free threads are reserved";
+  // One more thread is free, which `c` takes; and `z` has none any more, so that the reserved ones are for
+  // it.
+  z1.let_go();
+  c2.wait_until_it_runs();
+  z2.wait_until_it_runs();
+}
+
 TEST(FairPoolTest, AFullQueueRefusesItsOwnPartyOnly) {
   FairPool pool(Options{.threads = 1, .waiting_per_party = 2});
   Order order;

@@ -123,7 +123,7 @@ TEST_F(Failures, ANewerSchemaIsRefused) {
   const auto opened = platform.manager->open(platform.scope("a"));
   EXPECT_FAILS(StorageError::Corrupt, opened);
   EXPECT_NE(opened.error().message().find("newer version"), std::string::npos);
-  RawDatabase(platform.database_path("a"), &key).run("PRAGMA user_version = 2");
+  RawDatabase(platform.database_path("a"), &key).run("PRAGMA user_version = 3");
   EXPECT_OK(platform.manager->open(platform.scope("a")));
 }
 
