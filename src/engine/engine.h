@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "base/embedding_space.h"
 #include "base/result.h"
 #include "base/task.h"
@@ -94,12 +95,6 @@ struct Usage {
   bool told = false;  // by the engine; else counted from what it has sent, which may be too few
 };
 
-// What the engine says of its own clearing up; empty when an external engine can't say.
-struct BurnReport {
-  bool verified = false;
-  std::string json;  // the worker's "burn" object, as sent
-};
-
 struct Choice {
   std::string text;
   FinishReason finish_reason = FinishReason::None;
@@ -110,7 +105,7 @@ struct Choice {
 struct Completion {
   std::vector<Choice> choices;  // by index; as many as were asked for
   Usage usage;
-  std::optional<BurnReport> burn;
+  std::optional<base::BurnReport> burn;  // none: the engine gave none that could be read
 };
 
 // A piece of one choice. One that holds nothing tells that the usage has grown.
@@ -211,7 +206,7 @@ class Engine {
   virtual base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) = 0;
   // Burns what was kept of earlier requests. A running request of the target is not touched.
-  virtual base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) = 0;
+  virtual base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) = 0;
   // Models as last reported.
   virtual std::vector<ModelInfo> models() const = 0;
   virtual bool ready() const = 0;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "engine/engine_pool_impl.h"
+#include "engine/guarantees.h"
 
 namespace bulkhead::engine {
 
@@ -282,7 +283,7 @@ Task<Result<std::vector<std::int64_t>>> EnginePool::count_tokens(CallContext con
 }
 
 // Prefixes may be kept by every worker that generates for the tenant.
-Task<Result<BurnReport>> EnginePool::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> EnginePool::burn_kept(BurnTarget target) {
   std::vector<ModelWorker::Lease> workers;
   {
     std::lock_guard lock(impl_->mutex);
@@ -292,22 +293,21 @@ Task<Result<BurnReport>> EnginePool::burn_kept(BurnTarget target) {
       if (serves && worker->version().kind == "chat" && worker->ready()) workers.emplace_back(worker);
     }
   }
-  bool verified = true;
-  std::int64_t prefixes = 0, tokens = 0, bytes = 0;
-  for (ModelWorker::Lease& worker : workers) {
-    auto report = co_await worker->engine().burn_kept(target);
+  // Where no worker runs, nothing is kept.
+  base::BurnReport sum;
+  sum.engine = kind_name(EngineKind::Worker);
+  sum.rows = base::RowsFate::NothingKept;
+  sum.reuse = base::RowsReuse::None;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    auto report = co_await workers[i]->engine().burn_kept(target);
     if (!report) co_return report.take_error();
-    verified = verified && report->verified;
-    if (auto document = base::json::Document::parse(report->json)) {
-      prefixes += document->root()["prefixes"].as_int().value_or(0);
-      tokens += document->root()["tokens"].as_int().value_or(0);
-      bytes += document->root()["bytes_zeroed"].as_int().value_or(0);
+    if (i == 0) {
+      sum = std::move(*report);
+    } else {
+      sum.add(*report);
     }
   }
-  base::json::Writer sum;
-  sum.begin_object().member("prefixes", prefixes).member("tokens", tokens).member("bytes_zeroed", bytes);
-  sum.member("verified", verified).end_object();
-  co_return BurnReport{verified, sum.take()};
+  co_return sum;
 }
 
 std::vector<ModelInfo> EnginePool::models() const {

@@ -100,7 +100,7 @@ Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext con
   co_return wire::parse_token_counts(*answer, texts.size());
 }
 
-Task<Result<BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
   http::Request request = make_post("/v1/bulkhead/burn", wire::burn_body(target));
   BULKHEAD_CO_CHECK_OK(transport_->prepare_burn(request, target));
   auto answer =

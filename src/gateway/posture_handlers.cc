@@ -85,12 +85,11 @@ Task<Wall> prefixes_wall(Services& services, tenancy::Tenant tenant, std::string
     wall.check = "the engine does not answer: " + report.error().message();
     co_return wall;
   }
-  auto document = json::Document::parse(report->json);
-  const std::int64_t prefixes = document ? document->root()["prefixes"].as_int().value_or(-1) : -1;
-  wall.verdict = prefixes == 0 && report->verified ? Verdict::Stands : Verdict::Broken;
+  wall.verdict = report->prefixes == 0 && report->verified() ? Verdict::Stands : Verdict::Broken;
   wall.check = (off ? "told the workers to burn all that is kept of the tenant: "
                     : "told the workers to burn a session that nobody has: ") +
-               std::to_string(prefixes) + " prefixes found" + (report->verified ? "" : ", burn NOT verified");
+               std::to_string(report->prefixes) + " prefixes found" +
+               (report->verified() ? "" : ", burn NOT verified");
   co_return wall;
 }
 

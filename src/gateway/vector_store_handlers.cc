@@ -185,7 +185,7 @@ HandlerResult update_vector_store(Call& call) {
         return record;
       });
   if (!updated) co_return updated.take_error();
-  co_return Reply::json(200, vector_store_json(*updated, count_attachments(*attachments)));
+  co_return Reply::json(200, vector_store_json(call, *updated, count_attachments(*attachments)));
 }
 
 HandlerResult delete_vector_store(Call& call) {

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/bytes.h"
 #include "ggml-cpu.h"
-#include "llama-ext.h"
 
 namespace bulkhead::inference {
 
@@ -26,8 +24,9 @@ constexpr int kPollLevel = 0;
 
 }  // namespace
 
-Result<std::unique_ptr<Encoder>> Encoder::start(const Model& model, EncoderUse use, int threads, bool burn) {
-  std::unique_ptr<Encoder> encoder(new Encoder(model, use, burn));
+Result<std::unique_ptr<Encoder>> Encoder::start(const Model& model, EncoderUse use, int threads, bool burn,
+                                                std::function<void()> unclean, Eraser eraser) {
+  std::unique_ptr<Encoder> encoder(new Encoder(model, use, burn, std::move(unclean), std::move(eraser)));
   llama_context_params params = llama_context_default_params();
   params.embeddings = true;
   params.pooling_type = use == EncoderUse::Ranking ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_MEAN;
@@ -110,7 +109,9 @@ void Encoder::run() {
       job = queue_.take()->item;
     }
     std::size_t tokens = 0;
-    if (job->caller.cancel.cancelled()) {
+    if (lost_) {
+      job->failure.emplace(InferenceError::ShuttingDown, "The engine is shutting down.");
+    } else if (job->caller.cancel.cancelled()) {
       job->failure.emplace(InferenceError::Cancelled, "The request was cancelled.");
     } else {
       tokens = compute_batch(*job);
@@ -136,16 +137,31 @@ std::size_t Encoder::compute_batch(Job& job) {
   }
   if (!compute(job, end)) job.failure.emplace(InferenceError::Failed, "The model failed on this input.");
   job.result.tokens += static_cast<std::int64_t>(tokens);
-  if (burn_) {
-    llama_context_scrub(context_);
-    std::fill(batch_.token, batch_.token + kBatchTokens, 0);
-    for (std::size_t i = job.done_texts; i < end; ++i) {
-      base::wipe(job.texts[i].data(), job.texts[i].size() * sizeof(Token));
+  const base::BurnReport report = clear(job, end);
+  if (!all_proven(report)) {
+    job.failure.emplace(InferenceError::Failed, "The engine could not clear its memory and is started anew.");
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
     }
-    job.result.cleared = true;
+    lost_ = true;
+    unclean_();
   }
+  job.result.burn.add(report);
   job.done_texts = end;
   return tokens;
+}
+
+// Nothing here is kept from one batch to the next, so there are no rows.
+base::BurnReport Encoder::clear(Job& job, std::size_t end) {
+  base::BurnReport report = scrub_context(context_, burn_, eraser_);
+  if (!burn_) return report;
+  clear_and_check(batch_.token, kBatchTokens * sizeof(Token), base::Memory::Batch, report);
+  for (std::size_t i = job.done_texts; i < end; ++i) {
+    clear_and_check(job.texts[i].data(), job.texts[i].size() * sizeof(Token), base::Memory::Batch, report);
+    report.tokens_erased += job.texts[i].size();
+  }
+  return report;
 }
 
 bool Encoder::compute(Job& job, std::size_t end) {

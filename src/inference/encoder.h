@@ -4,11 +4,13 @@
 // who goes on: interactive requests before background and maintenance (base/fair_classes.h), in a class the
 // tenant with the least service, and in a tenant its requests in turn. A question waits for one batch of
 // another tenant's documents, and batches of documents are small. A request whose caller left is given up
-// before its next batch. Everything of a batch is cleared before the next one begins.
+// before its next batch. Everything of a batch is cleared before the next one begins; where that fails the job
+// fails, nothing more is taken, and `unclean` is told.
 // Thread safety: `encode` from every thread.
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,13 +33,14 @@ enum class EncoderUse { Embedding, Ranking };
 struct EncodedTexts {
   std::vector<std::vector<float>> rows;  // of each text: its vector, or one score
   std::int64_t tokens = 0;
-  bool cleared = false;
+  base::BurnReport burn;
 };
 
 class Encoder {
  public:
-  static base::Result<std::unique_ptr<Encoder>> start(const Model& model, EncoderUse use, int threads,
-                                                      bool burn);
+  static base::Result<std::unique_ptr<Encoder>> start(
+      const Model& model, EncoderUse use, int threads, bool burn, std::function<void()> unclean = [] {},
+      Eraser eraser = Eraser::real());
   ~Encoder();
 
   // Whose request it is, from the signed context.
@@ -66,7 +69,9 @@ class Encoder {
     std::optional<base::Error> failure;
     base::Event done;
   };
-  Encoder(const Model& model, EncoderUse use, bool burn) : model_(model), use_(use), burn_(burn) {}
+  Encoder(const Model& model, EncoderUse use, bool burn, std::function<void()> unclean, Eraser eraser)
+      : model_(model), use_(use), burn_(burn), unclean_(std::move(unclean)), eraser_(std::move(eraser)) {}
+  base::BurnReport clear(Job& job, std::size_t end);
   void run();
   // Computes the job's next texts; gives how many tokens they had.
   std::size_t compute_batch(Job& job);
@@ -76,6 +81,8 @@ class Encoder {
   const Model& model_;
   const EncoderUse use_;
   const bool burn_;
+  const std::function<void()> unclean_;
+  const Eraser eraser_;
   llama_context* context_ = nullptr;
   struct ggml_threadpool* threads_ = nullptr;
   llama_batch batch_{};
@@ -85,6 +92,7 @@ class Encoder {
   static constexpr double kCredit = 2048;
   base::FairClasses<std::shared_ptr<Job>> queue_{kCredit};
   bool stopping_ = false;
+  bool lost_ = false;  // memory could not be cleared; the encoder's thread alone
   std::thread thread_;
 };
 

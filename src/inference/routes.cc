@@ -236,7 +236,7 @@ Task<Result<http::Response>> Routes::burn(const http::Request& request, RequestC
   BULKHEAD_CO_TRY(scope, parse_burn(request.body));
   std::optional<std::string> session;
   if (scope == BurnScope::Session) session = context.session;
-  KeptBurn burned = co_await engine_.scheduler->burn_kept(context.tenant, std::move(session));
+  base::BurnReport burned = co_await engine_.scheduler->burn_kept(context.tenant, std::move(session));
   co_return http::Response::json(200, burn_body(burned));
 }
 
@@ -258,8 +258,9 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   }
   w.end_array().member("model", body.model).key("usage").begin_object();
   w.member("prompt_tokens", embedded->tokens).member("total_tokens", embedded->tokens).end_object();
-  w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", embedded->cleared);
-  w.end_object().end_object().end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, embedded->burn);
+  w.end_object().end_object();
   co_return http::Response::json(200, w.take());
 }
 
@@ -290,8 +291,9 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   }
   w.end_array().key("usage").begin_object();
   w.member("prompt_tokens", ranked->tokens).member("total_tokens", ranked->tokens).end_object();
-  w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", ranked->cleared);
-  w.end_object().end_object().end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, ranked->burn);
+  w.end_object().end_object();
   co_return http::Response::json(200, w.take());
 }
 
@@ -362,6 +364,7 @@ http::Response Routes::metrics() const {
     gauge_line(out, "bulkhead_engine_waiting_tenants", stats.waiting_tenants);
     gauge_line(out, "bulkhead_engine_kept_prefixes", stats.kept_prefixes);
     gauge_line(out, "bulkhead_engine_kept_bytes", stats.kept_bytes);
+    gauge_line(out, "bulkhead_engine_slots_withdrawn", stats.withdrawn);
   }
   return http::Response::text(200, out);
 }

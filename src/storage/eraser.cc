@@ -158,6 +158,21 @@ Result<void> delete_record(Upkeep::Opened& opened, const std::string& subject) {
   return chat ? unless_gone(opened.store->delete_chat(opened.scope, *chat)) : damaged("an erasure");
 }
 
+Result<bool> is_there(Upkeep::Opened& opened, const std::string& subject) {
+  const std::string id = subject.substr(subject.find('/') + 1);
+  auto answer = [](auto record) -> Result<bool> {
+    if (record) return true;
+    if (record.error().is(StorageError::NotFound)) return false;
+    return record.take_error();
+  };
+  if (subject.starts_with("file/")) {
+    const auto file = base::FileId::parse(id);
+    return file ? answer(opened.store->get_file(opened.scope, *file)) : damaged("an erasure");
+  }
+  const auto chat = base::ChatId::parse(id);
+  return chat ? answer(opened.store->get_chat(opened.scope, *chat)) : damaged("an erasure");
+}
+
 }  // namespace
 
 struct Eraser::Impl {
@@ -251,6 +266,8 @@ struct Eraser::Impl {
     for (const auto& record : plan.records) {
       auto key = opened.store->data_key_id(opened.scope, record.id);
       if (key || !key.error().is(StorageError::NotFound)) return key ? still_there : key.take_error();
+      BULKHEAD_TRY(there, is_there(opened, record.id));
+      if (there) return still_there;
     }
     BULKHEAD_TRY(keys, opened.store->list_api_keys(opened.scope));
     for (const identity::ApiKeyRecord& key : keys) {

@@ -86,9 +86,10 @@ std::vector<base::Secret> database_keys(const tenancy::TenantScope& scope) {
   return keys;
 }
 
-// One statement for everyone's chats and one for an owner's: each goes along its own index.
-Sql chat_listing(bool everyones, bool ascending) {
-  if (everyones) {
+// One statement for everyone's chats, one for an owner's, and one for an owner of two forms: each goes along
+// its own index.
+Sql chat_listing(const std::vector<std::string>& owners, bool ascending) {
+  if (owners.empty()) {
     return ascending ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
                            "FROM chats "
                            "WHERE (created, no) > ($1, $2) AND $4 AND length($5) > 0 AND length($7) > 0 "
@@ -96,6 +97,16 @@ Sql chat_listing(bool everyones, bool ascending) {
                      : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
                            "FROM chats "
                            "WHERE (created, no) < ($1, $2) AND $4 AND length($5) > 0 AND length($7) > 0 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
+  }
+  if (owners.size() == 1) {
+    return ascending ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE owner_tag = $5 AND (created, no) > ($1, $2) AND NOT $4 AND $7 = $5 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+                     : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE owner_tag = $5 AND (created, no) < ($1, $2) AND NOT $4 AND $7 = $5 "
                            "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
   }
   return ascending
@@ -179,8 +190,8 @@ base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& sco
     created = start.integer(0, 0);
     no = start.integer(0, 1);
   }
-  BULKHEAD_TRY(rows, use->run(chat_listing(everyones, page.ascending), created, no, page_rows(page),
-                              everyones, tag, clock_.unix_seconds(), other_tag));
+  BULKHEAD_TRY(rows, use->run(chat_listing(owners, page.ascending), created, no, page_rows(page), everyones,
+                              tag, clock_.unix_seconds(), other_tag));
   std::vector<ChatRecord> chats;
   for (int i = 0; i < rows.size(); ++i) {
     BULKHEAD_TRY(sealer, sealer_of(rows, i, 5, scope, "chat/" + rows.text(i, 0)));

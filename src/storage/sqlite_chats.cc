@@ -25,22 +25,32 @@ base::Result<ChatRecord> chat_from_row(const Statement& row, const RecordSealer&
   return chat;
 }
 
-// One statement for everyone's chats and one for an owner's: each goes along its own index.
-Sql chat_listing(bool everyones, bool ascending) {
-  if (everyones) {
+// One statement for everyone's chats, one for an owner's, and one for an owner of two forms: each goes along
+// its own index.
+Sql chat_listing(const std::vector<std::string>& owners, bool ascending) {
+  if (owners.empty()) {
     return ascending ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                           "WHERE (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = '' AND ?6 = ?6 "
+                           "WHERE (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = ?6 "
                            "ORDER BY created, no LIMIT ?3")
                      : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                           "WHERE (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = '' AND ?6 = ?6 "
+                           "WHERE (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = ?6 "
                            "ORDER BY created DESC, no DESC LIMIT ?3");
   }
-  return ascending ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                         "WHERE owner IN (?4, ?6) AND (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) "
-                         "ORDER BY created, no LIMIT ?3")
-                   : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                         "WHERE owner IN (?4, ?6) AND (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) "
-                         "ORDER BY created DESC, no DESC LIMIT ?3");
+  if (owners.size() == 1) {
+    return ascending ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE owner = ?4 AND (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                           "AND ?4 = ?6 ORDER BY created, no LIMIT ?3")
+                     : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE owner = ?4 AND (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                           "AND ?4 = ?6 ORDER BY created DESC, no DESC LIMIT ?3");
+  }
+  return ascending
+             ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                   "WHERE owner IN (?4, ?6) AND (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                   "ORDER BY created, no LIMIT ?3")
+             : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                   "WHERE owner IN (?4, ?6) AND (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                   "ORDER BY created DESC, no DESC LIMIT ?3");
 }
 
 }  // namespace
@@ -108,7 +118,7 @@ base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope
     created = start.integer(0);
     no = start.integer(1);
   }
-  Statement query = use->prepare(chat_listing(owner.empty(), page.ascending));
+  Statement query = use->prepare(chat_listing(owners, page.ascending));
   query.bind(created, no, page_rows(page), owner, clock_.unix_seconds(), other);
   std::vector<ChatRecord> chats;
   while (true) {

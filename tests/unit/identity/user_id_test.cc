@@ -125,7 +125,7 @@ TEST_F(TwoIssuers, AnEarlierRecordBelongsToTheLegacyIssuersUserAlone) {
   options.user_names = std::make_shared<UserNames>(options.issuers);
   options.user_names->pin(acme, server.issuer);
   authenticator = std::make_unique<Authenticator>(std::move(options), ApiKeyFormat(tag_key.clone()), keys,
-                                                  tenants, pool, clock);
+                                                  tenants, pool_of, clock);
   const auto one = who(server.issuer), other = who(second.issuer);
   ASSERT_TRUE(one && other);
   EXPECT_TRUE(one->is_user("alice"));
@@ -142,7 +142,7 @@ TEST_F(TwoIssuers, AKeyActsAsTheUserThatItNames) {
   options.user_names = std::make_shared<UserNames>(options.issuers);
   const auto names = options.user_names;
   authenticator = std::make_unique<Authenticator>(std::move(options), ApiKeyFormat(tag_key.clone()), keys,
-                                                  tenants, pool, clock);
+                                                  tenants, pool_of, clock);
   const auto key_of = [&](std::string user) {
     auto key = add_key(acme);
     keys.record(key.id).user = std::move(user);

@@ -16,7 +16,7 @@ std::filesystem::path models() { return std::filesystem::path(BULKHEAD_SOURCE_DI
 base::Result<std::unique_ptr<Model>> load(const char* file, ModelKind kind) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   llama_backend_init();
-  return Model::load({"m", models() / file, "", {}}, kind, 0);
+  return test::load({"m", models() / file, "", {}}, kind);
 }
 
 const Model& cross_encoder() {
@@ -46,7 +46,7 @@ std::vector<float> scores(Encoder& encoder, std::vector<Tokens> pairs) {
     EXPECT_EQ(row.size(), 1u);
     out.push_back(row[0]);
   }
-  EXPECT_TRUE(ranked->cleared);
+  EXPECT_TRUE(ranked->burn.verified());
   return out;
 }
 
@@ -121,6 +121,35 @@ TEST(Encoder, AQuestionIsAnsweredWhileDocumentsOfAnotherOrTheSameTenantAreComput
     ASSERT_FALSE(each->answer->ok());
     EXPECT_TRUE(each->answer->error().is(InferenceError::Cancelled));
   }
+}
+
+TEST(Encoder, MemoryThatCouldNotBeClearedEndsService) {
+  auto failing = std::make_shared<std::atomic<bool>>(false);
+  Eraser eraser = Eraser::real();
+  eraser.scrub_context = [failing, scrub = eraser.scrub_context](llama_context* context) {
+    llama_scrub_report report = scrub(context);
+    if (*failing) report.compute.nonzero = 1;
+    return report;
+  };
+  std::atomic<int> told{0};
+  auto encoder =
+      std::move(*Encoder::start(cross_encoder(), EncoderUse::Ranking, 1, true, [&] { ++told; }, eraser));
+  scores(*encoder, pairs_of(kDocuments));
+  EXPECT_EQ(told, 0) << "control";
+  *failing = true;
+  EXPECT_FALSE(base::run_blocking(encoder->encode({"acme"}, pairs_of(kDocuments), "documents")).ok());
+  EXPECT_EQ(told, 1);
+  auto after = base::run_blocking(encoder->encode({"other"}, pairs_of(kDocuments), "documents"));
+  ASSERT_FALSE(after.ok());
+  EXPECT_TRUE(after.error().is(InferenceError::ShuttingDown));
+}
+
+TEST(Encoder, ControlWithoutBurningNothingIsReportedAsCleared) {
+  auto encoder = std::move(*Encoder::start(cross_encoder(), EncoderUse::Ranking, 1, false));
+  auto ranked = base::run_blocking(encoder->encode({"acme"}, pairs_of(kDocuments), "documents"));
+  ASSERT_TRUE(ranked.ok());
+  EXPECT_FALSE(ranked->burn.verified());
+  EXPECT_TRUE(ranked->burn.cleared.empty());
 }
 
 TEST(Encoder, ControlTokensInAPairAreCharacters) {

@@ -118,8 +118,8 @@ TEST_F(Interruption, NoListingGoesThroughAWholeTable) {
       EXPECT_OK(store->list_files(scope, page("f1")));
       EXPECT_OK(store->list_vector_stores(scope, page("v1")));
       EXPECT_OK(store->list_attachments(scope, store_id("v1"), page("f1")));
-      EXPECT_OK(store->list_chats(scope, "", page("c1")));
-      EXPECT_OK(store->list_chats(scope, "alice", page("c1")));
+      EXPECT_OK(store->list_chats(scope, {}, page("c1")));
+      EXPECT_OK(store->list_chats(scope, {"alice"}, page("c1")));
     }
   }
   EXPECT_OK(store->default_vector_stores(scope));
@@ -139,7 +139,7 @@ TEST_F(Interruption, NoListingGoesThroughAWholeTable) {
     raw.run("DROP INDEX chats_by_owner");
   }
   store = platform.store("a");
-  EXPECT_OK(store->list_chats(scope, "alice", Page()));
+  EXPECT_OK(store->list_chats(scope, {"alice"}, Page()));
   const auto again = std::static_pointer_cast<SqliteStore>(store)->query_plans();
   EXPECT_TRUE(std::any_of(again.begin(), again.end(), [](const std::string& step) {
     return step.find("chats_by_owner") != std::string::npos ||
