@@ -374,7 +374,10 @@ Result<std::unique_ptr<http::Server>> Deployment::Parts::listen(http::ListenAddr
   http::Server::Options options;
   options.address = std::move(address);
   options.limits.connections_max = config.server.connections_max;
+  options.limits.connections_per_address_max = config.server.connections_per_address_max;
   options.limits.parser.body_bytes_max = config.server.body_bytes_max;
+  options.limits.stall_time_max = config.server.stall_time_max;
+  options.limits.transfer_rate_min = config.server.transfer_rate_min;
   options.tls = std::move(tls);
   options.handler = [this](http::Exchange& exchange) { return dispatcher->handle(exchange); };
   options.body_on_demand = true;
@@ -475,8 +478,16 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(mover->running()); });
   gauge("bulkhead_credentials_cached", "Verified credentials in the cache",
         [this] { return static_cast<double>(authenticator->stats().cache_entries); });
+  gauge("bulkhead_jwks_unusable_keys", "Keys of the identity providers' sets that can't be used",
+        [this] { return static_cast<double>(authenticator->stats().jwks_unusable_keys); });
   gauge("bulkhead_connections_open", "Open client connections",
         [this] { return static_cast<double>(server->stats().connections_open); });
+  gauge("bulkhead_connections_refused_total", "Connections refused for the bounds of all or of an address",
+        [this] { return static_cast<double>(server->stats().connections_refused); });
+  gauge("bulkhead_body_bytes_reserved", "Memory that requests' bodies may take just now",
+        [this] { return static_cast<double>(dispatcher->bodies().bytes_reserved()); });
+  gauge("bulkhead_bodies_waiting", "Requests whose body waits for room",
+        [this] { return static_cast<double>(dispatcher->bodies().waiting()); });
   gauge("bulkhead_malformed_requests_total", "Requests refused by the parser",
         [this] { return static_cast<double>(server->stats().malformed_total); });
 }
@@ -511,6 +522,7 @@ void Deployment::Parts::stop() {
     entry.event = audit::Event::ServiceStopped;
     static_cast<void>(audit->append(entry).wait());
   }
+  if (authenticator) authenticator->stop();
   burning.close();
   // Clients of the engine live on the reactors.
   engine_parts.reset();

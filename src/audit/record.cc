@@ -100,6 +100,7 @@ std::string record_members(const Record& record) {
   text(w, "principal", record.principal);
   text(w, "credential", record.credential);
   text(w, "credential_id", record.credential_id);
+  text(w, "address", record.address);
   text(w, "request_id", record.request_id);
   text(w, "session", record.session);
   text(w, "action", record.action);

@@ -78,6 +78,7 @@ struct Record {
   std::string principal;      // keyed hash of the user, or "operator", or "" when unknown
   std::string credential;     // "jwt", "api_key", ""
   std::string credential_id;  // API key id or keyed hash of jti
+  std::string address;        // of the direct network peer, "" for a Unix socket and what no client asked for
   std::string request_id;
   std::string session;   // keyed hash
   std::string action;    // permission name: "chat.create"

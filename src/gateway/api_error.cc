@@ -49,6 +49,9 @@ HttpMapping map(ApiError code) {
     case ApiError::RateLimited: return kRateLimited;
     case ApiError::TooManyConcurrent: return kRateLimited;
     case ApiError::BodyTooLarge: return kTooLarge;
+    case ApiError::BodiesBusy: return kUnavailable;
+    case ApiError::TenantBodiesBusy: return kRateLimited;
+    case ApiError::FailedTooOften: return kRateLimited;
     case ApiError::KeepingChatsOff: return kForbidden;
     case ApiError::ShuttingDown: return kUnavailable;
     case ApiError::NotReady: return kUnavailable;
@@ -78,7 +81,8 @@ HttpMapping map(identity::IdentityError code) {
     case IdentityError::TenantNotOfIssuer:
     case IdentityError::ApiKeyUnknown: return kUnauthorized;
     case IdentityError::TenantSuspended: return kForbidden;
-    case IdentityError::IssuerUnavailable: return kUnavailable;
+    case IdentityError::IssuerUnavailable:
+    case IdentityError::IssuerBusy: return kUnavailable;
   }
   return kServerError;
 }
@@ -267,6 +271,9 @@ base::ErrorName error_name(ApiError code) {
     case ApiError::RateLimited: return {"api", "rate_limit_exceeded"};
     case ApiError::TooManyConcurrent: return {"api", "too_many_concurrent_requests"};
     case ApiError::BodyTooLarge: return {"api", "body_too_large"};
+    case ApiError::BodiesBusy: return {"api", "bodies_busy"};
+    case ApiError::TenantBodiesBusy: return {"api", "tenant_bodies_busy"};
+    case ApiError::FailedTooOften: return {"api", "too_many_failed_authentications"};
     case ApiError::KeepingChatsOff: return {"api", "store_not_allowed"};
     case ApiError::ShuttingDown: return {"api", "shutting_down"};
     case ApiError::NotReady: return {"api", "not_ready"};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "audit/log.h"
+#include "gateway/body_budget.h"
 #include "gateway/limits.h"
 #include "gateway/services.h"
 #include "gateway/session.h"
@@ -27,6 +28,7 @@ struct Call {
   std::optional<tenancy::TenantScope> tenant_scope;  // set on tenant routes
   base::CancelToken cancel;                          // client gone, tenant cut, shutdown
   Limiter::Admission admission;
+  BodyBudget::Share body_share;               // memory for the body
   std::int64_t retry_after = 0;               // seconds, for a refusal that passes with time; 0: none
   audit::Record record;                       // completed as the request goes on
   std::optional<audit::Log::Ticket> started;  // set once RequestStarted was queued

@@ -26,6 +26,20 @@ constexpr std::int64_t kDay = 86'400;
 
 bool is_loopback(const std::string& host) { return host == "127.0.0.1" || host == "::1"; }
 
+// Uploads fill three quarters of either budget at most (body_budget.h).
+void check_body_memory(ConfigReader& r, ServerConfig& out) {
+  if (out.body_memory_max == 0) out.body_memory_max = 8 * out.body_bytes_max;
+  if (out.tenant_body_memory_max == 0) out.tenant_body_memory_max = 2 * out.body_bytes_max;
+  if (out.tenant_body_memory_max - out.tenant_body_memory_max / 4 < out.body_bytes_max) {
+    r.fail(ConfigError::Contradiction, "tenant_body_memory_max",
+           "must be at least 4/3 of body_bytes_max, or the largest body never has room");
+  }
+  if (out.body_memory_max < out.tenant_body_memory_max) {
+    r.fail(ConfigError::Contradiction, "body_memory_max",
+           "must be at least tenant_body_memory_max, which is twice body_bytes_max unless it is given");
+  }
+}
+
 void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfig& out) {
   std::string listen;
   r.text("listen", listen);
@@ -46,7 +60,15 @@ void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfi
   r.path("key", out.key, base);
   r.number("threads", out.threads, 0, 256);
   r.number("connections_max", out.connections_max, 1, 1'000'000);
+  r.number("connections_per_address_max", out.connections_per_address_max, 1, 1'000'000);
+  r.number("failed_authentications_per_minute", out.failed_authentications_per_minute, 0, 10'000'000);
   r.bytes("body_bytes_max", out.body_bytes_max, 1u << 10, 1u << 30);
+  r.bytes("body_memory_max", out.body_memory_max, 0, std::size_t{1} << 40);
+  r.bytes("tenant_body_memory_max", out.tenant_body_memory_max, 0, std::size_t{1} << 40);
+  r.seconds("body_wait_max", out.body_wait_max, 0, 60);
+  r.seconds("stall_time_max", out.stall_time_max, 1, 600);
+  r.bytes("transfer_rate_min", out.transfer_rate_min, 0, 1u << 30);
+  check_body_memory(r, out);
   r.seconds("drain_time_max", out.drain_time_max, 0, 3'600);
   r.flag("plain_http", out.plain_http);
 }
@@ -256,6 +278,7 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   r.section("audit", [&](ConfigReader& s) {
     s.path("dir", out.audit.dir, base);
     s.path("witness_dir", out.audit.witness_dir, base);
+    s.flag("client_address", out.audit.client_address);
     s.seconds("checkpoint_interval", out.audit.checkpoint_interval, 1, 3'600);
     s.bytes("reserve_bytes", out.audit.reserve_bytes, 1u << 16, std::size_t{1} << 40);
     s.bytes("tenant_bytes_per_hour", out.audit.tenant_bytes_per_hour, 1u << 16, std::size_t{1} << 40);

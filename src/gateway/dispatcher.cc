@@ -18,6 +18,9 @@ namespace {
 // A body that took longer than this to come has its sender's credential looked at again.
 constexpr std::chrono::seconds kConfirmedAfter{1};
 
+constexpr std::size_t kChunkedBytesFirst = 64 << 10;
+constexpr std::int64_t kBodiesRetryAfter = 5;
+
 // What an answer has, so that its headers are allocated once.
 constexpr std::size_t kHeadersExpected = 12;
 constexpr std::size_t kHeaderBytesExpected = 512;
@@ -46,6 +49,10 @@ bool takes_body(http::Method method) {
   return method == http::Method::Post || method == http::Method::Put || method == http::Method::Patch;
 }
 
+BodyBudget::Limits budget_of(const ServerConfig& server) {
+  return {server.body_memory_max, server.tenant_body_memory_max, server.body_wait_max};
+}
+
 void add_common_headers(const Call& call, http::Headers& headers) {
   headers.set("x-request-id", call.id.str());
   headers.set("cache-control", "no-store");
@@ -67,7 +74,8 @@ std::string_view status_class(int status) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Services& services) : services_(services), entry_(services) {}
+Dispatcher::Dispatcher(Services& services)
+    : services_(services), entry_(services), bodies_(budget_of(services.config.server)) {}
 
 // The metrics are an operator's unless the configuration opens them, which it can on a loopback address only.
 bool Dispatcher::needs_no_credential(const Route& route) const {
@@ -88,6 +96,7 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
             .began = services_.clock.monotonic()};
   call.record.time = services_.clock.wall();
   call.record.request_id = call.id.str();
+  if (services_.config.audit.client_address) call.record.address = exchange.request().peer.address;
   base::CancelToken cancel = call.cancel;
   const base::CancelToken client = exchange.cancel_token();
   auto client_gone = client.on_cancel([cancel, client] { cancel.cancel(client.reason()); });
@@ -112,7 +121,7 @@ Task<Result<Reply>> Dispatcher::process(Call& call) {
     const base::CancelToken cut = call.tenant_scope->cancel_token();
     tenant_cut = cut.on_cancel([cancel = call.cancel, cut] { cancel.cancel(cut.reason()); });
   }
-  ready = co_await receive_body(call);
+  ready = co_await take_body(call);
   if (ready && call.route->effect == Effect::Changes) ready = co_await announce_change(call);
   if (!ready) co_return ready.take_error();
   co_return co_await call.route->handler(call);
@@ -129,19 +138,41 @@ Result<void> Dispatcher::find_route(Call& call) const {
   return Result<void>();
 }
 
-Task<Result<void>> Dispatcher::receive_body(Call& call) const {
+Task<Result<void>> Dispatcher::take_body(Call& call) {
   if (!takes_body(call.route->method)) co_return Result<void>();
   const base::MonotonicTime asked = services_.clock.monotonic();
-  const std::size_t bytes_max = std::min(call.route->body_bytes_max, services_.config.server.body_bytes_max);
+  auto received = co_await receive_body(
+      call, std::min(call.route->body_bytes_max, services_.config.server.body_bytes_max));
+  if (!received) {
+    const int status = map_error(received.error()).status;
+    if (status == 429 || status == 503) call.retry_after = kBodiesRetryAfter;
+    co_return received;
+  }
+  call.began = services_.clock.monotonic();
+  if (call.began - asked < kConfirmedAfter) co_return received;
+  co_return co_await entry_.confirm(call);
+}
+
+Task<Result<void>> Dispatcher::receive_body(Call& call, std::size_t bytes_max) {
   const auto length = call.exchange.body_length();
   if (length && *length > bytes_max) co_return body_too_large(bytes_max);
-  // One byte more, so that a chunked body of just the allowed size is seen to its end.
-  auto received = co_await call.exchange.receive_body(bytes_max + 1);
-  if (!received) co_return received.take_error();
-  if (!*received || call.request().body.size() > bytes_max) co_return body_too_large(bytes_max);
-  call.began = services_.clock.monotonic();
-  if (call.began - asked < kConfirmedAfter) co_return Result<void>();
-  co_return co_await entry_.confirm(call);
+  // A chunked body does not say how long it is: it starts small and gets as much again when that is full.
+  std::size_t bytes = std::min<std::size_t>(length.value_or(kChunkedBytesFirst), bytes_max);
+  if (bytes > 0) {
+    auto share = co_await bodies_.reserve(call.record.tenant, bytes, call.cancel);
+    if (!share) co_return share.take_error();
+    call.body_share = std::move(*share);
+  }
+  for (;;) {
+    // At the bound one byte more, so that a chunked body of just that size is seen to its end.
+    auto whole = co_await call.exchange.receive_body(bytes == bytes_max ? bytes + 1 : bytes);
+    if (!whole) co_return whole.take_error();
+    if (call.request().body.size() > bytes_max) co_return body_too_large(bytes_max);
+    if (*whole) co_return Result<void>();
+    if (bytes == bytes_max) co_return body_too_large(bytes_max);
+    bytes = std::min(bytes * 2, bytes_max);
+    BULKHEAD_CO_CHECK_OK(call.body_share.grow(bytes));
+  }
 }
 
 Task<void> Dispatcher::answer(Call& call, Result<Reply> result) {

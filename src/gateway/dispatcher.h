@@ -1,7 +1,7 @@
 // Dispatcher: the one way of every request through the gateway.
 //
 //   head: route, then credential, tenant scope, permission, limits (entry.h)
-//   body: read only now, within the route's bound
+//   body: read only now, within the route's bound and the budgets (body_budget.h)
 //   intent: of a route that changes something, durable before its handler runs (put_on_record.h)
 //   handler
 //   answer: audit record, then the bytes
@@ -30,6 +30,7 @@ class Dispatcher {
   base::Task<void> handle(http::Exchange& exchange);
   static http::Response malformed(int status, const base::Error& error);
 
+  const BodyBudget& bodies() const { return bodies_; }
   // From now on new requests get 503; running ones go on.
   void start_draining() { draining_ = true; }
   // Cuts what still runs.
@@ -40,12 +41,14 @@ class Dispatcher {
   // All phases but the answer.
   base::Task<base::Result<Reply>> process(Call& call);
   base::Result<void> find_route(Call& call) const;
-  base::Task<base::Result<void>> receive_body(Call& call) const;
+  base::Task<base::Result<void>> take_body(Call& call);
+  base::Task<base::Result<void>> receive_body(Call& call, std::size_t bytes_max);
   base::Task<void> answer(Call& call, base::Result<Reply> result);
   void count(const Call& call, int status) const;
 
   Services& services_;
   Entry entry_;
+  BodyBudget bodies_;
   std::atomic<bool> draining_{false};
   base::CancelToken shutdown_;
 };

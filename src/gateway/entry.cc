@@ -35,7 +35,7 @@ std::string tenant_of_path(const Call& call) {
 
 }  // namespace
 
-Task<Result<void>> Entry::enter(Call& call) const {
+Task<Result<void>> Entry::enter(Call& call) {
   auto entered = co_await authenticate(call);
   if (entered) entered = open_at_once(call);
   if (entered && call.principal->tenant() && !call.tenant_scope) entered = co_await ask_for_key(call);
@@ -46,7 +46,7 @@ Task<Result<void>> Entry::enter(Call& call) const {
   co_return authorize(call);
 }
 
-Task<Result<void>> Entry::confirm(Call& call) const {
+Task<Result<void>> Entry::confirm(Call& call) {
   const auto known = call.principal;
   auto confirmed = co_await authenticate(call);
   if (!confirmed) call.principal = known;  // the record says whose request was refused
@@ -54,7 +54,7 @@ Task<Result<void>> Entry::confirm(Call& call) const {
   co_return confirmed;
 }
 
-Task<Result<void>> Entry::authenticate(Call& call) const {
+Task<Result<void>> Entry::authenticate(Call& call) {
   const http::Headers& headers = call.request().headers;
   auto authorization = headers.single("authorization");
   if (!authorization) {
@@ -63,13 +63,29 @@ Task<Result<void>> Entry::authenticate(Call& call) const {
   }
   call.principal = services_.authenticator.cached(*authorization);
   if (!call.principal) {
-    std::string text(*authorization);
-    auto verified = co_await services_.authenticator.authenticate(std::move(text));
+    auto verified = co_await verify(call, std::string(*authorization));
     if (!verified) co_return verified.take_error();
-    call.principal = std::move(*verified);
   }
   call.record.credential = call.principal->credential() == identity::CredentialKind::Jwt ? "jwt" : "api_key";
   co_return Result<void>();
+}
+
+// A credential that is not known yet, which costs signatures and databases: strangers get a bounded number.
+Task<Result<void>> Entry::verify(Call& call, std::string authorization) {
+  const std::string& network = call.request().peer.network;
+  call.retry_after = throttle_.wait_seconds(network);
+  if (call.retry_after > 0) {
+    co_return api_error(ApiError::FailedTooOften,
+                        "Too many credentials from your network address were not valid. Try again in " +
+                            std::to_string(call.retry_after) + " s.");
+  }
+  auto verified = co_await services_.authenticator.authenticate(std::move(authorization));
+  if (verified) {
+    call.principal = std::move(*verified);
+    co_return Result<void>();
+  }
+  if (map_error(verified.error()).status == 401) throttle_.failed(network);
+  co_return verified.take_error();
 }
 
 Result<void> Entry::check_tenant_claims(const Call& call) const {

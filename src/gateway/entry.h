@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/task.h"
+#include "gateway/authentication_throttle.h"
 #include "gateway/call.h"
 #include "gateway/services.h"
 
@@ -15,17 +16,20 @@ namespace bulkhead::gateway {
 
 class Entry {
  public:
-  explicit Entry(Services& services) : services_(services) {}
+  explicit Entry(Services& services)
+      : services_(services),
+        throttle_(services.clock, services.config.server.failed_authentications_per_minute) {}
 
   // Fills the call's principal, scope, admission and the record's members about them. After an error
   // `call.retry_after` says when to try again, if that helps.
-  base::Task<base::Result<void>> enter(Call& call) const;
+  base::Task<base::Result<void>> enter(Call& call);
   // Once more, without the limits, for a request whose body took its time: a key that was revoked or a
   // token that ran out meanwhile does not act any more.
-  base::Task<base::Result<void>> confirm(Call& call) const;
+  base::Task<base::Result<void>> confirm(Call& call);
 
  private:
-  base::Task<base::Result<void>> authenticate(Call& call) const;
+  base::Task<base::Result<void>> authenticate(Call& call);
+  base::Task<base::Result<void>> verify(Call& call, std::string authorization);
   base::Result<void> open_at_once(Call& call) const;
   base::Task<base::Result<void>> ask_for_key(Call& call) const;
   static void describe(Call& call);
@@ -34,6 +38,7 @@ class Entry {
   base::Result<void> admit(Call& call) const;
 
   Services& services_;
+  AuthenticationThrottle throttle_;
 };
 
 }  // namespace bulkhead::gateway

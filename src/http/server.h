@@ -42,7 +42,8 @@ struct ServerLimits {
   // it has to move on average once it has kept us waiting that long in all.
   std::chrono::milliseconds stall_time_max{30'000};
   std::size_t transfer_rate_min = 4 << 10;
-  std::size_t connections_max = 4096;  // per listener
+  std::size_t connections_max = 4096;                  // of the whole server; more are closed
+  std::size_t connections_per_address_max = SIZE_MAX;  // by Peer::network
 };
 
 // What a handler answers with. Exactly one of `send` or `start` is called; a handler that returns
@@ -55,8 +56,8 @@ class Exchange {
   virtual Request& request() = 0;
   // The length of a body that was not asked for yet; 0 when there is none, nothing when it is chunked.
   virtual std::optional<std::uint64_t> body_length() const = 0;
-  // Reads on until the body is whole and in request() (true), or `bytes_max` bytes of it are kept (false);
-  // memory for them is allocated at once. "100 Continue" is sent where it is waited for. After an error
+  // Reads on until the body is whole and in request() (true), or `bytes_max` bytes of it are kept (false).
+  // "100 Continue" is sent where it is waited for. After an error
   // the handler may still answer; the connection is closed then.
   // Errors: HttpError::Timeout, Malformed, BodyTooLarge (the parser's bound), Cancelled (the client went
   // away).
@@ -111,7 +112,7 @@ class Server {
   bool drain(std::chrono::milliseconds deadline);
 
   struct Stats {
-    std::uint64_t connections_open, connections_total, requests_total, malformed_total;
+    std::uint64_t connections_open, connections_total, connections_refused, requests_total, malformed_total;
   };
   Stats stats() const;
 

@@ -17,10 +17,11 @@ constexpr std::chrono::milliseconds kLingerSilenceMax{2'000};
 constexpr std::chrono::milliseconds kLingerPause{20};  // after each 64 KiB
 // Up to here reading a body that nobody wants costs less than the new connection that its client would make.
 constexpr std::size_t kSkippedBytesMax = 64 << 10;
+constexpr std::size_t kBodyBytesFirst = 1 << 20;
 }  // namespace
 
 ServerConnection::ServerConnection(std::shared_ptr<ServerState> server, ListenerState& listener, int fd,
-                                   std::unique_ptr<TlsSession> tls, std::string peer)
+                                   std::unique_ptr<TlsSession> tls, Peer peer)
     : Stream(listener.reactor, fd, std::move(tls)),
       server_(std::move(server)),
       listener_(listener),
@@ -33,6 +34,7 @@ ServerConnection::ServerConnection(std::shared_ptr<ServerState> server, Listener
 
 ServerConnection::~ServerConnection() {
   listener_.connections.erase(this);
+  server_->book.leave(peer_.network);
   --listener_.open;
   const std::lock_guard lock(server_->mutex);
   server_->changed.notify_all();
@@ -139,6 +141,7 @@ void ServerConnection::begin_exchange(bool whole) {
   expects_continue_ = !whole && parser_.expects_continue();
   request_ = whole ? parser_.take() : parser_.take_head();
   body_ = whole ? Body::Whole : Body::Pending;
+  body_room_ = 0;
   const ServerLimits& limits = server_->options.limits;
   body_pace_ = Pace(limits.stall_time_max, limits.transfer_rate_min);
   restart_write_pace();
@@ -166,7 +169,7 @@ base::Task<base::Result<bool>> ServerConnection::receive_body(std::size_t bytes_
     co_return base::Error(HttpError::ConnectionClosed, "The request's body did not arrive.");
   }
   const std::uint64_t length = parser_.body_length().value_or(bytes_max);
-  parser_.reserve_body(static_cast<std::size_t>(std::min<std::uint64_t>(bytes_max, length)));
+  const auto expected = static_cast<std::size_t>(std::min<std::uint64_t>(bytes_max, length));
   // A client that didn't wait has sent its body already.
   if (waits_for_continue() && length != 0) {
     const bool sent = co_await Stream::write("HTTP/1.1 100 Continue\r\n\r\n");
@@ -174,6 +177,7 @@ base::Task<base::Result<bool>> ServerConnection::receive_body(std::size_t bytes_
   }
   expects_continue_ = false;
   for (;;) {
+    make_room(expected);
     const std::size_t room = bytes_max - std::min(bytes_max, parser_.body_received());
     const RequestParser::State state = parse(room);
     if (state == RequestParser::State::Done) {
@@ -199,6 +203,15 @@ base::Task<base::Result<bool>> ServerConnection::receive_body(std::size_t bytes_
     client_gone();
     co_return base::Error(HttpError::Cancelled, "The client went away before its request was whole.");
   }
+}
+
+// Memory goes ahead of what has come, but only so far: what a client promised and never sends would have to
+// be wiped like the rest.
+void ServerConnection::make_room(std::size_t expected) {
+  const std::size_t bytes = parser_.body_received() + input().size();
+  if (bytes <= body_room_ && body_room_ != 0) return;
+  body_room_ = std::min(expected, std::max(kBodyBytesFirst, bytes * 4));
+  parser_.reserve_body(body_room_);
 }
 
 base::Task<bool> ServerConnection::more_body() {

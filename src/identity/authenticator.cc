@@ -20,9 +20,12 @@ namespace {
 using KeySets = std::vector<std::shared_ptr<KeySet>>;
 constexpr std::string_view kApiKeyPrefix = "bhk_";
 
-std::shared_ptr<const KeySets> make_key_sets(std::vector<IssuerConfig> issuers, const base::Clock& clock) {
+std::shared_ptr<const KeySets> make_key_sets(std::vector<IssuerConfig> issuers, const base::Clock& clock,
+                                             const std::shared_ptr<KeyWork>& work) {
   auto sets = std::make_shared<KeySets>();
-  for (IssuerConfig& issuer : issuers) sets->push_back(std::make_shared<KeySet>(std::move(issuer), clock));
+  for (IssuerConfig& issuer : issuers) {
+    sets->push_back(std::make_shared<KeySet>(std::move(issuer), clock, work));
+  }
   return sets;
 }
 
@@ -60,6 +63,7 @@ struct Authenticator::Impl {
   PrincipalCache cache;
   std::shared_ptr<UserNames> names;
   std::atomic<std::uint64_t> hits{0}, misses{0};
+  const std::shared_ptr<KeyWork> key_work = std::make_shared<KeyWork>();
   mutable std::mutex mutex;
   std::shared_ptr<const KeySets> key_sets;
 
@@ -73,7 +77,7 @@ struct Authenticator::Impl {
         clock(c),
         cache(options.cache_entries_max),
         names(options.user_names ? options.user_names : std::make_shared<UserNames>(options.issuers)),
-        key_sets(make_key_sets(std::move(options.issuers), c)) {}
+        key_sets(make_key_sets(std::move(options.issuers), c, key_work)) {}
 
   Result<void> check_tenant(const Principal& principal) const {
     if (!principal.tenant()) return Result<void>();
@@ -109,7 +113,10 @@ struct Authenticator::Impl {
     BULKHEAD_CO_CHECK_OK(check_header(token, issuer->config()));
     auto key = co_await issuer->key(token.key_id(), token.algorithm());
     if (!key) co_return key.take_error();
-    if (!key->verify(token.algorithm(), base::as_bytes(token.signing_input()), token.signature())) {
+    auto genuine = co_await issuer->verify(std::move(*key), token.algorithm(),
+                                           base::as_bytes(token.signing_input()), token.signature());
+    if (!genuine) co_return genuine.take_error();
+    if (!*genuine) {
       co_return Error(IdentityError::SignatureInvalid, "The token's signature is not valid.");
     }
     co_return principal_from_verified(token, issuer->config(), *names, clock);
@@ -161,7 +168,8 @@ Authenticator::Authenticator(AuthenticatorOptions options, ApiKeyFormat key_form
                              const base::Clock& clock)
     : impl_(std::make_unique<Impl>(std::move(options), std::move(key_format), directory, tenants,
                                    std::move(pool_of), clock)) {}
-Authenticator::~Authenticator() = default;
+Authenticator::~Authenticator() { stop(); }
+void Authenticator::stop() { impl_->key_work->stop(); }
 
 Task<Result<std::shared_ptr<const Principal>>> Authenticator::authenticate(std::string authorization) {
   auto text = bearer_token(authorization);
@@ -199,7 +207,7 @@ void Authenticator::forget_credential(std::string_view id) { impl_->cache.forget
 
 void Authenticator::replace_issuers(std::vector<IssuerConfig> issuers) {
   impl_->names->set_issuers(issuers);
-  auto fresh = make_key_sets(std::move(issuers), impl_->clock);
+  auto fresh = make_key_sets(std::move(issuers), impl_->clock, impl_->key_work);
   {
     std::lock_guard lock(impl_->mutex);
     impl_->key_sets = std::move(fresh);
@@ -208,11 +216,12 @@ void Authenticator::replace_issuers(std::vector<IssuerConfig> issuers) {
 }
 
 Authenticator::Stats Authenticator::stats() const {
-  Stats stats{impl_->hits.load(), impl_->misses.load(), impl_->cache.size(), 0, 0};
+  Stats stats{impl_->hits.load(), impl_->misses.load(), impl_->cache.size(), 0, 0, 0};
   std::lock_guard lock(impl_->mutex);
   for (const auto& set : *impl_->key_sets) {
     stats.jwks_fetches += set->stats().fetches;
     stats.jwks_failures += set->stats().failures;
+    stats.jwks_unusable_keys += set->stats().unusable_keys;
   }
   return stats;
 }

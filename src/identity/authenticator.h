@@ -48,6 +48,9 @@ class Authenticator {
   Authenticator(AuthenticatorOptions options, ApiKeyFormat key_format, ApiKeyDirectory& directory,
                 const TenantStatus& tenants, PoolOf pool_of, const base::Clock& clock);
   ~Authenticator();
+  // Ends background work on the reactors and waits for it: once no request runs any more, before the reactors
+  // stop. Blocks.
+  void stop();
 
   // The value of the Authorization header; empty when there was none.
   base::Task<base::Result<std::shared_ptr<const Principal>>> authenticate(std::string authorization);
@@ -61,6 +64,7 @@ class Authenticator {
 
   struct Stats {
     std::uint64_t cache_hits, cache_misses, cache_entries, jwks_fetches, jwks_failures;
+    std::uint64_t jwks_unusable_keys;  // in the sets in use
   };
   Stats stats() const;
 

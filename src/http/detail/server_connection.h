@@ -15,7 +15,7 @@ namespace bulkhead::http::detail {
 class ServerConnection final : public Stream, public Exchange {
  public:
   ServerConnection(std::shared_ptr<ServerState> server, ListenerState& listener, int fd,
-                   std::unique_ptr<TlsSession> tls, std::string peer);
+                   std::unique_ptr<TlsSession> tls, Peer peer);
   ~ServerConnection() override;
 
   // The connection's life, from handshake to close.
@@ -58,6 +58,7 @@ class ServerConnection final : public Stream, public Exchange {
   // After the handler: true when the connection goes on. `unanswered` is set when the handler forgot to
   // answer.
   bool end_exchange(bool& unanswered);
+  void make_room(std::size_t expected);
   // Waits for more of the body, as long as its sender keeps up.
   base::Task<bool> more_body();
   bool waits_for_continue() const { return expects_continue_ && input().empty(); }
@@ -74,7 +75,7 @@ class ServerConnection final : public Stream, public Exchange {
 
   std::shared_ptr<ServerState> server_;
   ListenerState& listener_;
-  std::string peer_;
+  Peer peer_;
   RequestParser parser_;
   Request request_;
   Method method_ = Method::Get;
@@ -85,6 +86,7 @@ class ServerConnection final : public Stream, public Exchange {
   Answer answer_ = Answer::None;
   Body body_ = Body::Whole;
   Pace body_pace_;
+  std::size_t body_room_ = 0;      // bytes that memory was made for
   bool expects_continue_ = false;  // and was not told to go on yet
   bool body_over_ = false;         // of a streamed answer
   bool keep_alive_ = true;

@@ -169,6 +169,20 @@ TEST(Config, RulesOverSeveralKeys) {
   EXPECT_NE(refusal(both).find("exactly one"), std::string::npos);
 }
 
+TEST(Config, MemoryForBodiesFollowsTheLargestBody) {
+  const std::string smallest = seed("smallest");
+  const auto with = [&smallest](const std::string& server) { return smallest + "[server]\n" + server; };
+  auto config = parse_config(with("body_bytes_max = \"8 MiB\"\n"), kFile);
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->server.body_memory_max, 64u << 20);
+  EXPECT_EQ(config->server.tenant_body_memory_max, 16u << 20);
+  EXPECT_NE(refusal(with("tenant_body_memory_max = \"64 MiB\"\n")).find("4/3 of body_bytes_max"),
+            std::string::npos)
+      << "a body of 64 MiB would wait for ever";
+  EXPECT_NE(refusal(with("body_memory_max = \"100 MiB\"\n")).find("at least tenant_body_memory_max"),
+            std::string::npos);
+}
+
 TEST(Config, PathsAreTakenFromTheFilesFolder) {
   auto config = parse_config(seed("smallest"), kFile);
   ASSERT_TRUE(config);

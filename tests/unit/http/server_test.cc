@@ -357,10 +357,11 @@ TEST_F(ServerTest, ASlowSenderGets408AndAnIdleOneIsClosed) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
+// However many reactors there are.
 TEST_F(ServerTest, ConnectionsBeyondTheLimitAreClosed) {
   ServerLimits limits;
   limits.connections_max = 2;
-  ReactorPool one(1);
+  ReactorPool one(3);
   Server::Options options;
   options.handler = echo;
   options.limits = limits;
@@ -378,6 +379,23 @@ TEST_F(ServerTest, ConnectionsBeyondTheLimitAreClosed) {
   RawSocket again(small->port());
   ASSERT_TRUE(again.send(kGet));
   EXPECT_TRUE(again.receive_answer().starts_with("HTTP/1.1 200 ")) << "control: room again";
+  EXPECT_EQ(small->stats().connections_refused, 1u);
+}
+
+TEST_F(ServerTest, ConnectionsOfOneAddressAreBounded) {
+  ServerLimits limits;
+  limits.connections_per_address_max = 1;
+  start(echo, limits);
+  const auto connect_from = [this](std::uint32_t source) {
+    RawSocket socket(server->port(), 0, source);
+    static_cast<void>(socket.send(kGet));  // may be closed already
+    return std::pair(socket.receive_answer().starts_with("HTTP/1.1 200 "), std::move(socket));
+  };
+  const auto first = connect_from(0x7F000001);
+  EXPECT_TRUE(first.first);
+  EXPECT_FALSE(connect_from(0x7F000001).first);
+  EXPECT_TRUE(connect_from(0x7F000002).first) << "control: another address";
+  EXPECT_EQ(server->stats().connections_refused, 1u);
 }
 
 TEST_F(ServerTest, ServesAThousandConnections) {
