@@ -124,10 +124,9 @@ Result<void> Entry::open_at_once(Call& call) const {
 }
 
 Task<Result<void>> Entry::ask_for_key(Call& call) const {
-  auto scope =
-      co_await services_.pools.opening(*call.principal->tenant())
-          .run({.party = call.principal->tenant()->str(), .cancel = call.cancel},
-               [this, &call] { return services_.tenants.open(call.principal); });
+  auto scope = co_await services_.pools.opening(*call.principal->tenant())
+                   .run({.party = call.principal->tenant()->str(), .cancel = call.cancel},
+                        [this, &call] { return services_.tenants.open(call.principal); });
   if (!scope) co_return scope.take_error();
   call.tenant_scope = std::move(*scope);
   co_return Result<void>();

@@ -3,9 +3,9 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/kept_prefixes.h"
+#include "gateway/store_call.h"
 #include "gateway/user_dto.h"
 #include "identity/user_id.h"
-#include "gateway/store_call.h"
 #include "storage/eraser.h"
 
 namespace bulkhead::gateway {

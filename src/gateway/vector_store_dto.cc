@@ -2,8 +2,8 @@
 
 #include "base/json.h"
 #include "gateway/file_access.h"
-#include "gateway/user_dto.h"
 #include "gateway/store_call.h"
+#include "gateway/user_dto.h"
 
 namespace bulkhead::gateway {
 

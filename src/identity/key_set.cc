@@ -100,7 +100,8 @@ struct KeySet::Impl {
     options.idle_connections_max = 0;
     if (url->tls) {
       // Reads files: the system's roots are hundreds.
-      auto tls = co_await work->pool.run([this] { return http::TlsContext::client(config.ca_file); });
+      auto tls = co_await work->pool.run({.party = config.issuer},
+                                         [this] { return http::TlsContext::client(config.ca_file); });
       if (!tls) co_return unavailable(config.issuer, tls.error().describe());
       options.tls = std::move(*tls);
     }
@@ -136,24 +137,26 @@ struct KeySet::Impl {
 
   Task<Result<std::string>> download() {
     base::CancelToken cancel, over;
-    auto stopping = work->stopping.on_cancel([cancel] { cancel.cancel("shutdown"); });
+    auto stopping = work->stopping.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
     http::Reactor& reactor = *http::Reactor::current();
     base::spawn(reactor, end_in_time(reactor, work->fetch_time_max, cancel, over));
     auto address = co_await jwks_address(cancel);
     auto body =
         address ? co_await get(std::move(*address), cancel) : Result<std::string>(address.take_error());
-    over.cancel("fetched");
+    over.cancel(base::CancelReason::Abandoned);
     co_return body;
   }
 
   Task<Result<ReadSet>> fetch() {
     auto body = co_await download();
     if (!body) co_return body.take_error();
-    auto document = co_await work->pool.run([&body] { return JwksDocument::parse(*body); });
+    auto document =
+        co_await work->pool.run({.party = config.issuer}, [&body] { return JwksDocument::parse(*body); });
     if (!document) co_return unavailable(config.issuer, document.error().message());
     ReadSet set;
     for (std::size_t i = 0; i < document->size(); ++i) {
-      auto key = co_await work->pool.run([&document, i] { return document->key(i); });
+      auto key =
+          co_await work->pool.run({.party = config.issuer}, [&document, i] { return document->key(i); });
       if (key && *key) set.keys.push_back(std::move(**key));
       if (key) continue;
       ++set.unusable;
@@ -287,7 +290,9 @@ Task<Result<bool>> KeySet::verify(crypto::PublicKey key, crypto::JwsAlgorithm al
         "Many tokens of your identity provider are being checked just now, and its keys are large. "
         "Try again in a moment.");
   }
-  co_return co_await impl->work->pool.run([&] { return key.verify(algorithm, message, signature); });
+  co_return co_await impl->work->pool.run({.party = impl->config.issuer}, [&]() -> Result<bool> {
+    return key.verify(algorithm, message, signature);
+  });
 }
 
 }  // namespace bulkhead::identity

@@ -1,14 +1,15 @@
 // What the key sets of one Authenticator share: threads for reading an issuer's keys and for signatures that
 // take long to check, and the end of their background work.
 //
-// A key set hands in one piece of work at a time, so the order of coming is turns between issuers: one with
-// many or large keys delays another by the pieces that are under way, not by its whole set.
+// Issuers take turns, one thread each at most: one with many or large keys delays another by no more than the
+// piece that is under way.
 // Thread safety: all members from every thread; `stop` blocks, so never on a reactor.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 
+#include "base/fair_pool.h"
 #include "base/task.h"
 
 namespace bulkhead::identity {
@@ -21,18 +22,15 @@ class KeyWork {
   KeyWork(const KeyWork&) = delete;
   // Ends the renewals that run and waits for them; before their reactors stop.
   void stop() {
-    stopping.cancel("shutdown");
+    stopping.cancel(base::CancelReason::Shutdown);
     renewals.close();
   }
 
   const std::chrono::milliseconds fetch_time_max;
-  base::BlockingPool pool{kThreads, kWaitingMax};
+  base::FairPool pool{
+      {.threads = 2, .threads_per_party = 1, .threads_reserved = 0, .waiting_per_party = 1'000}};
   base::Gate renewals;
   base::CancelToken stopping;
-
- private:
-  static constexpr std::size_t kThreads = 2;
-  static constexpr std::size_t kWaitingMax = 1'000;
 };
 
 }  // namespace bulkhead::identity

@@ -4,9 +4,8 @@
 // who goes on: interactive requests before background and maintenance (base/fair_classes.h), in a class the
 // tenant with the least service, and in a tenant its requests in turn. A question waits for one batch of
 // another tenant's documents, and batches of documents are small. A request whose caller left is given up
-// before its next batch. Everything of a batch is cleared before the next one begins; where that fails the job
-// fails, nothing more is taken, and `unclean` is told.
-// Thread safety: `encode` from every thread.
+// before its next batch. Everything of a batch is cleared before the next one begins; where that fails the
+// job fails, nothing more is taken, and `unclean` is told. Thread safety: `encode` from every thread.
 #pragma once
 
 #include <condition_variable>

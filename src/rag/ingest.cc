@@ -144,7 +144,12 @@ struct Ingestor::Impl {
     auto document = co_await extractor.extract(file.name, std::move(*content), cancel);
     if (!document) co_return document.take_error();
     Pieces out{.title = document->title.empty() ? file.name : document->title, .pieces = {}};
-    out.pieces = co_await pool.run([&document] { return chunk_document(*document); });
+    auto cut =
+        co_await pools.requests(scope.tenant())
+            .run({.party = scope.tenant().str(), .cancel = cancel, .background = true},
+                 [&document]() -> Result<std::vector<PieceOfText>> { return chunk_document(*document); });
+    if (!cut) co_return cut.take_error();
+    out.pieces = std::move(*cut);
     if (out.pieces.empty()) {
       co_return Error(ExtractError::InvalidFile, "The file holds no text that can be searched.");
     }
@@ -157,7 +162,8 @@ struct Ingestor::Impl {
     auto found = co_await on_store(scope, [&](storage::TenantStore& s) {
       return s.get_attachment(scope, attachment.store, attachment.file);
     });
-    if (!found && found.error().is(storage::StorageError::NotFound)) cancel.cancel(base::CancelReason::Abandoned);
+    if (!found && found.error().is(storage::StorageError::NotFound))
+      cancel.cancel(base::CancelReason::Abandoned);
     if (!found) co_return found.take_error();
     co_return Result<void>();
   }

@@ -152,12 +152,12 @@ Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engin
   std::string model = rerank_model_();
   std::size_t chunks_max =
       model.empty() ? options.results_max : std::max(options.results_max, options.rerank_max);
-  auto found = co_await storage::on_store(
-      stores_, pools_, context.scope,
-      {.party = context.scope.tenant().str(), .cancel = context.cancel}, [&](storage::TenantStore& store) {
-        return search(store, context.scope, question, query, space, std::move(vector_stores), options,
-                      chunks_max);
-      });
+  auto found = co_await storage::on_store(stores_, pools_, context.scope,
+                                          {.party = context.scope.tenant().str(), .cancel = context.cancel},
+                                          [&](storage::TenantStore& store) {
+                                            return search(store, context.scope, question, query, space,
+                                                          std::move(vector_stores), options, chunks_max);
+                                          });
   if (!found) co_return found.take_error();
   if (!model.empty() && !found->chunks.empty()) {
     BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found, tokens));
