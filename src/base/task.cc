@@ -26,6 +26,9 @@ Detached run_detached(Task<void> task, std::function<void()> done) {
   if (done) done();
 }
 
+}  // namespace
+
+namespace detail {
 void resume_on(Executor* executor, std::coroutine_handle<> handle) {
   if (executor) {
     executor->post([handle] { handle.resume(); });
@@ -33,8 +36,7 @@ void resume_on(Executor* executor, std::coroutine_handle<> handle) {
     handle.resume();
   }
 }
-
-}  // namespace
+}  // namespace detail
 
 Executor* Executor::current() { return current_executor; }
 
@@ -90,7 +92,7 @@ void Event::set() {
     waiters.swap(waiters_);
   }
   // The event may be gone as soon as the first waiter runs: nothing of it is touched any more.
-  for (const Waiter& waiter : waiters) resume_on(waiter.executor, waiter.handle);
+  for (const Waiter& waiter : waiters) detail::resume_on(waiter.executor, waiter.handle);
 }
 
 bool Event::is_set() const {
@@ -213,60 +215,6 @@ CancelToken::Registration::~Registration() {
   state->remove(*entry_);
   if (state->running == entry_.get() && state->runner != std::this_thread::get_id()) {
     state->idle.wait(lock, [&] { return state->running != entry_.get(); });
-  }
-}
-
-// --- BlockingPool -------------------------------------------------------------------------------
-
-BlockingPool::BlockingPool(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
-  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { thread_main(); });
-}
-
-BlockingPool::~BlockingPool() {
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  ready_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
-}
-
-// Notifying happens under the lock here and below: once it is released, the work may already have
-// run and its effect may be the end of this object.
-bool BlockingPool::post(std::function<void()> work) {
-  std::lock_guard lock(mutex_);
-  if (queue_.size() >= queue_max_) return false;
-  queue_.push_back(std::move(work));
-  ready_.notify_one();
-  return true;
-}
-
-void BlockingPool::enqueue(std::function<void()> work) {
-  std::lock_guard lock(mutex_);
-  queue_.push_back(std::move(work));
-  ready_.notify_one();
-}
-
-void BlockingPool::RunAwaiter::await_suspend(std::coroutine_handle<> handle) {
-  Executor* executor = Executor::current();
-  // `work` is moved out of this awaiter, which dies with the coroutine's next step.
-  pool.enqueue([work = std::move(work), executor, handle] {
-    work();
-    resume_on(executor, handle);
-  });
-}
-
-void BlockingPool::thread_main() {
-  while (true) {
-    std::function<void()> work;
-    {
-      std::unique_lock lock(mutex_);
-      ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      work = std::move(queue_.front());
-      queue_.pop_front();
-    }
-    work();
   }
 }
 

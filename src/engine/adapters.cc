@@ -99,7 +99,7 @@ Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext co
   return chat_.count_tokens(std::move(context), std::move(model), std::move(texts));
 }
 
-Task<Result<BurnReport>> SplitEngine::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> SplitEngine::burn_kept(BurnTarget target) {
   return chat_.burn_kept(std::move(target));
 }
 

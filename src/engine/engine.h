@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "base/embedding_space.h"
 #include "base/result.h"
 #include "base/task.h"
@@ -60,8 +61,10 @@ struct ResponseFormat {
   std::string schema;       // of JsonSchema: the schema's JSON text
 };
 
-// Order of a request among its own tenant's.
-enum class Priority { Interactive, Background };
+// Who waits for a request: somebody; nobody just now (batches of chats, documents being indexed); nobody at
+// all (documents being indexed anew). Of chats the order among the tenant's own; of embeddings the order of
+// all.
+enum class Priority { Interactive, Background, Maintenance };
 std::string_view priority_name(Priority priority);
 
 struct ChatRequest {
@@ -92,12 +95,6 @@ struct Usage {
   bool told = false;  // by the engine; else counted from what it has sent, which may be too few
 };
 
-// What the engine says of its own clearing up; empty when an external engine can't say.
-struct BurnReport {
-  bool verified = false;
-  std::string json;  // the worker's "burn" object, as sent
-};
-
 struct Choice {
   std::string text;
   FinishReason finish_reason = FinishReason::None;
@@ -108,7 +105,7 @@ struct Choice {
 struct Completion {
   std::vector<Choice> choices;  // by index; as many as were asked for
   Usage usage;
-  std::optional<BurnReport> burn;
+  std::optional<base::BurnReport> burn;  // none: the engine gave none that could be read
 };
 
 // A piece of one choice. One that holds nothing tells that the usage has grown.
@@ -159,6 +156,7 @@ struct CallContext {
   std::string session;
   std::string request_id;
   base::CancelToken cancel;
+  Priority priority = Priority::Interactive;  // of embeddings and counts; a chat's stands in its request
 };
 
 // Whose kept prefixes are to be burned: one session's, or all of the tenant's when `session` is empty.
@@ -208,7 +206,7 @@ class Engine {
   virtual base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) = 0;
   // Burns what was kept of earlier requests. A running request of the target is not touched.
-  virtual base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) = 0;
+  virtual base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) = 0;
   // Models as last reported.
   virtual std::vector<ModelInfo> models() const = 0;
   virtual bool ready() const = 0;

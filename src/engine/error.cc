@@ -44,7 +44,12 @@ std::int64_t estimated_tokens(std::size_t bytes) {
 }
 
 std::string_view priority_name(Priority priority) {
-  return priority == Priority::Background ? "background" : "interactive";
+  switch (priority) {
+    case Priority::Interactive: return "interactive";
+    case Priority::Background: return "background";
+    case Priority::Maintenance: return "maintenance";
+  }
+  return "interactive";
 }
 
 }  // namespace bulkhead::engine

@@ -306,12 +306,12 @@ Task<Result<std::vector<std::int64_t>>> ExternalEngine::count_tokens(CallContext
   co_return counts;
 }
 
-Task<Result<BurnReport>> ExternalEngine::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> ExternalEngine::burn_kept(BurnTarget target) {
   std::shared_ptr<Core> core = core_;
   if (core->dialect.slots) {
     auto erased = co_await erase_kept(core, target);
     if (!erased) co_return transport_error(erased.error());
-    co_return burn_report(core->kind, erasure_name(Erasure::Forgotten), false);
+    co_return burn_report(core->kind, base::RowsFate::Forgotten, {});
   }
   core->salts.forget(target.tenant, target.session);
   const bool ask = core->options.reset_cache && !core->dialect.reset.empty();
@@ -319,7 +319,10 @@ Task<Result<BurnReport>> ExternalEngine::burn_kept(BurnTarget target) {
     co_return Error(EngineError::Failed, "The model engine did not drop what it keeps. Try again.",
                     "cache reset");
   }
-  co_return burn_report(core->kind, erasure_name(guarantees_of(core->kind).erasure), ask);
+  // The salts are forgotten, so the session's next request matches nothing.
+  base::BurnReport report = burn_report(core->kind, fate_of(core->kind), {});
+  report.cache_reset = ask;
+  co_return report;
 }
 
 std::vector<ModelInfo> ExternalEngine::models() const {

@@ -71,7 +71,7 @@ class ExternalEngine final : public Engine {
                                            std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
-  base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
+  base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;  // true when a replica is usable
 

@@ -67,8 +67,8 @@ Task<Result<Embeddings>> HttpEngine::embed(CallContext context, std::string mode
     co_return Error(EngineError::Unavailable, "The embedding model was replaced just now. Try again.");
   }
   if (texts.empty()) co_return Embeddings();
-  auto answer =
-      co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts), kEmbeddingBytesMax);
+  auto answer = co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts),
+                              kEmbeddingBytesMax, context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_embeddings(*answer, texts.size());
 }
@@ -85,8 +85,8 @@ EmbeddingSpaces HttpEngine::embedding_spaces(const std::string& model) const {
 Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model, std::string query,
                                          std::vector<std::string> documents) {
   if (documents.empty()) co_return Ranking();
-  auto answer =
-      co_await post(context, "/v1/rerank", wire::rerank_body(model, query, documents), kCompletionBytesMax);
+  auto answer = co_await post(context, "/v1/rerank", wire::rerank_body(model, query, documents),
+                              kCompletionBytesMax, context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_ranking(*answer, documents.size());
 }
@@ -94,13 +94,13 @@ Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model,
 Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context, std::string model,
                                                                  std::vector<std::string> texts) {
   if (texts.empty()) co_return std::vector<std::int64_t>();
-  auto answer =
-      co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax);
+  auto answer = co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax,
+                              context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_token_counts(*answer, texts.size());
 }
 
-Task<Result<BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
   http::Request request = make_post("/v1/bulkhead/burn", wire::burn_body(target));
   BULKHEAD_CO_CHECK_OK(transport_->prepare_burn(request, target));
   auto answer =

@@ -40,7 +40,7 @@ class HttpEngine final : public Engine {
                                            std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
-  base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
+  base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;
 
@@ -50,7 +50,7 @@ class HttpEngine final : public Engine {
 
  private:
   base::Task<base::Result<std::string>> post(const CallContext& context, std::string path, std::string body,
-                                             std::size_t answer_bytes_max);
+                                             std::size_t answer_bytes_max, Priority priority);
 
   std::unique_ptr<Transport> transport_;
   mutable std::mutex mutex_;

@@ -180,10 +180,7 @@ std::string tool_call_id(std::string_view id, std::size_t place) {
 
 void read_burn(const json::Value& root, Completion& result) {
   json::Value burn = root["bulkhead"]["burn"];
-  if (!burn.is_object()) return;
-  json::Writer copy;
-  copy.copy(burn);
-  result.burn = BurnReport{burn["verified"].as_bool().value_or(false), copy.take()};
+  if (burn.exists()) result.burn = base::read_burn_report(burn);
 }
 
 Result<void> read_tool_calls(const json::Value& list, std::vector<ToolCall>& calls) {
@@ -248,12 +245,12 @@ Result<Completion> parse_completion(std::string_view body, std::size_t expected,
   return result;
 }
 
-Result<BurnReport> parse_burn_kept(std::string_view body) {
+Result<base::BurnReport> parse_burn_kept(std::string_view body) {
   auto document = json::Document::parse(body);
-  if (!document || !document->root().is_object()) return bad_answer("burn: not an object");
-  json::Writer copy;
-  copy.copy(document->root());
-  return BurnReport{document->root()["verified"].as_bool().value_or(false), copy.take()};
+  if (!document) return bad_answer("burn: " + document.error().describe());
+  auto report = base::read_burn_report(document->root());
+  if (!report) return bad_answer("burn: not a report");
+  return std::move(*report);
 }
 
 Result<Embeddings> parse_embeddings(std::string_view body, std::size_t expected) {

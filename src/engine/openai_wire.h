@@ -14,7 +14,7 @@ namespace bulkhead::engine::wire {
 
 // `expected` choices; `raw_prompt` for the older form of /v1/completions.
 base::Result<Completion> parse_completion(std::string_view body, std::size_t expected, bool raw_prompt);
-base::Result<BurnReport> parse_burn_kept(std::string_view body);
+base::Result<base::BurnReport> parse_burn_kept(std::string_view body);
 base::Result<Embeddings> parse_embeddings(std::string_view body, std::size_t expected);
 // Every one of `expected` documents has one finite score, or it is no answer.
 base::Result<Ranking> parse_ranking(std::string_view body, std::size_t expected);

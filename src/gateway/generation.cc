@@ -40,6 +40,8 @@ Task<void> add_receipt(Call& call, const Plan& plan, const engine::Completion& c
 }
 
 Task<Result<void>> keep_chat(Call& call, const Plan& plan, const std::string& completion) {
+  // Nothing is kept of a request that is not on record.
+  BULKHEAD_CO_CHECK_OK(co_await call.started->durable());
   storage::ChatRecord chat{.id = *base::ChatId::parse(plan.head.id)};
   chat.owner = call.principal->user();
   chat.model = plan.head.model;

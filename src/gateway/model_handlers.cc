@@ -112,8 +112,7 @@ HandlerResult create_embeddings(Call& call) {
   }
   record_inputs(call, services.embedding_model, body.inputs);
 
-  auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
-  if (!place) co_return explained(call, place.take_error());
+  // Its turns are taken at the embedding model, not among those who wait for the chat model.
   ReadingOutcome reading(accounts_of(call), ReadingOutcome::Part::Whole);
   auto made = co_await services.engine.embed(call.engine_context(), services.embedding_model, body.inputs);
   std::size_t bytes = 0;

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "base/result.h"
 #include "base/task.h"
-#include "inference/burn.h"
 #include "inference/error.h"
 #include "inference/request.h"
 
@@ -21,7 +21,7 @@ namespace bulkhead::inference {
 struct GenerationResult {
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
   std::int64_t cached_tokens = 0;  // of the prompt, not read again
-  BurnResult burn;
+  base::BurnReport burn;
 };
 
 struct TokenLogprob {

@@ -38,6 +38,10 @@ http::Response too_long(std::size_t tokens, std::size_t context) {
   return http::Response::json(400, w.take());
 }
 
+Encoder::Caller caller_of(http::Exchange& exchange, const RequestContext& context) {
+  return {context.tenant, context.weight, context.priority, exchange.cancel_token()};
+}
+
 void count_line(std::string& out, const char* name, std::uint64_t value) {
   out += std::string("# TYPE ") + name + " counter\n" + name + " " + std::to_string(value) + "\n";
 }
@@ -233,7 +237,7 @@ Task<Result<http::Response>> Routes::burn(const http::Request& request, RequestC
   BULKHEAD_CO_TRY(scope, parse_burn(request.body));
   std::optional<std::string> session;
   if (scope == BurnScope::Session) session = context.session;
-  KeptBurn burned = co_await engine_.scheduler->burn_kept(context.tenant, std::move(session));
+  base::BurnReport burned = co_await engine_.scheduler->burn_kept(context.tenant, std::move(session));
   co_return http::Response::json(200, burn_body(burned));
 }
 
@@ -243,8 +247,7 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   if (body.model != engine_.embedding->id()) co_return model_unknown();
   std::vector<Tokens> texts;
   for (const std::string& text : body.input) texts.push_back(engine_.embedding->tokenize_for_embedding(text));
-  auto embedded =
-      co_await engine_.embedder->encode(std::move(context.tenant), context.weight, std::move(texts), "input");
+  auto embedded = co_await engine_.embedder->encode(caller_of(exchange, context), std::move(texts), "input");
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
@@ -256,8 +259,9 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   }
   w.end_array().member("model", body.model).key("usage").begin_object();
   w.member("prompt_tokens", embedded->tokens).member("total_tokens", embedded->tokens).end_object();
-  w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", embedded->cleared);
-  w.end_object().end_object().end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, embedded->burn);
+  w.end_object().end_object();
   co_return http::Response::json(200, w.take());
 }
 
@@ -277,8 +281,8 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   for (const std::string& document : body.documents) {
     pairs.push_back(engine_.rerank->tokenize_pair(query, document));
   }
-  auto ranked = co_await engine_.reranker->encode(std::move(context.tenant), context.weight, std::move(pairs),
-                                                  "documents");
+  auto ranked =
+      co_await engine_.reranker->encode(caller_of(exchange, context), std::move(pairs), "documents");
   if (!ranked) co_return ranked.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").member("model", body.model).key("results").begin_array();
@@ -288,8 +292,9 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   }
   w.end_array().key("usage").begin_object();
   w.member("prompt_tokens", ranked->tokens).member("total_tokens", ranked->tokens).end_object();
-  w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", ranked->cleared);
-  w.end_object().end_object().end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, ranked->burn);
+  w.end_object().end_object();
   co_return http::Response::json(200, w.take());
 }
 
@@ -360,6 +365,7 @@ http::Response Routes::metrics() const {
     gauge_line(out, "bulkhead_engine_waiting_tenants", stats.waiting_tenants);
     gauge_line(out, "bulkhead_engine_kept_prefixes", stats.kept_prefixes);
     gauge_line(out, "bulkhead_engine_kept_bytes", stats.kept_bytes);
+    gauge_line(out, "bulkhead_engine_slots_withdrawn", stats.withdrawn);
   }
   return http::Response::text(200, out);
 }

@@ -7,12 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "http/message.h"
 #include "inference/chat_format.h"
 #include "inference/generation.h"
-#include "inference/prefix_cache.h"
 
 namespace bulkhead::inference {
 
@@ -73,7 +73,7 @@ std::string progress_body(const AnswerHead& head, const Progress& progress);
 std::string whole_chunk_body(const AnswerHead& head, const std::vector<AnswerChoice>& choices,
                              const GenerationResult& result);
 std::string last_chunk_body(const AnswerHead& head, const GenerationResult& result);
-std::string burn_body(const KeptBurn& burned);
+std::string burn_body(const base::BurnReport& burned);
 http::Response error_answer(const base::Error& error);
 
 }  // namespace bulkhead::inference

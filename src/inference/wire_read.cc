@@ -293,7 +293,7 @@ Result<RequestContext> parse_context(const http::Request& request) {
       std::chrono::seconds(number("x-bulkhead-prefix-seconds", 1, kPrefixSecondsMax, 300));
   context.exclusive = choice("x-bulkhead-batching", {"shared", "exclusive"}) == 1;
   context.weight = static_cast<double>(number("x-bulkhead-weight", 1, kWeightMax, 1));
-  context.priority = choice("x-bulkhead-priority", {"interactive", "background"});
+  context.priority = choice("x-bulkhead-priority", {"interactive", "background", "maintenance"});
   if (!fits) return Error(InferenceError::BadContext, "The signed context is incomplete or malformed.");
   return context;
 }

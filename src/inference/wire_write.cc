@@ -25,7 +25,9 @@ void write_usage_and_burn(json::Writer& w, const GenerationResult& result) {
       .member("total_tokens", result.prompt_tokens + result.completion_tokens);
   w.key("prompt_tokens_details").begin_object().member("cached_tokens", result.cached_tokens).end_object();
   w.end_object();
-  w.key("bulkhead").begin_object().key("burn").raw(burn_json(result.burn)).end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, result.burn);
+  w.end_object();
 }
 
 void write_progress(json::Writer& w, const Progress& progress) {
@@ -201,14 +203,9 @@ std::string last_chunk_body(const AnswerHead& head, const GenerationResult& resu
   return w.take();
 }
 
-std::string burn_body(const KeptBurn& burned) {
+std::string burn_body(const base::BurnReport& burned) {
   json::Writer w;
-  w.begin_object()
-      .member("prefixes", burned.prefixes)
-      .member("tokens", burned.tokens)
-      .member("bytes_zeroed", burned.bytes_zeroed)
-      .member("verified", burned.verified)
-      .end_object();
+  base::write(w, burned);
   return w.take();
 }
 

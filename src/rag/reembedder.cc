@@ -10,7 +10,6 @@
 #include "crypto/key_provider.h"
 #include "engine/fair_queue.h"
 #include "rag/embedding.h"
-#include "storage/with_store.h"
 
 namespace bulkhead::rag {
 
@@ -95,7 +94,8 @@ struct Reembedder::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    return storage::with_store(uses.stores, uses.pool, scope, std::move(work));
+    return storage::on_store(uses.stores, uses.pools, scope,
+                             {.party = scope.tenant().str(), .background = true}, std::move(work));
   }
 
   Task<Result<std::vector<Due>>> due_files(tenancy::TenantScope scope, Spaces wanted) {
@@ -147,8 +147,9 @@ struct Reembedder::Impl {
         co_await on_store(scope, [&](storage::TenantStore& store) { return store.file_chunks(scope, file); });
     if (!chunks) co_return chunks.take_error();
     if (chunks->batch == 0) co_return Result<void>();
-    BULKHEAD_CO_CHECK_OK(
-        co_await complete(engine::CallContext{scope, "reindex", file.str(), cancel}, *chunks, wanted));
+    BULKHEAD_CO_CHECK_OK(co_await complete(
+        engine::CallContext{scope, "reindex", file.str(), cancel, engine::Priority::Maintenance}, *chunks,
+        wanted));
     co_return co_await on_store(scope, [&](storage::TenantStore& store) {
       return store.put_vectors(scope, file, chunks->batch, chunks->vectors);
     });
@@ -156,7 +157,8 @@ struct Reembedder::Impl {
 
   Task<Outcome> do_tenant(base::TenantId tenant, base::CancelToken cancel) {
     Outcome outcome;
-    auto scope = co_await uses.opening_pool.run([&] { return uses.upkeep.scope(tenant); });
+    auto scope = co_await uses.pools.opening(tenant).run({.party = tenant.str(), .background = true},
+                                                         [&] { return uses.upkeep.scope(tenant); });
     if (!scope) {
       outcome.skipped = cannot_be_opened(scope.error());
       outcome.failed = !outcome.skipped;

@@ -6,7 +6,6 @@
 #include <set>
 #include <unordered_map>
 
-#include "storage/with_store.h"
 #include "vector/search.h"
 
 namespace bulkhead::rag {
@@ -117,7 +116,7 @@ double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<st
 }
 
 Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
-                     const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
+                     const access::RoleTable& roles, std::string embedding_model, storage::StorePools& pools,
                      std::function<void(const base::TenantId&)> on_lacking,
                      std::function<std::string()> rerank_model)
     : stores_(stores),
@@ -125,7 +124,7 @@ Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes,
       engine_(engine),
       roles_(roles),
       embedding_model_(std::move(embedding_model)),
-      pool_(pool),
+      pools_(pools),
       on_lacking_(std::move(on_lacking)),
       rerank_model_(std::move(rerank_model)) {}
 
@@ -153,10 +152,12 @@ Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engin
   std::string model = rerank_model_();
   std::size_t chunks_max =
       model.empty() ? options.results_max : std::max(options.results_max, options.rerank_max);
-  auto found = co_await storage::with_store(stores_, pool_, context.scope, [&](storage::TenantStore& store) {
-    return search(store, context.scope, question, query, space, std::move(vector_stores), options,
-                  chunks_max);
-  });
+  auto found = co_await storage::on_store(stores_, pools_, context.scope,
+                                          {.party = context.scope.tenant().str(), .cancel = context.cancel},
+                                          [&](storage::TenantStore& store) {
+                                            return search(store, context.scope, question, query, space,
+                                                          std::move(vector_stores), options, chunks_max);
+                                          });
   if (!found) co_return found.take_error();
   if (!model.empty() && !found->chunks.empty()) {
     BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found, tokens));

@@ -30,6 +30,7 @@
 #include "base/task.h"
 #include "engine/engine.h"
 #include "storage/store_manager.h"
+#include "storage/store_pools.h"
 #include "vector/index.h"
 
 namespace bulkhead::rag {
@@ -67,7 +68,7 @@ std::vector<std::string> content_words(std::string_view text);
 class Retriever {
  public:
   Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
-            const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
+            const access::RoleTable& roles, std::string embedding_model, storage::StorePools& pools,
             std::function<void(const base::TenantId&)> on_lacking,  // called before Reindexing is given
             std::function<std::string()> rerank_model);
 
@@ -102,7 +103,7 @@ class Retriever {
   engine::Engine& engine_;
   const access::RoleTable& roles_;
   std::string embedding_model_;
-  base::BlockingPool& pool_;
+  storage::StorePools& pools_;
   const std::function<void(const base::TenantId&)> on_lacking_;
   std::function<std::string()> rerank_model_;  // id of the model that is to rerank just now; "" for none
 };

@@ -170,7 +170,7 @@ class EnginePoolTest : public tenancy::DirectoryTest {
         [&](const WorkerEvent& event) { return event.kind == kind && event.tenant == tenant; }));
   }
 
-  base::BlockingPool blocking{4, 100};
+  base::FairPool blocking;
   http::ReactorPool reactors{2};
   std::size_t next_reactor = 0;
   std::optional<std::string> saved;

@@ -101,6 +101,24 @@ TEST_F(Queueing, ACancelledWaiterLeavesItsLineAndTakesNoPlace) {
   EXPECT_EQ(queue.inside(), 0u);
 }
 
+TEST_F(Queueing, WithATenantsBoundOneLeavesRoomForAnotherThatIsNotThereYet) {
+  FairQueue queue(2, 10, 1);
+  auto first = enter(queue, "a");
+  auto second = enter(queue, "a");
+  EXPECT_FALSE(second->inside());
+  auto other = enter(queue, "b");
+  EXPECT_TRUE(other->inside());
+  leave(*other);
+  EXPECT_FALSE(second->inside()) << "still one of its own inside";
+  leave(*first);
+  EXPECT_TRUE(second->inside());
+
+  FairQueue control(2, 10);
+  enter(control, "a");
+  EXPECT_TRUE(enter(control, "a")->inside());
+  EXPECT_FALSE(enter(control, "b")->inside()) << "control: without the bound both places are the tenant's";
+}
+
 // Ten thousand random arrivals, ends and cancellations.
 TEST_F(Queueing, RandomTracesKeepEveryPromise) {
   for (unsigned seed = 1; seed <= 20; ++seed) {

@@ -50,7 +50,7 @@ TEST(Lookahead, AnswersAreTheSameAndTakeFewerSteps) {
   EXPECT_GT(guessing->stats().guessed_right.load(), 20u);
   EXPECT_EQ(plain->stats().guessed_tokens.load(), 0u);
   EXPECT_LT(guessing->stats().steps.load() + 20, plain->stats().steps.load());
-  EXPECT_TRUE(with.result.burn.verified);
+  EXPECT_TRUE(with.result.burn.verified());
   // The cells of wrong guesses count among those that were erased.
   EXPECT_GE(with.result.burn.tokens_erased, without.result.burn.tokens_erased);
 }

@@ -15,7 +15,7 @@ TEST_F(DirectoryTest, AScopeIsOfItsPrincipalsTenantAndNoOther) {
   auto scope = directory->open(principal);
   ASSERT_TRUE(scope.ok());
   EXPECT_EQ(scope->tenant().str(), "acme");
-  EXPECT_EQ(scope->principal().user(), "alice");
+  EXPECT_EQ(scope->principal().user(), identity::user_id("", "alice"));
   EXPECT_TRUE(scope->alive());
   EXPECT_FALSE(scope->cancel_token().cancelled());
 
