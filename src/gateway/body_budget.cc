@@ -92,7 +92,7 @@ struct BodyBudget::Impl {
       woken = grant();
     }
     // Not under the lock: what runs on the wake is not ours.
-    for (const base::CancelToken& wake : woken) wake.cancel("granted");
+    for (const base::CancelToken& wake : woken) wake.cancel(base::CancelReason::Abandoned);
   }
 
   // The end of a wait: whether it was granted, and else whether it was the tenant's budget that had no room.
@@ -106,7 +106,7 @@ struct BodyBudget::Impl {
       waiters.erase(place);
       if (!granted) woken = grant();  // it may have held others up
     }
-    for (const base::CancelToken& wake : woken) wake.cancel("granted");
+    for (const base::CancelToken& wake : woken) wake.cancel(base::CancelReason::Abandoned);
     return granted;
   }
 
@@ -161,7 +161,7 @@ Task<Result<BodyBudget::Share>> BodyBudget::reserve(std::string account, std::si
   bool in_tenant = false;
   if (!taken) {
     const base::CancelToken wake = place->wake;
-    const auto gone = cancel.on_cancel([wake] { wake.cancel("gone"); });
+    const auto gone = cancel.on_cancel([wake] { wake.cancel(base::CancelReason::Abandoned); });
     const bool waited_out = co_await http::Reactor::current()->sleep(impl->limits.wait_max, wake);
     static_cast<void>(waited_out);
     taken = impl->leave(place, in_tenant);

@@ -59,7 +59,7 @@ struct CostlyPlace {
 Task<void> end_in_time(http::Reactor& reactor, std::chrono::milliseconds time_max, base::CancelToken fetch,
                        base::CancelToken over) {
   const bool slept = co_await reactor.sleep(time_max, over);
-  if (slept) fetch.cancel("the identity provider took too long");
+  if (slept) fetch.cancel(base::CancelReason::TimedOut);
 }
 
 std::string_view text(const json::Value& object, std::string_view name) {

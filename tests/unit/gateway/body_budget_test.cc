@@ -105,7 +105,7 @@ TEST_F(BodyBudgetTest, ALaterOneOfItsSizeDoesNotPassTheFirst) {
   auto passing = ask("dome", kMebi + 1);
   wait_for_waiters(2);
   EXPECT_TRUE(is_waiting(passing)) << "or the first would never get its turn";
-  leaves.cancel("client gone");
+  leaves.cancel(base::CancelReason::ClientGone);
   const auto left = first.get();
   ASSERT_FALSE(left.ok());
   EXPECT_TRUE(left.error().is(http::HttpError::Cancelled));
