@@ -129,7 +129,8 @@ Task<Result<EmbedQueue::Turn>> EmbedQueue::enter(base::TenantId tenant, double w
   });
   co_await waiter->called;
   if (waiter->gone) {
-    co_return Error(EngineError::Cancelled, "The request was cancelled while it waited.", cancel.reason());
+    co_return Error(EngineError::Cancelled, "The request was cancelled while it waited.",
+                    std::string(base::cancel_reason_name(cancel.reason())));
   }
   co_return Turn(std::make_shared<Turn::State>(impl, level, tenant.str()));
 }

@@ -33,9 +33,9 @@ http::Request make_post(std::string path, std::string body) {
 HttpEngine::HttpEngine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
 
 Task<Result<std::string>> HttpEngine::post(const CallContext& context, std::string path, std::string body,
-                                           std::size_t answer_bytes_max) {
+                                           std::size_t answer_bytes_max, Priority priority) {
   http::Request request = make_post(std::move(path), std::move(body));
-  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context, Priority::Interactive));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context, priority));
   auto answer = co_await transport_->client().request(std::move(request), answer_bytes_max, context.cancel);
   if (!answer) co_return transport_error(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
