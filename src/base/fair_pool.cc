@@ -66,7 +66,8 @@ Error FairPool::refusal(const Item& item) {
     return Error(PoolError::QueueFull, "Too many of your requests wait for this already. Retry in a moment.",
                  "the queue of " + item.turn.party + " is full");
   }
-  return Error(PoolError::Cancelled, "The request was cancelled.", item.turn.cancel.reason());
+  return Error(PoolError::Cancelled, "The request was cancelled.",
+               std::string(cancel_reason_name(item.turn.cancel.reason())));
 }
 
 bool FairPool::Awaiter::await_suspend(std::coroutine_handle<> handle) {

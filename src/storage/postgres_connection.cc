@@ -346,7 +346,8 @@ base::Result<PostgresRows> PostgresConnection::answer(int sent) {
 base::Result<void> PostgresConnection::wait(bool to_write, std::chrono::steady_clock::time_point deadline) {
   if (interrupting_ && interrupting_->cancelled()) {
     silent_ = given_up_ = true;
-    return base::Error(StorageError::Cancelled, "The request was cancelled.", interrupting_->reason());
+    return base::Error(StorageError::Cancelled, "The request was cancelled.",
+                       std::string(base::cancel_reason_name(interrupting_->reason())));
   }
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
