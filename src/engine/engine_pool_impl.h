@@ -11,6 +11,9 @@
 
 namespace bulkhead::engine {
 
+// Whose work on the blocking pool this is.
+constexpr char kParty[] = "engine.models";
+
 struct EnginePool::Impl {
   // The shared workers of one model.
   struct Route {
@@ -26,8 +29,8 @@ struct EnginePool::Impl {
     bool own = false;  // serves this tenant alone: worth waiting for
   };
 
-  Impl(PoolOptions o, base::BlockingPool& b, http::ReactorPool& r, const base::Clock& c)
-      : options(std::move(o)), blocking(b), reactors(r), clock(c) {}
+  Impl(PoolOptions o, base::FairPool& b, http::ReactorPool& r, const base::Clock& c)
+      : options(std::move(o)), blocking(b), reactors(r), clock(c), embed_queue(options.embed_queue) {}
 
   // engine_pool.cc: routing
   base::Result<Reached> pick(const CallContext& context, const std::string& model,
@@ -77,9 +80,10 @@ struct EnginePool::Impl {
   base::Task<base::Result<ModelEntry>> complete(ModelEntry entry);
 
   const PoolOptions options;
-  base::BlockingPool& blocking;
+  base::FairPool& blocking;
   http::ReactorPool& reactors;
   const base::Clock& clock;
+  EmbedQueue embed_queue;
 
   mutable std::mutex mutex;
   std::condition_variable wake;

@@ -60,12 +60,11 @@ class ExternalEngine final : public Engine {
                                                              const base::Clock& clock);
   ~ExternalEngine() override;
 
-  base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
-  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
-                                                                    ChatRequest request) override;
-  base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
-                                                                  std::vector<std::string> texts,
-                                                                  base::EmbeddingSpace space = {}) override;
+  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat(CallContext context,
+                                                             ChatRequest request) override;
+  base::Task<base::Result<Embeddings>> embed(CallContext context, std::string model,
+                                             std::vector<std::string> texts,
+                                             base::EmbeddingSpace space = {}) override;
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   // An estimate that is too high for every tokenizer we know, so that a budget kept by it is safe.
   base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/captured_output.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -73,17 +74,19 @@ std::string describe_exit(int status) {
 }
 
 // Starts the program with `listen_fd` as 3 and the pipe's read end as 4; everything else is closed.
-Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, const base::Secret& key) {
+Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int log_fd, const base::Secret& key) {
   int control[2];
   if (::pipe2(control, O_CLOEXEC) != 0) return start_error("pipe");
   // dup2 onto the same number would keep close-on-exec, so both are first moved out of the way.
   int listen_high = ::fcntl(listen_fd, F_DUPFD_CLOEXEC, 64);
   int control_high = ::fcntl(control[0], F_DUPFD_CLOEXEC, 64);
+  int log_high = ::fcntl(log_fd, F_DUPFD_CLOEXEC, 64);
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, log_high, STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions, listen_high, kListenFd);
   posix_spawn_file_actions_adddup2(&actions, control_high, kControlFd);
   posix_spawn_file_actions_addclosefrom_np(&actions, kControlFd + 1);
@@ -114,6 +117,7 @@ Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, const base::Sec
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   ::close(listen_high);
+  ::close(log_high);
   ::close(control_high);
   ::close(control[0]);
   if (failed != 0) {
@@ -144,6 +148,7 @@ struct WorkerProcess::Impl {
   pid_t pid = 0;
   std::unique_ptr<http::MessageSigner> signer;
   std::uint64_t starts = 0;
+  std::unique_ptr<base::LogRelay> log_relay;  // of the running worker; the watcher's own
   std::thread watcher;
 
   Impl(WorkerOptions o, const base::Clock& c) : options(std::move(o)), clock(c) {}
@@ -152,7 +157,11 @@ struct WorkerProcess::Impl {
     base::Secret key = crypto::random_secret(kSigningKeyBytes);
     std::lock_guard lock(mutex);
     if (stopping) return Result<void>();
-    BULKHEAD_TRY(started, spawn(options, listen_fd, key));
+    // The worker's libraries print what they were given: only what has the form of our log comes through.
+    BULKHEAD_TRY(relay, base::LogRelay::open("engine"));
+    BULKHEAD_TRY(started, spawn(options, listen_fd, relay->child_end(), key));
+    relay->begin();
+    log_relay = std::move(relay);
     pid = started;
     ++starts;
     signer = std::make_unique<http::MessageSigner>(std::move(key), std::string(kKeyId), clock);
@@ -169,6 +178,7 @@ struct WorkerProcess::Impl {
     int status = 0;
     while (::waitpid(watched, &status, 0) < 0 && errno == EINTR) {
     }
+    log_relay.reset();  // what it said at last is in the log before how it ended
     std::string how = describe_exit(status);
     bool asked;
     {

@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kBatchTokens = 2048;  // the longest text
 // Texts share a batch up to here. More gains nothing, and every text's attention passes over all of them.
 constexpr std::size_t kSharedTokens = 512;
+// The same for documents: what a question that comes meanwhile waits for.
+constexpr std::size_t kSharedTokensBackground = 256;
 constexpr std::size_t kSequencesMax = 16;
 constexpr std::size_t kLineMax = 64;  // waiting requests of one tenant
 constexpr int kPollLevel = 0;
@@ -68,7 +70,7 @@ std::int64_t Encoder::dimensions() const {
   return use_ == EncoderUse::Ranking ? 1 : llama_model_n_embd(model_.handle());
 }
 
-Task<Result<EncodedTexts>> Encoder::encode(std::string tenant, double weight, std::vector<Tokens> texts,
+Task<Result<EncodedTexts>> Encoder::encode(Caller caller, std::vector<Tokens> texts,
                                            std::string_view parameter) {
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (texts[i].size() <= static_cast<std::size_t>(context())) continue;
@@ -80,17 +82,16 @@ Task<Result<EncodedTexts>> Encoder::encode(std::string tenant, double weight, st
         .with_parameter(name);
   }
   auto job = std::make_shared<Job>();
-  job->tenant = std::move(tenant);
-  job->weight = weight;
+  job->caller = std::move(caller);
   job->texts = std::move(texts);
   job->result.rows.resize(job->texts.size());
   {
     std::lock_guard lock(mutex_);
     if (stopping_) co_return Error(InferenceError::ShuttingDown, "The engine is shutting down.");
-    if (queue_.size(job->tenant) >= kLineMax) {
+    if (queue_.size(job->caller.tenant) >= kLineMax) {
       co_return Error(InferenceError::QueueFull, "Too many requests are waiting for this model.");
     }
-    queue_.push(job->tenant, job->weight, 0, job);
+    queue_.push(job->caller.priority, job->caller.tenant, job->caller.weight, job);
   }
   work_.notify_one();
   co_await job->done;
@@ -105,28 +106,33 @@ void Encoder::run() {
       std::unique_lock lock(mutex_);
       work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
-      job = queue_.take()->second;
+      job = queue_.take()->item;
     }
+    std::size_t tokens = 0;
     if (lost_) {
       job->failure.emplace(InferenceError::ShuttingDown, "The engine is shutting down.");
-      job->done.set();
-      continue;
+    } else if (job->caller.cancel.cancelled()) {
+      job->failure.emplace(InferenceError::Cancelled, "The request was cancelled.");
+    } else {
+      tokens = compute_batch(*job);
     }
-    std::size_t tokens = compute_batch(*job);
-    bool finished = job->failure || job->done_texts == job->texts.size();
+    const bool finished = job->failure || job->done_texts == job->texts.size();
     {
       std::lock_guard lock(mutex_);
-      queue_.charge(job->tenant, static_cast<double>(tokens));
-      if (!finished) queue_.push_front(job->tenant, job->weight, job);
+      const Caller& caller = job->caller;
+      queue_.charge(caller.priority, caller.tenant, static_cast<double>(tokens));
+      // Behind the tenant's other requests: a long one doesn't hold up its colleagues' short ones.
+      if (!finished) queue_.push(caller.priority, caller.tenant, caller.weight, job);
     }
     if (finished) job->done.set();
   }
 }
 
 std::size_t Encoder::compute_batch(Job& job) {
+  const std::size_t shared = job.caller.priority == 0 ? kSharedTokens : kSharedTokensBackground;
   std::size_t end = job.done_texts, tokens = 0;
   while (end < job.texts.size() && end - job.done_texts < kSequencesMax &&
-         (tokens == 0 || tokens + job.texts[end].size() <= kSharedTokens)) {
+         (tokens == 0 || tokens + job.texts[end].size() <= shared)) {
     tokens += job.texts[end++].size();
   }
   if (!compute(job, end)) job.failure.emplace(InferenceError::Failed, "The model failed on this input.");

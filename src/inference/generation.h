@@ -37,6 +37,7 @@ class GenerationChannel {
   struct Item {
     std::size_t choice = 0;
     std::string text;
+    std::int64_t tokens = 0;  // generated since this choice's last item
     std::vector<TokenLogprob> logprobs;
     std::string finish_reason;               // "stop", "length": this choice has ended
     std::optional<GenerationResult> result;  // last item of all

@@ -1,5 +1,7 @@
 #include "inference/routes.h"
 
+#include <utility>
+
 #include "crypto/random.h"
 #include "http/sse.h"
 #include "inference/wire.h"
@@ -17,6 +19,9 @@ constexpr std::size_t kEmbeddingInputsMax = 256;
 constexpr std::size_t kRerankDocumentsMax = 256;
 constexpr std::size_t kTokenizeInputsMax = 1536;
 
+// How seldom a whole answer's usage is told while it is made.
+constexpr std::int64_t kProgressTokens = 64;
+
 Error model_unknown() { return Error(InferenceError::ModelUnknown, "There is no such model."); }
 Error no_route() { return Error(InferenceError::ModelUnknown, "There is no such path."); }
 
@@ -33,12 +38,22 @@ http::Response too_long(std::size_t tokens, std::size_t context) {
   return http::Response::json(400, w.take());
 }
 
+Encoder::Caller caller_of(http::Exchange& exchange, const RequestContext& context) {
+  return {context.tenant, context.weight, context.priority, exchange.cancel_token()};
+}
+
 void count_line(std::string& out, const char* name, std::uint64_t value) {
   out += std::string("# TYPE ") + name + " counter\n" + name + " " + std::to_string(value) + "\n";
 }
 
 void gauge_line(std::string& out, const char* name, std::uint64_t value) {
   out += std::string("# TYPE ") + name + " gauge\n" + name + " " + std::to_string(value) + "\n";
+}
+
+Task<Result<void>> start_stream(http::Exchange& exchange) {
+  http::Headers headers;
+  headers.set("content-type", "text/event-stream");
+  return exchange.start(200, std::move(headers));
 }
 
 }  // namespace
@@ -124,7 +139,7 @@ Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestC
   if (body.model != engine_.chat->id()) co_return model_unknown();
   AnswerHead head{(chat ? "chatcmpl-" : "cmpl-") + crypto::random_id(), body.model, clock_.unix_seconds(),
                   chat};
-  bool as_stream = body.stream;
+  const bool as_stream = body.stream, with_progress = body.progress;
   BULKHEAD_CO_TRY(prepared, prepare(std::move(body), std::move(context), chat));
   std::shared_ptr<Generation> generation = std::move(prepared.generation);
   generation->cancel = exchange.cancel_token();
@@ -140,10 +155,18 @@ Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestC
   // The first item decides between an error answer and a stream.
   GenerationChannel::Item item = co_await channel->next();
   if (item.error) co_return std::move(*item.error);
+  const auto prompt_tokens = static_cast<std::int64_t>(tokens);
   if (as_stream) {
     streamed = true;
-    co_await stream(exchange, head, *channel, answer, std::move(item));
+    co_await stream(exchange, head, prompt_tokens, *channel, answer, std::move(item));
     co_return http::Response();
+  }
+  if (with_progress) {
+    auto done = co_await stream_progress(exchange, head, prompt_tokens, *channel, answer, std::move(item));
+    streamed = exchange.started();
+    if (done) co_return http::Response();
+    if (streamed) exchange.abort();
+    co_return done.take_error();
   }
   while (true) {
     if (item.error) co_return std::move(*item.error);
@@ -154,17 +177,22 @@ Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestC
   co_return http::Response::json(200, answer_body(head, answer.choices(), *item.result));
 }
 
-Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
-                          Answer& answer, GenerationChannel::Item item) {
-  http::Headers headers;
-  headers.set("content-type", "text/event-stream");
-  auto open = co_await exchange.start(200, std::move(headers));
+Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, std::int64_t prompt_tokens,
+                          GenerationChannel& channel, Answer& answer, GenerationChannel::Item item) {
+  // The reader counts a token for each event with content; where that would be wrong, and at first, the event
+  // says the counts.
+  std::int64_t counted = -1;
+  auto open = co_await start_stream(exchange);
   while (!item.error) {
     AnswerChoice piece = answer.take(item);
     bool says_something =
         !piece.text.empty() || !piece.calls.empty() || piece.has_logprobs || !piece.finish_reason.empty();
     if (open && says_something) {
-      std::string event = http::sse_event(chunk_body(head, item.choice, piece));
+      if (counted >= 0 && (!piece.text.empty() || piece.has_logprobs)) ++counted;
+      std::optional<Progress> progress;
+      if (counted != answer.tokens()) progress = {prompt_tokens, answer.tokens()};
+      counted = answer.tokens();
+      std::string event = http::sse_event(chunk_body(head, item.choice, piece, progress));
       if (item.result)
         event += http::sse_event(last_chunk_body(head, *item.result)) + http::sse_event("[DONE]");
       open = co_await exchange.write(std::move(event));
@@ -177,6 +205,30 @@ Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, Gene
     co_return;
   }
   open = co_await exchange.finish();
+}
+
+Task<Result<void>> Routes::stream_progress(http::Exchange& exchange, const AnswerHead& head,
+                                           std::int64_t prompt_tokens, GenerationChannel& channel,
+                                           Answer& answer, GenerationChannel::Item item) {
+  std::int64_t told = 0;
+  std::string event;
+  while (!item.error) {
+    answer.take(item);
+    if (item.result) {
+      event =
+          http::sse_event(whole_chunk_body(head, answer.choices(), *item.result)) + http::sse_event("[DONE]");
+    } else if (answer.tokens() - told >= kProgressTokens) {
+      told = answer.tokens();
+      event = http::sse_event(progress_body(head, {prompt_tokens, told}));
+    }
+    if (!event.empty()) {
+      if (!exchange.started()) BULKHEAD_CO_CHECK_OK(co_await start_stream(exchange));
+      BULKHEAD_CO_CHECK_OK(co_await exchange.write(std::exchange(event, std::string())));
+    }
+    if (item.result) co_return co_await exchange.finish();
+    item = co_await channel.next();
+  }
+  co_return std::move(*item.error);
 }
 
 Task<Result<http::Response>> Routes::burn(const http::Request& request, RequestContext context) {
@@ -194,8 +246,7 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   if (body.model != engine_.embedding->id()) co_return model_unknown();
   std::vector<Tokens> texts;
   for (const std::string& text : body.input) texts.push_back(engine_.embedding->tokenize_for_embedding(text));
-  auto embedded =
-      co_await engine_.embedder->encode(std::move(context.tenant), context.weight, std::move(texts), "input");
+  auto embedded = co_await engine_.embedder->encode(caller_of(exchange, context), std::move(texts), "input");
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
@@ -229,8 +280,8 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   for (const std::string& document : body.documents) {
     pairs.push_back(engine_.rerank->tokenize_pair(query, document));
   }
-  auto ranked = co_await engine_.reranker->encode(std::move(context.tenant), context.weight, std::move(pairs),
-                                                  "documents");
+  auto ranked =
+      co_await engine_.reranker->encode(caller_of(exchange, context), std::move(pairs), "documents");
   if (!ranked) co_return ranked.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").member("model", body.model).key("results").begin_array();

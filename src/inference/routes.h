@@ -42,8 +42,12 @@ class Routes {
   base::Result<Prepared> prepare(GenerateBody body, RequestContext context, bool chat) const;
   base::Task<base::Result<http::Response>> generate(http::Exchange& exchange, RequestContext context,
                                                     bool chat, bool& streamed);
-  base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
-                          Answer& answer, GenerationChannel::Item item);
+  base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, std::int64_t prompt_tokens,
+                          GenerationChannel& channel, Answer& answer, GenerationChannel::Item item);
+  // An error that comes before anything was sent is still to be answered.
+  base::Task<base::Result<void>> stream_progress(http::Exchange& exchange, const AnswerHead& head,
+                                                 std::int64_t prompt_tokens, GenerationChannel& channel,
+                                                 Answer& answer, GenerationChannel::Item item);
   base::Task<base::Result<http::Response>> embeddings(http::Exchange& exchange, RequestContext context);
   base::Task<base::Result<http::Response>> rerank(http::Exchange& exchange, RequestContext context);
   base::Task<base::Result<http::Response>> burn(const http::Request& request, RequestContext context);

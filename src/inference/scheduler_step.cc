@@ -239,6 +239,7 @@ void Scheduler::finish_generation(Sequence& sequence, const base::BurnReport& bu
   if (generation->choices_left == 0) return;  // another choice has failed, and all was said
   GenerationChannel::Item last;
   last.choice = sequence.choice;
+  last.tokens = sequence.take_untold();
   if (sequence.failure) {
     last.error = std::move(sequence.failure);
     generation->choices_left = 0;

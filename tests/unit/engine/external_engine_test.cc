@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "engine/read_stream.h"
 #include "http/support.h"
 #include "tenancy/support.h"
 
@@ -150,8 +151,9 @@ class ExternalEngineTest : public tenancy::DirectoryTest {
     return {open(tenant), std::move(session), "req_1", {}};
   }
   Result<Completion> chat(std::string_view tenant, std::string session, ChatRequest request = hello()) {
-    return http::testing::run_on(reactors.at(0),
-                                 engine->chat(context(tenant, std::move(session)), std::move(request)));
+    return http::testing::run_on(
+        reactors.at(0),
+        testing::read_answer(*engine, context(tenant, std::move(session)), std::move(request)));
   }
   static std::string salt_in(const std::string& body) {
     auto document = json::Document::parse(body);
@@ -377,7 +379,8 @@ TEST_F(ExternalEngineTest, ARequestThatKillsAReplicaIsNotGivenTheNext) {
 }
 
 Task<Result<std::string>> read_all(Engine& engine, CallContext context, ChatRequest request) {
-  auto stream = co_await engine.chat_stream(std::move(context), std::move(request));
+  request.stream = true;
+  auto stream = co_await engine.chat(std::move(context), std::move(request));
   if (!stream) co_return stream.take_error();
   std::string text;
   while (true) {

@@ -87,7 +87,7 @@ std::uint64_t guessed_beside(const std::string& other) {
   EXPECT_EQ(wait_for(channel).error, "");
   std::uint64_t after = engine->stats().guessed_tokens.load();
   EXPECT_EQ(engine->stats().active.load(), 1u) << "the other answer ended first: nothing was shown";
-  endless->cancel.cancel("enough");
+  endless->cancel.cancel(base::CancelReason::Abandoned);
   engine->wake();
   EXPECT_EQ(wait_for(endless_channel).error, "cancelled");
   return after - before;

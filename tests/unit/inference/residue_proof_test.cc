@@ -161,7 +161,7 @@ std::vector<std::string> left_after(bool burn, PrefixScope prefix, bool burn_kep
   std::vector<std::string> found = found_in_memory(needles);
   EXPECT_GT(engine->stats().steps, steps_before) << "it went on meanwhile";
   EXPECT_EQ(engine->stats().active, 1u) << "and it has not ended";
-  stop.cancel("test");
+  stop.cancel(base::CancelReason::Abandoned);
   engine->wake();
   EXPECT_EQ(wait_for(neighbours).error, "cancelled") << "it was stopped, not done";
   base::set_heap_scrubbing(true);
@@ -204,7 +204,7 @@ Names left_after_ranking(bool burn) {
       (*ranker)->tokenize_pair((*ranker)->tokenize_content(words(20, seed)), words(60, seed + 1))};
   seed += 2;
   std::vector<Needle> needles = {needle("token ids", pairs[0].data() + 10, kNeedleBytes)};
-  EXPECT_TRUE(base::run_blocking((*encoder)->encode("acme", 1, std::move(pairs), "documents")).ok());
+  EXPECT_TRUE(base::run_blocking((*encoder)->encode({"acme"}, std::move(pairs), "documents")).ok());
   Names found = found_in_memory(needles);
   base::set_heap_scrubbing(true);
   return found;

@@ -140,7 +140,7 @@ std::uint64_t steps_to_read(const std::string& fourth) {
   EXPECT_EQ(run(*engine, ask(who("loud"), words(400, 5), 1)).error, "");
   const std::uint64_t steps = engine->stats().steps - before;
   EXPECT_EQ(engine->stats().active, 3u) << "all others still write";
-  for (const auto& other : others) other->cancel.cancel("test");
+  for (const auto& other : others) other->cancel.cancel(base::CancelReason::Abandoned);
   engine->wake();
   return steps;
 }
@@ -199,7 +199,7 @@ std::vector<float> first_logprobs(Scheduler& engine, bool exclusive, bool busy) 
   generation->request.sampling.top_logprobs = 5;
   Answered answer = run(engine, generation);
   EXPECT_EQ(answer.error, "");
-  for (auto& cancel : cancels) cancel.cancel("test");
+  for (auto& cancel : cancels) cancel.cancel(base::CancelReason::Abandoned);
   engine.wake();
   for (auto& channel : others) wait_for(channel);
   std::vector<float> out;
@@ -295,10 +295,10 @@ TEST(Scheduler, CancelledRequestsLeaveWhereverTheyAre) {
   base::CancelToken cancel_first = running->cancel, cancel_second = waiting->cancel;
   ASSERT_TRUE(engine->submit(std::move(running)));
   ASSERT_TRUE(engine->submit(std::move(waiting)));
-  cancel_second.cancel("test");
+  cancel_second.cancel(base::CancelReason::Abandoned);
   engine->wake();
   EXPECT_EQ(wait_for(second).error, "cancelled");
-  cancel_first.cancel("test");
+  cancel_first.cancel(base::CancelReason::Abandoned);
   engine->wake();
   EXPECT_EQ(wait_for(first).error, "cancelled");
   EXPECT_EQ(run(*engine, ask(who("acme"), "Say yes.", 2)).error, "");
@@ -327,7 +327,7 @@ TEST(Scheduler, TheLineOfOneTenantIsBoundedAndNotAnothers) {
   auto other = ask(who("other"), "Say yes.", 2);
   auto channel = other->channel;
   EXPECT_TRUE(engine->submit(std::move(other)));
-  for (auto& cancel : cancels) cancel.cancel("test");
+  for (auto& cancel : cancels) cancel.cancel(base::CancelReason::Abandoned);
   engine->wake();
   for (auto& each : channels) wait_for(each);
   EXPECT_EQ(wait_for(channel).error, "");
