@@ -163,7 +163,7 @@ void Outcome::describe() {
   record.completion_tokens = answer_.usage.completion_tokens;
   if (asked_ && estimated_) record.tokens_estimated = true;
   record.finish_reason = finish_reasons();
-  if (answer_.burn) record.burned = answer_.burn->verified;
+  if (answer_.burn) record.burned = answer_.burn->verified();
   record.output_bytes = 0;
   if (!sent_) return;
   std::size_t bytes = 0;
