@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import add_document, eventually, start_small
@@ -28,11 +29,8 @@ def exercise(stack, person, prompt):
     for text in (prompt, long):
         for stream in (False, True):
             ask(stack, person, text, stream=stream)
-    threads = [threading.Thread(target=ask, args=(stack, person, text)) for text in (prompt, long, prompt, long)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:  # whose failures are this test's
+        list(pool.map(lambda text: ask(stack, person, text), (prompt, long, prompt, long)))
     stack.chat(person.key, long, temperature=99)
 
 

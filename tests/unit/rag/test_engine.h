@@ -60,7 +60,7 @@ class TestEngine final : public engine::Engine {
                                                  std::vector<std::string> texts) override {
     co_return std::vector<std::int64_t>(texts.size(), 1);
   }
-  Answer<engine::BurnReport> burn_kept(engine::BurnTarget) override { co_return engine::BurnReport(); }
+  Answer<base::BurnReport> burn_kept(engine::BurnTarget) override { co_return base::BurnReport(); }
   std::vector<engine::ModelInfo> models() const override { return {}; }
   bool ready() const override { return true; }
 
