@@ -205,7 +205,7 @@ class Occupied {
  public:
   explicit Occupied(KeyWork& work) {
     for (int i = 0; i < 2; ++i) {
-      work.pool.post([this, open = open_] {
+      work.pool.post({.party = "busy " + std::to_string(i)}, [this, open = open_] {
         ++busy_;
         open.wait();
       });
