@@ -24,8 +24,9 @@ constexpr int kPollLevel = 0;
 
 }  // namespace
 
-Result<std::unique_ptr<Encoder>> Encoder::start(const Model& model, EncoderUse use, int threads, bool burn) {
-  std::unique_ptr<Encoder> encoder(new Encoder(model, use, burn));
+Result<std::unique_ptr<Encoder>> Encoder::start(const Model& model, EncoderUse use, int threads, bool burn,
+                                                base::LoopPulse pulse) {
+  std::unique_ptr<Encoder> encoder(new Encoder(model, use, burn, pulse));
   llama_context_params params = llama_context_default_params();
   params.embeddings = true;
   params.pooling_type = use == EncoderUse::Ranking ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_MEAN;
@@ -104,10 +105,12 @@ void Encoder::run() {
     std::shared_ptr<Job> job;
     {
       std::unique_lock lock(mutex_);
+      pulse_.busy(!queue_.empty());
       work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
       job = queue_.take()->second;
     }
+    pulse_.busy(true);
     std::size_t tokens = compute_batch(*job);
     bool finished = job->failure || job->done_texts == job->texts.size();
     {

@@ -17,6 +17,7 @@
 #include "base/fair_lines.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "base/worker_pulse.h"
 #include "inference/burn.h"
 #include "inference/error.h"
 #include "inference/model.h"
@@ -35,7 +36,7 @@ struct EncodedTexts {
 class Encoder {
  public:
   static base::Result<std::unique_ptr<Encoder>> start(const Model& model, EncoderUse use, int threads,
-                                                      bool burn);
+                                                      bool burn, base::LoopPulse pulse = {});
   ~Encoder();
 
   // Each text's tokens; resumes the caller when done. ContextExceeded names the text by its index in
@@ -57,7 +58,8 @@ class Encoder {
     std::optional<base::Error> failure;
     base::Event done;
   };
-  Encoder(const Model& model, EncoderUse use, bool burn) : model_(model), use_(use), burn_(burn) {}
+  Encoder(const Model& model, EncoderUse use, bool burn, base::LoopPulse pulse)
+      : model_(model), use_(use), burn_(burn), pulse_(pulse) {}
   void run();
   // Computes the job's next texts; gives how many tokens they had.
   std::size_t compute_batch(Job& job);
@@ -67,6 +69,7 @@ class Encoder {
   const Model& model_;
   const EncoderUse use_;
   const bool burn_;
+  base::LoopPulse pulse_;
   llama_context* context_ = nullptr;
   struct ggml_threadpool* threads_ = nullptr;
   llama_batch batch_{};
