@@ -27,7 +27,7 @@ struct EnginePool::Impl {
   };
 
   Impl(PoolOptions o, base::BlockingPool& b, http::ReactorPool& r, const base::Clock& c)
-      : options(std::move(o)), blocking(b), reactors(r), clock(c) {}
+      : options(std::move(o)), blocking(b), reactors(r), clock(c), hold_off(options.hold_off, c) {}
 
   // engine_pool.cc: routing
   base::Result<Reached> pick(const CallContext& context, const std::string& model,
@@ -80,6 +80,7 @@ struct EnginePool::Impl {
   base::BlockingPool& blocking;
   http::ReactorPool& reactors;
   const base::Clock& clock;
+  HoldOff hold_off;
 
   mutable std::mutex mutex;
   std::condition_variable wake;

@@ -14,6 +14,7 @@ base::ErrorName error_name(EngineError code) {
     case EngineError::Failed: return {"engine", "failed"};
     case EngineError::ModelRefused: return {"engine", "model_refused"};
     case EngineError::ModelBusy: return {"engine", "model_busy"};
+    case EngineError::HeldOff: return {"engine", "held_off"};
   }
   return {"engine", "unknown"};
 }

@@ -288,6 +288,7 @@ Result<std::vector<ModelInfo>> parse_models(std::string_view body) {
     model.context = count_or_zero(item["context"]);
     model.dimensions = count_or_zero(item["dimensions"]);
     model.sha256 = std::string(item["sha256"].as_string().value_or(""));
+    model.token_bytes_max = count_or_zero(item["token_bytes_max"]);
     models.push_back(std::move(model));
   }
   return models;

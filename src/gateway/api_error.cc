@@ -134,6 +134,7 @@ HttpMapping map(engine::EngineError code) {
     case EngineError::Failed: return kBadGateway;
     case EngineError::ModelRefused: return kBadRequest;
     case EngineError::ModelBusy: return kConflict;
+    case EngineError::HeldOff: return kRateLimited;
   }
   return kServerError;
 }

@@ -9,6 +9,7 @@
 #include "gateway/dto.h"
 #include "gateway/generation.h"
 #include "gateway/model_access.h"
+#include "gateway/prompt_bounds.h"
 
 namespace bulkhead::gateway {
 
@@ -118,6 +119,7 @@ Task<Result<Plan>> make_plan(Call& call) {
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
+  BULKHEAD_CO_CHECK_OK(check_messages_fit(call, model, body.request.messages));
   body.request.model = model;
   Plan plan;
   plan.request = std::move(body.request);

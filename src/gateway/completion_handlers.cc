@@ -6,6 +6,7 @@
 #include "gateway/dto.h"
 #include "gateway/generation.h"
 #include "gateway/model_access.h"
+#include "gateway/prompt_bounds.h"
 
 namespace bulkhead::gateway {
 
@@ -29,6 +30,7 @@ HandlerResult create_completion(Call& call) {
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
+  BULKHEAD_CO_CHECK_OK(check_text_fits(call, model, body.request.prompt->size(), "prompt"));
   Plan plan;
   plan.request = std::move(body.request);
   plan.request.model = model;
