@@ -43,8 +43,9 @@ Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::start_worker(const ModelV
   worker.client = options.client;
   worker.on_event = options.on_event;
   worker.on_blame = [this](const std::string& blamed) {
-    base::log::warning("tenant_held_off", {{"tenant", std::string_view(blamed)}});
-    hold_off.blame(blamed);
+    if (hold_off.blame(blamed)) {
+      base::log::warning("tenant_held_off", {{"tenant", std::string_view(blamed)}});
+    }
   };
   worker.process.stall_time_max = options.stall_time_max;
   worker.process.executable = options.executable;

@@ -4,8 +4,8 @@
 
 namespace bulkhead::engine {
 
-void HoldOff::blame(const std::string& tenant) {
-  if (options_.base_time.count() == 0) return;
+bool HoldOff::blame(const std::string& tenant) {
+  if (options_.base_time.count() == 0) return false;
   const auto now = clock_.monotonic();
   std::lock_guard lock(mutex_);
   std::erase_if(entries_, [&](const auto& entry) { return now - entry.second.last > options_.memory; });
@@ -20,6 +20,7 @@ void HoldOff::blame(const std::string& tenant) {
   ++entry.times;
   entry.last = now;
   entry.until = now + std::min(time, options_.time_max);
+  return true;
 }
 
 std::optional<std::chrono::seconds> HoldOff::left(const std::string& tenant) const {

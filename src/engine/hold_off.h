@@ -26,7 +26,8 @@ class HoldOff {
   };
   HoldOff(const Options& options, const base::Clock& clock) : options_(options), clock_(clock) {}
 
-  void blame(const std::string& tenant);
+  // False: nobody is held off.
+  bool blame(const std::string& tenant);
   // How long it is still held off; nothing when it is not.
   std::optional<std::chrono::seconds> left(const std::string& tenant) const;
 

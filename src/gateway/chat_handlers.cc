@@ -111,6 +111,7 @@ Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
 Task<Result<Plan>> make_plan(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  BULKHEAD_CO_CHECK_OK(check_body_may_fit(call, document.root()));
   BULKHEAD_CO_TRY(body, parse_chat_body(document.root()));
   const tenancy::TenantPolicy& policy = call.scope().record().policy;
   if (body.store && !policy.keep_chats) {

@@ -13,6 +13,7 @@ namespace bulkhead::gateway {
 HandlerResult create_completion(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  BULKHEAD_CO_CHECK_OK(check_body_may_fit(call, document.root()));
   BULKHEAD_CO_TRY(body, parse_completion_body(document.root()));
   const tenancy::TenantPolicy& policy = call.scope().record().policy;
   if (policy.retrieval == tenancy::RetrievalMode::Required) {

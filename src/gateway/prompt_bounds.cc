@@ -1,7 +1,10 @@
 #include "gateway/prompt_bounds.h"
 
+#include "gateway/model_access.h"
+
 namespace bulkhead::gateway {
 
+namespace json = base::json;
 using base::Error;
 using base::Result;
 
@@ -13,12 +16,28 @@ Result<void> check_text_fits(const Call& call, const std::string& model, std::si
         static_cast<std::uint64_t>(info.context) * static_cast<std::uint64_t>(info.token_bytes_max);
     if (bytes <= most) return Result<void>();
     return Error(engine::EngineError::ContextExceeded,
-                 "'" + parameter + "' can't fit into the model's context: " + std::to_string(bytes) +
-                     " bytes, and its " + std::to_string(info.context) + " tokens are at most " +
-                     std::to_string(most) + ". Shorten it.")
+                 "'" + parameter + "' can't fit into the model's context: its " +
+                     std::to_string(info.context) + " tokens are at most " + std::to_string(most) +
+                     " bytes of text. Shorten it.")
         .with_parameter(parameter);
   }
   return Result<void>();
+}
+
+Result<void> check_body_may_fit(const Call& call, const json::Value& root) {
+  auto model = resolve_chat_model(call, std::string(root["model"].as_string().value_or("")));
+  if (!model) return Result<void>();
+  auto bytes_of = [](const json::Value& text) { return text.as_string().value_or("").size(); };
+  std::size_t bytes = bytes_of(root["prompt"]);
+  json::Value messages = root["messages"];
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    json::Value content = messages.at(i)["content"];
+    bytes += bytes_of(content);
+    for (std::size_t k = 0; content.is_array() && k < content.size(); ++k) {
+      bytes += bytes_of(content.at(k)["text"]);
+    }
+  }
+  return check_text_fits(call, *model, bytes / 2, messages.exists() ? "messages" : "prompt");
 }
 
 Result<void> check_messages_fit(const Call& call, const std::string& model,

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "gateway/call.h"
 
@@ -17,6 +18,9 @@ namespace bulkhead::gateway {
 // any.
 base::Result<void> check_text_fits(const Call& call, const std::string& model, std::size_t bytes,
                                    const std::string& parameter);
+// The same of a body before its texts are cleaned, which is work on the reactor: by twice the bound, since
+// cleaning takes characters away. Whatever isn't in order about the body passes; reading it finds out.
+base::Result<void> check_body_may_fit(const Call& call, const base::json::Value& root);
 // The same for the contents of messages together.
 base::Result<void> check_messages_fit(const Call& call, const std::string& model,
                                       const std::vector<engine::Message>& messages);

@@ -72,7 +72,7 @@ def test_a_schema_that_costs_out_of_proportion_is_refused_by_its_place(shared, s
     refused = ask_for(attacker, schema)
     assert refused.status == 400, refused.body
     error = refused.json()["error"]
-    assert error["code"] == "bad_parameter"
+    assert error["code"] == "invalid_parameter"
     whole = "response_format.json_schema.schema"
     assert error["param"] == whole + place if place else error["param"].startswith(whole), error
     tool = attacker.call("POST", "/v1/chat/completions", {

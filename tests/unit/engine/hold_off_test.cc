@@ -34,7 +34,7 @@ TEST(HoldOff, ForgetsAfterAnHour) {
 TEST(HoldOff, NobodyIsHeldOffWithoutATime) {
   base::ManualClock clock;
   HoldOff hold_off({.base_time = seconds(0)}, clock);
-  hold_off.blame("acme");
+  EXPECT_FALSE(hold_off.blame("acme"));
   EXPECT_FALSE(hold_off.left("acme"));
 }
 
