@@ -259,7 +259,7 @@ int main_with(Options options) {
   run.running = options.clients;
   for (int i = 0; i < options.clients; ++i) base::spawn(reactors.at(0), one_client(run, i));
   while (run.running > 0) {
-    if (std::chrono::steady_clock::now() >= run.end) run.hang_up.cancel("measured");
+    if (std::chrono::steady_clock::now() >= run.end) run.hang_up.cancel(base::CancelReason::Abandoned);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   print(run);

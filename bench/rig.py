@@ -146,6 +146,7 @@ dir = "data"
 platform_key_file = "platform.key"
 [audit]
 dir = "{self.audit_dir}"
+tenant_bytes_per_hour = "1 TiB"
 [[issuer]]
 issuer = "http://127.0.0.1:{self.idp_port}"
 audiences = ["bulkhead"]

@@ -21,7 +21,7 @@ struct Rig {
   base::ManualClock clock{kNow};
   http::ReactorPool reactors{1};
   IssuerServer server{reactors};
-  base::BlockingPool pool{1, 16};
+  base::FairPool pool{{.threads = 1}};
   test::InMemoryKeys keys;
   test::OpenTenants tenants;
   base::Secret tag_key = crypto::random_secret(32);
@@ -32,8 +32,9 @@ struct Rig {
     IssuerConfig issuer = config_of(server);
     issuer.algorithms = {algorithm};
     options.issuers = {issuer};
-    return std::make_unique<Authenticator>(std::move(options), ApiKeyFormat(tag_key.clone()), keys, tenants,
-                                           pool, clock);
+    return std::make_unique<Authenticator>(
+        std::move(options), ApiKeyFormat(tag_key.clone()), keys, tenants,
+        [this](const auto&) -> base::FairPool& { return pool; }, clock);
   }
 };
 

@@ -118,8 +118,9 @@ def run_audit_checks(stack, talk, tenants):
     file.write_bytes(receipt.body)
     engine = receipt.json()["engine"]
     report = engine.get("report", {})
-    talk.line(f"receipt: {report.get('kv_bytes_zeroed', 0):,} bytes of model memory zeroed, "
-              f"{report.get('kv_bytes_read_back_nonzero')} found on reading back")
+    zeroed = [entry for entry in report.get("cleared", []) if entry["method"] == "zeroed"]
+    talk.line(f"receipt: {sum(entry['bytes'] for entry in zeroed):,} bytes of the model's memory zeroed, "
+              f"{sum(entry['nonzero'] for entry in zeroed)} found on reading back")
     verified = stack.cli("receipt", "verify", file, "--key", stack.audit_dir / "audit-key.pub", config=False, check=False)
     talk.check(engine["verified"] and verified.returncode == 0, "the burn receipt is signed and says verified")
     other = user(tenants[0], "member")["api_key"]

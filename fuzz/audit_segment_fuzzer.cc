@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "audit/chain.h"
+#include "audit/query.h"
 #include "audit/segment_reader.h"
 #include "audit/verify.h"
 #include "base/json.h"

@@ -23,8 +23,8 @@ void check_vectors(std::string_view text) {
       check_error(vectors.error());
       continue;
     }
-    require(vectors->size() == expected, "there are as many vectors as asked for");
-    for (const auto& vector : *vectors) {
+    require(vectors->vectors.size() == expected, "there are as many vectors as asked for");
+    for (const auto& vector : vectors->vectors) {
       double norm = 0;
       for (float x : vector) {
         require(std::isfinite(x), "a vector holds numbers");

@@ -17,13 +17,19 @@ constexpr crypto::JwsAlgorithm kAll[] = {crypto::JwsAlgorithm::Rs256, crypto::Jw
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  auto keys = identity::parse_jwks(fuzz::text_of(data, size));
-  if (!keys) {
-    fuzz::require_told(keys.error());
+  auto document = identity::JwksDocument::parse(fuzz::text_of(data, size));
+  if (!document) {
+    fuzz::require_told(document.error());
     return 0;
   }
-  require(keys->size() <= identity::kJwksKeysMax, "a set stays in its bound");
-  for (const identity::Jwk& key : *keys) {
+  require(document->size() <= identity::kJwksKeysMax, "a set stays in its bound");
+  std::vector<identity::Jwk> keys;
+  for (std::size_t i = 0; i < document->size(); ++i) {
+    auto key = document->key(i);
+    if (!key) fuzz::require_told(key.error());
+    if (key && *key) keys.push_back(std::move(**key));
+  }
+  for (const identity::Jwk& key : keys) {
     bool fits_one = false;
     for (crypto::JwsAlgorithm algorithm : kAll) {
       fits_one = fits_one || key.key.fits(algorithm);
@@ -36,15 +42,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (crypto::JwsAlgorithm algorithm : kAll) {
     std::size_t fitting = 0;
-    for (const identity::Jwk& key : *keys) {
+    for (const identity::Jwk& key : keys) {
       bool usable = key.key.fits(algorithm) && (!key.algorithm || *key.algorithm == algorithm);
       fitting += usable;
-      if (const identity::Jwk* found = identity::find_key(*keys, key.id, algorithm)) {
+      if (const identity::Jwk* found = identity::find_key(keys, key.id, algorithm)) {
         require(key.id.empty() || found->id == key.id, "a key is found under its own id");
         require(found->key.fits(algorithm), "a found key fits");
       }
     }
-    require((identity::find_key(*keys, "", algorithm) != nullptr) == (fitting == 1),
+    require((identity::find_key(keys, "", algorithm) != nullptr) == (fitting == 1),
             "without an id a key is found when exactly one fits");
   }
   return 0;

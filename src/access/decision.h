@@ -23,13 +23,16 @@ Decision decide(const RoleTable& roles, const identity::Principal& principal, Pe
 // Who may read one document. Empty lists and shared == false: the owner alone (and FilesReadAll).
 struct DocumentAccess {
   bool shared_with_tenant = false;
-  std::vector<std::string> users;
+  std::vector<std::string> users;  // as stored: user ids, or names from before there were any
   std::vector<std::string> groups;
   std::vector<std::string> roles;
 };
 
+// Whether everybody whom `narrower` lets in is let in by `wider` too, as far as the lists alone tell.
+bool includes(const DocumentAccess& wider, const DocumentAccess& narrower);
+
 // Retrieval, content download and citation all ask this one function (Open WebUI CVE-2026-45398:
-// search and chat disagreed). `owner` is the uploading user. A restricted document (not shared) is
+// search and chat disagreed). `owner` is the uploading user, as stored. A restricted document (not shared) is
 // open to its owner, to those listed, and to holders of FilesReadAll.
 Decision decide_document(const RoleTable& roles, const identity::Principal& principal, std::string_view owner,
                          const DocumentAccess& document);

@@ -51,6 +51,17 @@ int verify(const AuditOptions& options) {
               static_cast<unsigned long long>(report->first_seq),
               static_cast<unsigned long long>(report->last_seq),
               static_cast<unsigned long long>(report->checkpoints), base::hex_encode(report->head).c_str());
+  for (std::size_t i = 0; i < std::min(kFindingsShown, report->unknown_outcomes.size()); ++i) {
+    const audit::UnknownOutcome& each = report->unknown_outcomes[i];
+    std::printf(
+        "unknown      record %llu: %s was begun%s%s%s%s, request %s; what came of it is not recorded\n",
+        static_cast<unsigned long long>(each.seq), each.intended.c_str(),
+        each.tenant.empty() ? "" : ", tenant ", each.tenant.c_str(), each.target.empty() ? "" : ", target ",
+        each.target.c_str(), each.request_id.c_str());
+  }
+  if (report->unknown_outcomes.size() > kFindingsShown) {
+    std::printf("unknown      %zu outcomes in all\n", report->unknown_outcomes.size());
+  }
   if (report->ok) {
     std::printf("result       intact\n");
     return 0;
@@ -65,9 +76,10 @@ int verify(const AuditOptions& options) {
   return 1;
 }
 
-std::string query_path(const AuditOptions& options, bool as_operator) {
+std::string query_path(const AuditOptions& options, bool as_operator, std::size_t limit,
+                       const std::string& after) {
   std::string path = as_operator ? "/admin/audit" : "/v1/bulkhead/audit";
-  path += "?limit=" + std::to_string(options.limit);
+  path += "?limit=" + std::to_string(limit);
   auto add = [&path](const char* name, const std::string& value) {
     if (value.empty()) return;
     path += std::string("&") + name + "=";
@@ -84,6 +96,7 @@ std::string query_path(const AuditOptions& options, bool as_operator) {
   add("decision", options.decision);
   add("since", options.since);
   add("until", options.until);
+  add("after", after);
   return path;
 }
 
@@ -93,18 +106,29 @@ int query(const AuditOptions& options) {
   auto client = AdminClient::open(*config, options.key_file);
   if (!client) return fail(client.error());
   // An operator's key reads the platform's log, a tenant's key its own: the gateway decides.
-  auto answer = client->call(http::Method::Get, query_path(options, false), "");
-  if (!answer) answer = client->call(http::Method::Get, query_path(options, true), "");
-  if (!answer) return fail(answer.error());
-  auto document = json::Document::parse(*answer);
-  if (!document) return fail(document.error());
-  json::Value data = document->root()["data"];
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    json::Writer line;
-    line.copy(data.at(i));
-    std::printf("%s\n", line.text().c_str());
+  bool as_operator = false;
+  auto answer = client->call(http::Method::Get, query_path(options, false, options.limit, ""), "");
+  if (!answer) {
+    as_operator = true;
+    answer = client->call(http::Method::Get, query_path(options, true, options.limit, ""), "");
   }
-  return 0;
+  // The gateway reads only so much of a large log for one answer.
+  for (std::size_t wanted = options.limit;;) {
+    if (!answer) return fail(answer.error());
+    auto document = json::Document::parse(*answer);
+    if (!document) return fail(document.error());
+    json::Value data = document->root()["data"];
+    for (std::size_t i = 0; i < data.size(); ++i) {
+      json::Writer line;
+      line.copy(data.at(i));
+      std::printf("%s\n", line.text().c_str());
+    }
+    const auto after = document->root()["next_after"].as_int();
+    wanted -= std::min<std::size_t>(wanted, data.size());
+    if (!after || wanted == 0) return 0;
+    answer =
+        client->call(http::Method::Get, query_path(options, as_operator, wanted, std::to_string(*after)), "");
+  }
 }
 
 int verify_document(const AuditOptions& options,

@@ -25,7 +25,7 @@ constexpr std::chrono::hours kWorkTimeMax{24};
 struct BackupCommandOptions {
   std::string config, key_file, name, to, since, backup_key, as, mode, store;
   std::vector<std::string> files;
-  bool replace = false, also_erased = false, whole = false;
+  bool replace = false, whole = false;
 };
 using Shared = std::shared_ptr<BackupCommandOptions>;
 
@@ -89,7 +89,6 @@ Result<void> restore(const BackupCommandOptions& options) {
   if (!options.mode.empty()) w.member("mode", options.mode);
   if (!options.store.empty()) w.member("store", options.store == "embedded" ? "" : options.store);
   if (options.replace) w.member("replace", true);
-  if (options.also_erased) w.member("also_erased", true);
   w.end_object();
   BULKHEAD_TRY(client, AdminClient::open(config, options.key_file));
   BULKHEAD_TRY(answer, client.call(Method::Post, "/admin/restore", w.take(), kWorkTimeMax));
@@ -168,8 +167,6 @@ void add_backup(CLI::App& app, Action& action) {
   back->add_option("--mode", options->mode, "Another isolation mode: silo, hybrid or pooled");
   back->add_option("--store", options->store, "Another store: the name of a [[store]], or embedded");
   back->add_flag("--replace", options->replace, "Take a suspended tenant that is there back to that state");
-  back->add_flag("--also-erased", options->also_erased,
-                 "Bring back what was erased with a certificate after the backup, too");
   set_action(back, options, action, restore);
   CLI::App* group = app.add_subcommand("backup", "Backup keys, and checking backups without a gateway");
   group->require_subcommand(1);

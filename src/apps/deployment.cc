@@ -6,16 +6,20 @@
 #include <atomic>
 #include <mutex>
 
+#include "apps/blocking_pools.h"
 #include "apps/engine_parts.h"
 #include "apps/key_providers.h"
 #include "apps/reindex_parts.h"
 #include "apps/rounds.h"
 #include "apps/stores.h"
 #include "apps/support.h"
+#include "apps/work_records.h"
+#include "base/captured_output.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/scrub.h"
+#include "crypto/random.h"
 #include "gateway/dispatcher.h"
 #include "gateway/tenant_dto.h"
 #include "storage/seal_alarm.h"
@@ -28,12 +32,9 @@ using base::Result;
 
 namespace {
 
-constexpr std::size_t kPoolThreads = 8;
-// Its threads may all wait for a key provider for once (BoundedProvider), so they are nobody else's.
-constexpr std::size_t kOpeningThreads = 16;
-constexpr std::size_t kPoolQueueMax = 100'000;
 constexpr std::chrono::seconds kFarewellTime{2};
 constexpr std::chrono::seconds kUpkeepInterval{2};
+constexpr std::chrono::seconds kRefusalRounds{1};
 
 base::Task<void> burn_kept(engine::Engine& engine, base::TenantId tenant, std::string why) {
   auto burned = co_await engine.burn_kept({.tenant = tenant, .session = "", .request_id = std::move(why)});
@@ -55,20 +56,24 @@ struct Deployment::Parts {
   std::unique_ptr<storage::PlatformDatabase> platform;
   std::unique_ptr<crypto::SigningKey> signer;
   std::unique_ptr<audit::Log> audit;
+  std::unique_ptr<audit::RefusalBook> refusals;
   watch::Metrics metrics;
   std::unique_ptr<access::RoleTable> roles;
   std::unique_ptr<tenancy::TenantDirectory> tenants;
   std::unique_ptr<KeyProviders> key_providers;
   std::unique_ptr<storage::StoreManager> stores;
+  std::unique_ptr<WorkRecords> work_records;
   std::unique_ptr<storage::StoreSweeper> sweeper;
   std::unique_ptr<storage::Upkeep> upkeep;
   std::unique_ptr<storage::Eraser> eraser;
   std::unique_ptr<storage::Backups> backups;
   std::unique_ptr<storage::Mover> mover;
   vector::IndexCache indexes;
+  std::shared_ptr<identity::UserNames> user_names;
+  std::unique_ptr<storage::LegacyUsers> legacy_users;
   std::unique_ptr<identity::ApiKeyFormat> key_format;
   base::Secret operator_hash_key;
-  std::unique_ptr<base::BlockingPool> pool, opening_pool;
+  std::unique_ptr<BlockingPools> pools;
   std::unique_ptr<http::ReactorPool> reactors;
   std::unique_ptr<identity::Authenticator> authenticator;
   std::unique_ptr<EngineParts> engine_parts;
@@ -94,6 +99,7 @@ struct Deployment::Parts {
                      static_cast<void>(upkeep->run_once(ending));
                      eraser->resume(ending);
                    }};
+  Rounds counting{kRefusalRounds, [this](const std::function<bool()>&) { refusals->close_windows(); }};
   Rounds moving{kUpkeepInterval, [this](const std::function<bool()>& ending) { mover->run_once(ending); }};
 
   ~Parts() { stop(); }
@@ -111,7 +117,6 @@ struct Deployment::Parts {
   void register_key_listeners();
   void register_gauges();
   void stop();
-  void record(audit::Event event, std::string note);
   engine::Engine& engine() { return engine_parts->engine(); }
 };
 
@@ -129,11 +134,15 @@ Result<void> Deployment::Parts::open_data() {
   log.dir = config.audit.dir;
   log.witness_dir = config.audit.witness_dir;
   log.checkpoint_interval = config.audit.checkpoint_interval;
+  log.reserve_bytes = config.audit.reserve_bytes;
+  log.tenant_bytes_per_hour = config.audit.tenant_bytes_per_hour;
   BULKHEAD_TRY(kept_head, platform->setting("audit-head"));
   if (kept_head)
     log.kept_heads.push_back({std::move(*kept_head), "the platform database's copy of the head"});
   BULKHEAD_TRY(opened, audit::Log::open(std::move(log), std::move(audit_key), clock));
   audit = std::move(opened);
+  refusals = std::make_unique<audit::RefusalBook>(
+      *audit, clock, audit::RefusalBook::Options{.window = config.audit.refusal_window});
   audit->on_checkpoint([this](std::string head) {
     if (auto kept = platform->set_setting("audit-head", head); !kept) {
       base::log::warning("audit_head_not_kept", {{"detail", std::string_view(kept.error().detail())}});
@@ -163,17 +172,19 @@ Result<void> Deployment::Parts::open_data() {
   stores = std::make_unique<storage::StoreManager>(config.data.dir, *platform, *tenants, clock,
                                                    config.data.open_stores_max);
   BULKHEAD_CHECK_OK(add_stores(config, *platform, *tenants, *stores, clock));
+  work_records = std::make_unique<WorkRecords>(*audit, clock);
+  stores->record_expiry({.may_remove = [this] { return audit->healthy(); },
+                         .removed = [this](const base::TenantId& id,
+                                           std::size_t count) { work_records->chats_expired(id, count); }});
   sweeper = std::make_unique<storage::StoreSweeper>(*stores, storage::StoreSweeper::Intervals());
   upkeep = std::make_unique<storage::Upkeep>(*stores, *tenants);
+  upkeep->record_with(work_records.get());
   upkeep->on_rotated([this](const base::TenantId& id, const tenancy::KeyStatus& status) {
-    audit::Record entry;
-    entry.time = clock.wall();
-    entry.event = audit::Event::TenantKeyRotated;
-    entry.target = id.str();
-    entry.note = "older keys destroyed: " + status.rotation;
-    static_cast<void>(audit->append(entry).wait());
+    work_records->ended(storage::WorkRecorder::Kind::Rotation, id,
+                        "older keys destroyed: " + status.rotation);
   });
   eraser = std::make_unique<storage::Eraser>(*platform, *tenants, *upkeep, *signer, clock);
+  eraser->record_with(work_records.get());
   backups =
       std::make_unique<storage::Backups>(storage::BackupOptions{config.backup.dir, config.backup.key_file},
                                          *platform, *tenants, *stores, *upkeep, clock);
@@ -183,31 +194,35 @@ Result<void> Deployment::Parts::open_data() {
         adopted->set(id, keys);
       }));
   BULKHEAD_CHECK_OK(backups->clean_up());
+  user_names = std::make_shared<identity::UserNames>(config.issuers);
+  legacy_users = std::make_unique<storage::LegacyUsers>(*platform, user_names);
+  BULKHEAD_CHECK_OK(legacy_users->load(tenants->list()));
+  backups->use_legacy_users(*legacy_users);
   mover = std::make_unique<storage::Mover>(*platform, *tenants, *stores, *upkeep, *signer, clock);
+  mover->record_with(work_records.get());
   BULKHEAD_CHECK_OK(mover->load());
   // Keys of chunks are the new place's own. A worker of the tenant's own goes when it is idle.
   mover->on_switched([this](const base::TenantId& id) { indexes.drop(id); });
   mover->on_moved([this](const base::TenantId& id, const storage::MoveStatus& status) {
-    audit::Record entry;
-    entry.time = clock.wall();
-    entry.event = audit::Event::TenantMoved;
-    entry.target = id.str();
-    entry.note = gateway::place_text(status.from) + " to " + gateway::place_text(status.to);
-    static_cast<void>(audit->append(entry).wait());
+    work_records->ended(storage::WorkRecorder::Kind::Move, id,
+                        gateway::place_text(status.from) + " to " + gateway::place_text(status.to));
     burn_prefixes(id, "moved");
   });
   BULKHEAD_TRY(tag_key, platform->secret("api-key-tag"));
   BULKHEAD_TRY(hash_key, platform->secret("operator-key-hash"));
   key_format = std::make_unique<identity::ApiKeyFormat>(tag_key.clone());
   operator_hash_key = std::move(hash_key);
-  pool = std::make_unique<base::BlockingPool>(kPoolThreads, kPoolQueueMax);
-  opening_pool = std::make_unique<base::BlockingPool>(kOpeningThreads, kPoolQueueMax);
+  pools = std::make_unique<BlockingPools>(config, *tenants);
   reactors = std::make_unique<http::ReactorPool>(config.server.threads);
   identity::AuthenticatorOptions identity_options;
   identity_options.issuers = config.issuers;
+  identity_options.user_names = user_names;
   authenticator = std::make_unique<identity::Authenticator>(
       std::move(identity_options), identity::ApiKeyFormat(std::move(tag_key), adopted), *stores, *tenants,
-      *opening_pool, clock);
+      [this](const std::optional<base::TenantId>& tenant) -> base::FairPool& {
+        return tenant ? pools->stores.opening(*tenant) : pools->stores.opening();
+      },
+      clock);
   limiter = std::make_unique<gateway::Limiter>(clock);
   receipts = std::make_unique<gateway::ReceiptBook>(*signer, clock);
   tenants->on_change([this](const base::TenantId& id) {
@@ -268,8 +283,8 @@ Result<void> Deployment::Parts::start_engine() {
   auto changed = [this] {
     if (serving) static_cast<void>(announce().ok());
   };
-  BULKHEAD_TRY(started, EngineParts::start({config, *platform, *audit, metrics, *tenants, *pool, *reactors,
-                                            clock, std::move(changed)}));
+  BULKHEAD_TRY(started, EngineParts::start({config, *platform, *audit, metrics, *tenants, pools->platform,
+                                            *reactors, clock, std::move(changed)}));
   engine_parts = std::move(started);
   rag::ExtractorOptions extract;
   extract.executable = config.extract.executable;
@@ -277,18 +292,19 @@ Result<void> Deployment::Parts::start_engine() {
   extract.time_max = config.extract.time_max;
   extract.memory_bytes_max = config.extract.memory_bytes_max;
   extract.allow_swap = config.development;
-  extractor = std::make_unique<rag::Extractor>(std::move(extract), *pool);
+  extractor = std::make_unique<rag::Extractor>(std::move(extract), pools->extract);
   reindexing = std::unique_ptr<ReindexParts>(
-      new ReindexParts({config, *platform, *audit, metrics, *tenants, *upkeep, *stores, *engine_parts, *pool,
-                        *opening_pool, *reactors, clock}));
+      new ReindexParts({config, *platform, *audit, metrics, *tenants, *upkeep, *stores, *engine_parts,
+                        pools->stores, *reactors, clock}));
   retriever = std::make_unique<rag::Retriever>(
-      *stores, indexes, engine(), *roles, options.embedding.id, *pool,
+      *stores, indexes, engine(), *roles, options.embedding.id, pools->stores,
       [this](const base::TenantId& id) { reindexing->reembedder().start(id); },
       [this] { return engine_parts->reranks_retrieval_with(); });
   rag::IngestOptions ingest;
   ingest.embedding_model = options.embedding.id;
   ingest.concurrent = config.extract.concurrent;
-  ingestor = std::make_unique<rag::Ingestor>(*stores, engine(), *extractor, *pool, clock, std::move(ingest));
+  ingestor =
+      std::make_unique<rag::Ingestor>(*stores, engine(), *extractor, pools->stores, clock, std::move(ingest));
   return Result<void>();
 }
 
@@ -305,17 +321,20 @@ Result<std::shared_ptr<http::TlsContext>> Deployment::Parts::make_tls() const {
 Result<void> Deployment::Parts::start_server() {
   services = std::unique_ptr<gateway::Services>(new gateway::Services{config,
                                                                       clock,
-                                                                      *pool,
-                                                                      *opening_pool,
+                                                                      pools->stores,
+                                                                      pools->platform,
+                                                                      pools->audit,
                                                                       platform_keys,
                                                                       *platform,
                                                                       *tenants,
                                                                       *stores,
                                                                       indexes,
                                                                       *authenticator,
+                                                                      *user_names,
                                                                       *key_format,
                                                                       *roles,
                                                                       *audit,
+                                                                      *refusals,
                                                                       metrics,
                                                                       engine(),
                                                                       engine_parts->queues(),
@@ -355,10 +374,13 @@ Result<std::unique_ptr<http::Server>> Deployment::Parts::listen(http::ListenAddr
   http::Server::Options options;
   options.address = std::move(address);
   options.limits.connections_max = config.server.connections_max;
+  options.limits.connections_per_address_max = config.server.connections_per_address_max;
   options.limits.parser.body_bytes_max = config.server.body_bytes_max;
+  options.limits.stall_time_max = config.server.stall_time_max;
+  options.limits.transfer_rate_min = config.server.transfer_rate_min;
   options.tls = std::move(tls);
   options.handler = [this](http::Exchange& exchange) { return dispatcher->handle(exchange); };
-  options.early_check = [this](const http::Request& request) { return dispatcher->early_check(request); };
+  options.body_on_demand = true;
   options.malformed = &gateway::Dispatcher::malformed;
   return http::Server::start(*reactors, std::move(options));
 }
@@ -408,14 +430,38 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(engine_parts->queues().waiting()); });
   gauge("bulkhead_engine_queue_inside", "Requests at the engine",
         [this] { return static_cast<double>(engine_parts->queues().inside()); });
+  if (const engine::EnginePool* models = engine_parts->pool()) {
+    gauge("bulkhead_embedding_queue_waiting", "Requests waiting for the embedding model",
+          [models] { return static_cast<double>(models->embed_queue().waiting()); });
+    gauge("bulkhead_embedding_queue_inside", "Requests at the embedding model",
+          [models] { return static_cast<double>(models->embed_queue().inside()); });
+  }
   gauge("bulkhead_audit_records_total", "Audit records on disk",
         [this] { return static_cast<double>(audit->stats().records); });
   gauge("bulkhead_audit_commits_total", "Group commits of the audit log",
         [this] { return static_cast<double>(audit->stats().commits); });
   gauge("bulkhead_audit_failures_total", "Group commits that failed",
         [this] { return static_cast<double>(audit->stats().failures); });
+  gauge("bulkhead_audit_reserve_bytes", "Disk space held back for records that must be written",
+        [this] { return static_cast<double>(audit->stats().reserve_held); });
+  gauge("bulkhead_foreign_output_bytes_total",
+        "Bytes that libraries and child processes wrote to standard error, dropped",
+        [] { return static_cast<double>(base::foreign_bytes()); });
   gauge("bulkhead_stores_open", "Open tenant stores",
         [this] { return static_cast<double>(stores->open_count()); });
+  gauge("bulkhead_storage_bytes", "Bytes kept of the tenants whose stores are open",
+        [this] { return static_cast<double>(stores->usage_seen().bytes); });
+  for (const auto& [kind, count] :
+       std::initializer_list<std::pair<const char*, std::uint64_t storage::Usage::*>>{
+           {"files", &storage::Usage::files},
+           {"vector_stores", &storage::Usage::vector_stores},
+           {"kept_chats", &storage::Usage::chats},
+           {"api_keys", &storage::Usage::api_keys}}) {
+    metrics.gauge("bulkhead_storage_objects", "Objects kept of the tenants whose stores are open",
+                  {{"kind", kind}},
+                  [this, count] { return static_cast<double>(stores->usage_seen().*count); });
+  }
+  pools->register_gauges(metrics);
   for (const char* state : {"active", "cold", "suspended", "destroyed"}) {
     metrics.gauge("bulkhead_tenants", "Tenants by what they are doing", {{"state", state}},
                   [this, wanted = std::string_view(state)] {
@@ -432,18 +478,18 @@ void Deployment::Parts::register_gauges() {
         [this] { return static_cast<double>(mover->running()); });
   gauge("bulkhead_credentials_cached", "Verified credentials in the cache",
         [this] { return static_cast<double>(authenticator->stats().cache_entries); });
+  gauge("bulkhead_jwks_unusable_keys", "Keys of the identity providers' sets that can't be used",
+        [this] { return static_cast<double>(authenticator->stats().jwks_unusable_keys); });
   gauge("bulkhead_connections_open", "Open client connections",
         [this] { return static_cast<double>(server->stats().connections_open); });
+  gauge("bulkhead_connections_refused_total", "Connections refused for the bounds of all or of an address",
+        [this] { return static_cast<double>(server->stats().connections_refused); });
+  gauge("bulkhead_body_bytes_reserved", "Memory that requests' bodies may take just now",
+        [this] { return static_cast<double>(dispatcher->bodies().bytes_reserved()); });
+  gauge("bulkhead_bodies_waiting", "Requests whose body waits for room",
+        [this] { return static_cast<double>(dispatcher->bodies().waiting()); });
   gauge("bulkhead_malformed_requests_total", "Requests refused by the parser",
         [this] { return static_cast<double>(server->stats().malformed_total); });
-}
-
-void Deployment::Parts::record(audit::Event event, std::string note) {
-  audit::Record entry;
-  entry.time = clock.wall();
-  entry.event = event;
-  entry.note = std::move(note);
-  static_cast<void>(audit->append(entry));
 }
 
 void Deployment::Parts::stop() {
@@ -459,6 +505,7 @@ void Deployment::Parts::stop() {
   if (reindexing) reindexing->stop();
   moving.stop();
   upkeeping.stop();
+  counting.stop();
   if (key_providers) key_providers->stop();
   if (dispatcher) dispatcher->cancel_all();
   if (ingestor) ingestor->stop();
@@ -467,18 +514,20 @@ void Deployment::Parts::stop() {
   local_server.reset();
   ::unlink(run_file(config, "serve").c_str());
   storage::set_seal_alarm({});
+  if (refusals) refusals->close_all();
+  if (work_records) work_records->pause();
   if (audit) {
     audit::Record entry;
     entry.time = clock.wall();
     entry.event = audit::Event::ServiceStopped;
     static_cast<void>(audit->append(entry).wait());
   }
+  if (authenticator) authenticator->stop();
   burning.close();
   // Clients of the engine live on the reactors.
   engine_parts.reset();
   reactors.reset();
-  opening_pool.reset();
-  pool.reset();
+  pools.reset();
 }
 
 Deployment::Deployment(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -499,6 +548,7 @@ Result<std::unique_ptr<Deployment>> Deployment::start(gateway::Config config, st
   BULKHEAD_CHECK_OK(parts->start_engine());
   BULKHEAD_CHECK_OK(parts->start_server());
   parts->key_providers->start();
+  parts->counting.start();
   parts->upkeeping.start();
   parts->moving.start();
   parts->reindexing->start();
@@ -511,10 +561,26 @@ void Deployment::reload() {
     base::log::error("reload_refused", {{"message", std::string_view(fresh.error().message())}});
     return;
   }
+  // Whom to believe is changed here, so it is on record before and after, like what requests change.
+  audit::Record intent;
+  intent.time = parts_->clock.wall();
+  intent.event = audit::Event::ChangeIntended;
+  intent.intended = audit::event_name(audit::Event::ConfigReloaded);
+  intent.request_id = base::RequestId::make(crypto::random_public_id()).str();
+  if (auto announced = parts_->audit->append(intent).wait(); !announced) {
+    base::log::error("reload_refused", {{"message", std::string_view(announced.error().message())}});
+    return;
+  }
   parts_->authenticator->replace_issuers(fresh->issuers);
   auto tls = parts_->make_tls();
   if (tls && *tls) parts_->server->replace_tls(std::move(*tls));
-  parts_->record(audit::Event::ConfigReloaded, "issuers_and_certificate");
+  audit::Record outcome;
+  outcome.time = parts_->clock.wall();
+  outcome.event = audit::Event::ConfigReloaded;
+  outcome.request_id = intent.request_id;
+  outcome.note = "issuers_and_certificate";
+  outcome.concludes = true;
+  static_cast<void>(parts_->audit->append(outcome));
   base::log::info("reloaded", {{"what", std::string_view("issuers, certificate")}});
 }
 

@@ -9,6 +9,7 @@
 
 #include "audit/log.h"
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/task.h"
 #include "engine/adapters.h"
 #include "engine/engine_pool.h"
@@ -30,7 +31,7 @@ class EngineParts {
     audit::Log& audit;
     watch::Metrics& metrics;
     tenancy::TenantDirectory& tenants;
-    base::BlockingPool& blocking;
+    base::FairPool& blocking;
     http::ReactorPool& reactors;
     const base::Clock& clock;
     std::function<void()> on_workers_changed;  // any thread

@@ -2,6 +2,7 @@
 
 #include "apps/support.h"
 #include "base/clock.h"
+#include "crypto/random.h"
 
 namespace bulkhead::apps {
 
@@ -34,6 +35,26 @@ Result<void> OfflinePlatform::record(audit::Record record) {
   record.time = base::Clock::system().wall();
   record.principal = "operator";
   BULKHEAD_CHECK_OK(log_->append(record).wait());
+  return Result<void>();
+}
+
+Result<void> OfflinePlatform::change(audit::Event event, const std::function<Result<std::string>()>& work) {
+  audit::Record intent;
+  intent.event = audit::Event::ChangeIntended;
+  intent.intended = audit::event_name(event);
+  intent.request_id = base::RequestId::make(crypto::random_public_id()).str();
+  BULKHEAD_CHECK_OK(record(intent));
+  auto done = work();
+  audit::Record outcome;
+  outcome.event = done ? event : audit::Event::RequestFailed;
+  outcome.request_id = intent.request_id;
+  outcome.concludes = true;
+  if (done)
+    outcome.target = *done;
+  else
+    outcome.reason = done.error().name().code;
+  BULKHEAD_CHECK_OK(record(std::move(outcome)));
+  if (!done) return done.take_error();
   return Result<void>();
 }
 

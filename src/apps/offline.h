@@ -4,6 +4,7 @@
 // recorded in the same log as everything else. Not thread safe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,6 +21,9 @@ class OfflinePlatform {
   storage::PlatformDatabase& database() { return *database_; }
   // The signed head that the database kept of the log; empty: none yet.
   const std::string& kept_head() const { return kept_head_; }
+  // Makes a change: its intent is on disk before `work` begins, and what came of it after. `work` gives the
+  // record's target.
+  base::Result<void> change(audit::Event event, const std::function<base::Result<std::string>()>& work);
   // Fills in time and principal, and returns when the record is on disk.
   base::Result<void> record(audit::Record record);
   // Closes the log and keeps its new head. To be called after the last record.

@@ -23,11 +23,10 @@ struct Options {
 // Makes a key, gives its text to `file` or the terminal, and stores its keyed hash.
 Result<void> create(const Options& options) {
   BULKHEAD_TRY(platform, OfflinePlatform::open(options.config));
-  BULKHEAD_TRY(made, make_operator_key(platform.database(), options.name, options.file));
-  audit::Record record;
-  record.event = audit::Event::OperatorKeyCreated;
-  record.target = made.str();
-  BULKHEAD_CHECK_OK(platform.record(std::move(record)));
+  BULKHEAD_CHECK_OK(platform.change(audit::Event::OperatorKeyCreated, [&]() -> Result<std::string> {
+    BULKHEAD_TRY(made, make_operator_key(platform.database(), options.name, options.file));
+    return made.str();
+  }));
   return platform.close();
 }
 
@@ -62,11 +61,10 @@ Result<void> revoke(const Options& options) {
     return Error(storage::StorageError::NotFound,
                  "This is the last operator key. Make another one first: `bulkhead operator-key create`.");
   }
-  BULKHEAD_CHECK_OK(platform.database().revoke_operator_key(*id));
-  audit::Record record;
-  record.event = audit::Event::OperatorKeyRevoked;
-  record.target = id->str();
-  BULKHEAD_CHECK_OK(platform.record(std::move(record)));
+  BULKHEAD_CHECK_OK(platform.change(audit::Event::OperatorKeyRevoked, [&]() -> Result<std::string> {
+    BULKHEAD_CHECK_OK(platform.database().revoke_operator_key(*id));
+    return id->str();
+  }));
   BULKHEAD_CHECK_OK(platform.close());
   std::printf("revoked        %s\n", id->str().c_str());
   return Result<void>();

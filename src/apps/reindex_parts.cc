@@ -29,8 +29,8 @@ ReindexParts::ReindexParts(Uses uses)
   options.save = [&platform](const std::string& text) { return platform.set_setting(kSpacesSetting, text); };
   options.switch_over = [this](const base::EmbeddingSpace& next) { return switch_over(next); };
   reembedder_ = std::make_unique<rag::Reembedder>(
-      rag::Reembedder::Uses{uses_.upkeep, uses_.stores, uses_.tenants, uses_.engine.engine(), uses_.pool,
-                            uses_.opening_pool, uses_.reactors.at(0)},
+      rag::Reembedder::Uses{uses_.upkeep, uses_.stores, uses_.tenants, uses_.engine.engine(), uses_.pools,
+                            uses_.reactors.at(0)},
       std::move(options));
   reembedder_->on_event([this](const rag::ReembedEvent& event) { record(event); });
   rag::Reembedder& reembedder = *reembedder_;

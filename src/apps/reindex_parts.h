@@ -22,8 +22,7 @@ class ReindexParts {
     storage::Upkeep& upkeep;
     storage::StoreManager& stores;
     EngineParts& engine;
-    base::BlockingPool& pool;
-    base::BlockingPool& opening_pool;
+    storage::StorePools& pools;
     http::ReactorPool& reactors;
     const base::Clock& clock;
   };

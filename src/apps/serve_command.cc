@@ -6,12 +6,30 @@
 #include "apps/commands.h"
 #include "apps/deployment.h"
 #include "apps/support.h"
+#include "base/captured_output.h"
 #include "base/log.h"
 #include "base/memory_lock.h"
 
 namespace bulkhead::apps {
 
+using base::Result;
+
 namespace {
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BULKHEAD_SANITIZED 1
+#endif
+#endif
+
+// From here on nothing but our own log reaches standard error; what a sanitizer has to say must.
+Result<std::unique_ptr<base::OutputCapture>> capture_output([[maybe_unused]] bool show) {
+#ifdef BULKHEAD_SANITIZED
+  return std::unique_ptr<base::OutputCapture>();
+#else
+  return base::OutputCapture::start(show);
+#endif
+}
 
 int serve(const std::string& file) {
   auto config = gateway::load_config(file);
@@ -37,8 +55,13 @@ int serve(const std::string& file) {
       }
       base::log::warning("memory_may_be_swapped", {{"message", base::kMaySwapMessage}});
   }
+  auto capture = capture_output(config->show_foreign_output);
+  if (!capture) return fail(capture.error());
   auto deployment = Deployment::start(std::move(*config), file);
-  if (!deployment) return fail(deployment.error());
+  if (!deployment) {
+    capture->reset();
+    return fail(deployment.error());
+  }
   int signal = 0;
   while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) (*deployment)->reload();
   (*deployment)->drain();

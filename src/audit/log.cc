@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "audit/chain.h"
-#include "audit/segment_reader.h"
+#include "audit/reserve.h"
+#include "audit/shares.h"
+#include "audit/tail.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -25,8 +27,10 @@ using base::Task;
 
 namespace {
 
-constexpr std::size_t kHeadBytesMax = 16 << 10;
 constexpr std::size_t kKeptBytesMax = 1 << 20;
+constexpr std::string_view kReserveFile = ".reserve";
+constexpr std::size_t kKeyBytesMax = 1024;
+constexpr off_t kProbeBytes = 64 << 10;
 // A commit costs the same for one record and for a thousand, and a fast disk would let every record have
 // its own. So commits begin no closer together than a time that grows with the records that come: none
 // waits when few come, and at the most it is far less than an engine's first token takes.
@@ -56,144 +60,16 @@ class Pace {
   double rate_ = 0;
 };
 
-Error unavailable(std::string detail) {
-  return Error(AuditError::Unavailable,
-               "The audit log can't be written just now, so nothing is answered. Try again later.",
-               std::move(detail));
-}
-
 Error system_error(const std::filesystem::path& path, const char* what) {
   return Error(AuditError::Io,
                std::string("The audit log could not be opened: ") + what + ": " + std::strerror(errno),
                path.string());
 }
 
-// Where the log stood when it was opened.
-struct Tail {
-  Position position;
-  std::filesystem::path segment;
-  std::uint64_t segment_bytes = 0;
-  bool was_torn = false;
-};
-
-Error altered(const std::filesystem::path& segment, std::uint64_t seq) {
-  return Error(AuditError::Corrupt, "The audit log was altered at line " + std::to_string(seq) + " of " +
-                                        segment.filename().string() +
-                                        ". Keep it as evidence, run `bulkhead audit verify`, and point "
-                                        "audit.dir at a new folder.");
-}
-
-// Walks one segment along the chain and sees whether `head` is met on the way.
-Result<void> walk(const Segment& segment, const std::optional<Checkpoint>& head, Tail& tail, bool& head_met) {
-  tail.position = {segment.first_seq - 1, {}};
-  SegmentReader reader(segment.path);
-  bool first = true;
-  while (auto line = reader.next()) {
-    auto front = read_front(*line);
-    bool chained =
-        front && front->seq == tail.position.seq + 1 && (first || front->prev == tail.position.hash);
-    if (!chained) return altered(segment.path, tail.position.seq + 1);
-    // The head may lie in an older segment; then the chain to it is `verify`'s to check.
-    if (first && head && head->seq < front->seq) head_met = true;
-    first = false;
-    tail.position = {front->seq, line_hash(*line)};
-    if (head && head->seq == front->seq) {
-      head_met = head->hash == tail.position.hash;
-      if (!head_met) return Result<void>();
-    }
-  }
-  if (reader.too_long()) return altered(segment.path, tail.position.seq + 1);
-  tail.was_torn = reader.torn();
-  tail.segment_bytes = reader.whole_bytes();
-  return Result<void>();
-}
-
-// Walks the newest segment and checks it against the head file.
-Result<Tail> read_tail(const std::filesystem::path& dir, const crypto::VerifyKey& key) {
-  BULKHEAD_TRY(segments, list_segments(dir));
-  std::optional<Checkpoint> head;
-  if (auto text = base::read_file(dir / kHeadFile, kHeadBytesMax)) {
-    BULKHEAD_TRY(checkpoint, read_checkpoint(*text, key));
-    head = std::move(checkpoint);
-  }
-  Tail tail;
-  // The head is signed before the first line is written (seq 0), so no crash leaves a log without.
-  if (!head && !segments.empty()) {
-    return Error(AuditError::Corrupt,
-                 "The audit log's signed head, " + std::string(kHeadFile) +
-                     ", is missing: whether lines were cut off can't be told without it. Put it back from "
-                     "the witness folder or a backup, or keep the log as evidence and point audit.dir at "
-                     "a new folder.");
-  }
-  bool head_met = !head || head->seq == 0;
-  if (!segments.empty()) {
-    tail.segment = segments.back().path;
-    BULKHEAD_CHECK_OK(walk(segments.back(), head, tail, head_met));
-    if (tail.segment_bytes == 0 && segments.size() > 1) {
-      // Nothing was written since the last rotation: the chain goes on from the segment before.
-      const Segment& before = segments[segments.size() - 2];
-      Tail older;
-      BULKHEAD_CHECK_OK(walk(before, head, older, head_met));
-      // A whole segment is only ever followed by the next number, and never torn.
-      if (older.was_torn || older.position.seq + 1 != segments.back().first_seq) {
-        return altered(before.path, older.position.seq + 1);
-      }
-      tail.position = older.position;
-    }
-  }
-  if (!head_met) {
-    return Error(AuditError::Corrupt,
-                 "The audit log ends before, or differs from, its signed head (line " +
-                     std::to_string(head->seq) +
-                     "): records were cut or rewritten. Keep it as "
-                     "evidence, run `bulkhead audit verify`, and point audit.dir at a new folder.");
-  }
-  return tail;
-}
-
-// The log must hold what a head kept elsewhere states: a log that was put back to an older state together
-// with its own head file is whole in itself, and only this shows it.
-Result<void> check_kept_head(const std::filesystem::path& dir, const crypto::VerifyKey& key,
-                             const LogOptions::KeptHead& kept) {
-  BULKHEAD_TRY(head, read_checkpoint(kept.json, key));
-  BULKHEAD_TRY(segments, list_segments(dir));
-  const Segment* holder = nullptr;
-  for (const Segment& segment : segments) {
-    if (segment.first_seq <= head.seq) holder = &segment;
-  }
-  if (holder) {
-    SegmentReader reader(holder->path);
-    while (auto line = reader.next()) {
-      auto front = read_front(*line);
-      if (!front || front->seq > head.seq) break;
-      if (front->seq == head.seq && line_hash(*line) == head.hash) return Result<void>();
-    }
-  }
-  return Error(
-      AuditError::RolledBack,
-      "The audit log does not hold line " + std::to_string(head.seq) + " of " + head.time + ", which " +
-          kept.where +
-          " states: it was cut, rewritten, put back to an older state or exchanged. Keep it as evidence and "
-          "run `bulkhead audit verify`. When you know why (a new audit.dir, a restored backup), "
-          "`bulkhead audit accept` lets the gateway start again and records that.",
-      dir.string());
-}
-
-Result<void> check_kept_heads(const LogOptions& options, const crypto::VerifyKey& key) {
-  std::vector<LogOptions::KeptHead> heads = options.kept_heads;
-  if (!options.witness_dir.empty()) {
-    if (auto text = base::read_file(options.witness_dir / kHeadFile, kHeadBytesMax)) {
-      heads.push_back({std::move(*text), "the witness copy"});
-    }
-  }
-  for (const LogOptions::KeptHead& kept : heads) {
-    auto checked = check_kept_head(options.dir, key, kept);
-    if (checked) continue;
-    if (!options.accept_lost_heads) return checked;
-    base::log::warning("audit_head_given_up", {{"where", std::string_view(kept.where)},
-                                               {"message", std::string_view(checked.error().message())}});
-  }
-  return Result<void>();
+Error unavailable(std::string detail) {
+  return Error(AuditError::Unavailable,
+               "The audit log can't be written just now, so nothing is answered. Try again later.",
+               std::move(detail));
 }
 
 }  // namespace
@@ -201,6 +77,8 @@ Result<void> check_kept_heads(const LogOptions& options, const crypto::VerifyKey
 base::ErrorName error_name(AuditError code) {
   switch (code) {
     case AuditError::Unavailable: return {"audit", "unavailable"};
+    case AuditError::OutcomeUnrecorded: return {"audit", "outcome_unrecorded"};
+    case AuditError::ShareUsed: return {"audit", "audit_share_used"};
     case AuditError::Corrupt: return {"audit", "corrupt"};
     case AuditError::RolledBack: return {"audit", "rolled_back"};
     case AuditError::Io: return {"audit", "io"};
@@ -256,6 +134,7 @@ struct Log::Impl {
   // one thread takes and another gives back.
   struct Pending {
     std::size_t bytes;  // of its members
+    bool may_use_reserve;
     std::shared_ptr<Ticket::State> ticket;
   };
   struct Batch {
@@ -278,11 +157,20 @@ struct Log::Impl {
   std::uint64_t segment_bytes = 0;
   std::uint64_t records_since_checkpoint = 0;
   std::string commit_bytes;  // kept for its memory: a batch is large, and holds no payload
+  std::vector<Position> commit_positions;
+  DiskReserve reserve;
+  int write_errno = 0;  // of the last write that failed
   base::MonotonicTime last_checkpoint{};
   Pace pace;
 
+  TenantShares shares;
+
   Impl(LogOptions o, crypto::SigningKey k, const base::Clock& c)
-      : options(std::move(o)), key(std::move(k)), clock(c) {}
+      : options(std::move(o)),
+        key(std::move(k)),
+        clock(c),
+        reserve(options.dir / kReserveFile, options.reserve_bytes),
+        shares(options.tenant_bytes_per_hour, c) {}
 
   ~Impl() {
     if (fd >= 0) ::close(fd);
@@ -321,6 +209,12 @@ struct Log::Impl {
       }
       BULKHEAD_CHECK_OK(open_segment(tail.segment, false));
     }
+    if (!reserve.fill()) {
+      failing = true;
+      base::log::error("audit_reserve_missing",
+                       {{"bytes", static_cast<std::int64_t>(options.reserve_bytes)}});
+    }
+    stats.reserve_held = reserve.held();
     writer = std::thread([this] { run(); });
     return Result<void>();
   }
@@ -341,6 +235,8 @@ struct Log::Impl {
       if (!batch.records.empty()) {
         pace.commits(batch.records.size(), clock.monotonic());
         commit(batch);
+      } else {
+        recover();
       }
       forget(batch);
       gather();
@@ -367,41 +263,78 @@ struct Log::Impl {
 
   void commit(Batch& batch) {
     auto began = clock.monotonic();
+    // Whoever may not use the reserve waits for nothing while it isn't whole: the disk is full.
+    bool all = reserve.fill() && write_records(batch, false);
+    std::size_t written = all ? batch.records.size() : 0;
+    if (!all) written = write_with_reserve(batch);
+    std::chrono::duration<double> took = clock.monotonic() - began;
+    {
+      std::lock_guard lock(mutex);
+      failing = !all;
+      stats.reserve_held = reserve.held();
+      if (written > 0) {
+        head = commit_positions.back();
+        stats.records += written;
+        stats.bytes += commit_bytes.size();
+        ++stats.commits;
+        stats.last_commit_seconds = took.count();
+      }
+      if (!all) ++stats.failures;
+    }
+    records_since_checkpoint += written;
+    std::size_t next = 0;
+    for (const Pending& pending : batch.records) {
+      bool stands = written > 0 && (all || pending.may_use_reserve);
+      pending.ticket->finish(stands ? std::optional(commit_positions[next++]) : std::nullopt);
+    }
+  }
+
+  // Lays the batch's records out along the chain and writes them, all or only those that may use the reserve.
+  bool write_records(const Batch& batch, bool reserved_only) {
     Position at = head_copy();
     std::string& bytes = commit_bytes;
     bytes.clear();
     if (bytes.capacity() > kKeptBytesMax) bytes.shrink_to_fit();
     bytes.reserve(batch.members.size() + batch.records.size() * kLineFrameBytes);
-    std::vector<Position> positions;
-    positions.reserve(batch.records.size());
+    commit_positions.clear();
     std::string_view members = batch.members;
     for (const Pending& pending : batch.records) {
-      std::size_t begin = bytes.size();
-      append_line(bytes, at.seq + 1, at.hash, members.substr(0, pending.bytes));
+      std::string_view own = members.substr(0, pending.bytes);
       members.remove_prefix(pending.bytes);
+      if (reserved_only && !pending.may_use_reserve) continue;
+      std::size_t begin = bytes.size();
+      append_line(bytes, at.seq + 1, at.hash, own);
       at = {at.seq + 1, line_hash(std::string_view(bytes).substr(begin))};
-      positions.push_back(at);
+      commit_positions.push_back(at);
       bytes += '\n';
     }
-    bool written = write_durably(bytes);
-    std::chrono::duration<double> took = clock.monotonic() - began;
+    return !bytes.empty() && write_durably(bytes);
+  }
+
+  // The records that may use the reserve, on a disk that is full. How many were written.
+  std::size_t write_with_reserve(const Batch& batch) {
+    if (write_records(batch, true)) return commit_positions.size();
+    if (commit_bytes.empty() || !spend_reserve(commit_bytes.size())) return 0;
+    return write_records(batch, true) ? commit_positions.size() : 0;
+  }
+
+  bool spend_reserve(std::size_t bytes) {
+    bool full = fd >= 0 && (write_errno == ENOSPC || write_errno == EDQUOT);
+    return full && reserve.spend(bytes);
+  }
+
+  // Finds out, while nobody asks for a record, whether there is room again.
+  void recover() {
     {
       std::lock_guard lock(mutex);
-      failing = !written;
-      if (written) {
-        head = at;
-        stats.records += batch.records.size();
-        stats.bytes += bytes.size();
-        ++stats.commits;
-        stats.last_commit_seconds = took.count();
-      } else {
-        ++stats.failures;
-      }
+      if (!failing) return;
     }
-    if (written) records_since_checkpoint += batch.records.size();
-    for (std::size_t i = 0; i < batch.records.size(); ++i) {
-      batch.records[i].ticket->finish(written ? std::optional(positions[i]) : std::nullopt);
-    }
+    bool room = fd >= 0 && reserve.fill() &&
+                (::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(segment_bytes), kProbeBytes) == 0 ||
+                 errno == EOPNOTSUPP);
+    std::lock_guard lock(mutex);
+    stats.reserve_held = reserve.held();
+    if (room) failing = false;
   }
 
   // All or nothing: a short or failed write is cut off again, so that no half line stands there.
@@ -421,6 +354,7 @@ struct Log::Impl {
   }
 
   bool undo(std::uint64_t before, const char* what) {
+    write_errno = errno;
     base::log::error("audit_write_failed",
                      {{"what", std::string_view(what)}, {"errno", std::int64_t{errno}}});
     if (::ftruncate(fd, static_cast<off_t>(before)) != 0 || ::fdatasync(fd) != 0) {
@@ -440,7 +374,9 @@ struct Log::Impl {
     Checkpoint checkpoint{options.origin, at.seq, at.hash, base::rfc3339(clock.wall())};
     std::string covered = sign_checkpoint(checkpoint, key);
     std::string line = make_line(at.seq + 1, at.hash, "\"checkpoint\":" + covered);
-    if (!write_durably(line + "\n")) return;
+    line += '\n';
+    if (!write_durably(line) && !(spend_reserve(line.size()) && write_durably(line))) return;
+    line.pop_back();
     Position after{at.seq + 1, line_hash(line)};
     {
       std::lock_guard lock(mutex);
@@ -524,7 +460,11 @@ Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey ke
   std::string public_key = key.verify_key().base64url() + "\n";
   auto impl = std::make_unique<Impl>(std::move(options), std::move(key), clock);
   impl->lock_fd = lock_fd;
-  BULKHEAD_CHECK_OK(base::write_file_atomically(impl->options.dir / kKeyFile, public_key, 0644));
+  const std::filesystem::path key_file = impl->options.dir / kKeyFile;
+  // A start on a full disk must not fail by a file that is there.
+  if (base::read_file(key_file, kKeyBytesMax).value_or("") != public_key) {
+    BULKHEAD_CHECK_OK(base::write_file_atomically(key_file, public_key, 0644));
+  }
   BULKHEAD_CHECK_OK(impl->start(*tail));
   auto log = std::unique_ptr<Log>(new Log(std::move(impl)));
   if (tail->was_torn) {
@@ -534,12 +474,21 @@ Result<std::unique_ptr<Log>> Log::open(LogOptions options, crypto::SigningKey ke
     record.note = "unacknowledged_bytes_cut_after_crash";
     BULKHEAD_CHECK_OK(log->append(record).wait());
   }
+  for (const OpenChanges::Change& change : tail->changes.open()) {
+    Record record = change.record;
+    record.time = clock.wall();
+    record.event = Event::OutcomeUnknown;
+    record.reason = "process_ended";
+    record.concludes = true;
+    BULKHEAD_CHECK_OK(log->append(record).wait());
+  }
   return log;
 }
 
 Log::Ticket Log::append(const Record& record) {
   auto state = std::make_shared<Ticket::State>();
   std::string members = record_members(record);
+  if (takes_from_share(record)) impl_->shares.charge(record.tenant, members.size() + kLineFrameBytes);
   bool queued = false;
   {
     std::lock_guard lock(impl_->mutex);
@@ -547,7 +496,7 @@ Log::Ticket Log::append(const Record& record) {
     if (!impl_->stopping && queue.records.size() < impl_->options.queue_records_max &&
         members.size() < kLineBytesMax - 256) {
       queue.members += members;
-      queue.records.push_back({members.size(), state});
+      queue.records.push_back({members.size(), may_use_reserve(record), state});
       queued = true;
     }
   }
@@ -557,6 +506,16 @@ Log::Ticket Log::append(const Record& record) {
     state->finish(std::nullopt);
   }
   return Ticket(state);
+}
+
+Result<void> Log::admit(std::string_view tenant, std::int64_t& retry_after) {
+  const std::chrono::seconds wait = impl_->shares.until_room(tenant);
+  if (wait.count() == 0) return Result<void>();
+  retry_after = wait.count();
+  return Error(AuditError::ShareUsed,
+               "Your tenant has used its share of the audit log, so nothing more can be recorded for it just "
+               "now. Try again in " +
+                   std::to_string(wait.count()) + " s, or ask your operator for a larger share.");
 }
 
 bool Log::healthy() const {

@@ -15,6 +15,10 @@
 // I9); the next batch tries anew. Only when the file's end is unknown (the cut failed too) does it stay
 // failing until restart.
 //
+// Room: a reserve on the disk (reserve.h) is kept for operators' acts, what the system says, and the ends of
+// what began; on a full disk those are still written while everything else is refused. `admit` refuses a
+// tenant that has used its share of the log (shares.h), and nobody else.
+//
 // Thread safety: all members from every thread.
 #pragma once
 
@@ -36,7 +40,16 @@
 
 namespace bulkhead::audit {
 
-enum class AuditError { Unavailable, Corrupt, RolledBack, Io, BadQuery, Locked };
+enum class AuditError {
+  Unavailable,
+  OutcomeUnrecorded,
+  ShareUsed,
+  Corrupt,
+  RolledBack,
+  Io,
+  BadQuery,
+  Locked
+};
 base::ErrorName error_name(AuditError code);
 
 struct Position {
@@ -52,6 +65,8 @@ struct LogOptions {
   std::uint64_t checkpoint_records = 10'000;
   std::chrono::seconds checkpoint_interval{10};
   std::size_t queue_records_max = 65'536;
+  std::uint64_t reserve_bytes = 0;          // of disk; 0: none
+  std::uint64_t tenant_bytes_per_hour = 0;  // that one tenant's principals may take; 0: no bound
   // Signed heads kept elsewhere, each one line of JSON with a word on where it was kept; the log must
   // hold every one of them. (The witness copy is compared too.)
   struct KeptHead {
@@ -88,7 +103,11 @@ class Log {
   };
   Ticket append(const Record& record);
 
-  // Nothing is failing right now.
+  // Refuses, with ShareUsed, what a principal of this tenant is about to begin when the tenant has used its
+  // share of the log. `retry_after` is in seconds.
+  base::Result<void> admit(std::string_view tenant, std::int64_t& retry_after);
+
+  // Nothing is failing right now, and the reserve is whole.
   bool healthy() const;
   Position head() const;
   crypto::VerifyKey verify_key() const;
@@ -97,6 +116,7 @@ class Log {
 
   struct Stats {
     std::uint64_t records, commits, bytes, failures;
+    std::uint64_t reserve_held;  // bytes of the disk reserve
     double last_commit_seconds;
   };
   Stats stats() const;

@@ -16,6 +16,10 @@ void number(Writer& w, std::string_view name, const std::optional<std::int64_t>&
   if (value) w.member(name, *value);
 }
 
+void time(Writer& w, std::string_view name, const std::optional<base::WallTime>& value) {
+  if (value) w.member(name, base::rfc3339(*value));
+}
+
 }  // namespace
 
 std::string_view event_name(Event event) {
@@ -24,10 +28,17 @@ std::string_view event_name(Event event) {
     case Event::RequestEnded: return "request_ended";
     case Event::RequestRefused: return "request_refused";
     case Event::RequestFailed: return "request_failed";
+    case Event::RefusalsCounted: return "refusals_counted";
+    case Event::ChangeIntended: return "change_intended";
+    case Event::OutcomeUnknown: return "outcome_unknown";
+    case Event::ChangePaused: return "change_paused";
+    case Event::ChatsExpired: return "chats_expired";
     case Event::AuthenticationFailed: return "authentication_failed";
     case Event::FileUploaded: return "file_uploaded";
     case Event::FileDeleted: return "file_deleted";
     case Event::FileRead: return "file_read";
+    case Event::ChatDeleted: return "chat_deleted";
+    case Event::SessionEnded: return "session_ended";
     case Event::StoreChanged: return "store_changed";
     case Event::Search: return "search";
     case Event::ApiKeyCreated: return "api_key_created";
@@ -68,6 +79,19 @@ std::string_view event_name(Event event) {
   return "unknown";
 }
 
+bool may_use_reserve(const Record& record) {
+  if (record.concludes) return true;
+  // A stranger's request: a route, and nobody who is known.
+  if (record.principal.empty() && !record.route.empty()) return false;
+  return !takes_from_share(record);
+}
+
+bool takes_from_share(const Record& record) {
+  if (record.tenant.empty() || record.principal == "operator") return false;
+  // A principal whose tenant can't be opened has no name yet, but a credential.
+  return !record.principal.empty() || !record.credential.empty();
+}
+
 std::string record_members(const Record& record) {
   Writer w;
   w.begin_object();
@@ -76,9 +100,11 @@ std::string record_members(const Record& record) {
   text(w, "principal", record.principal);
   text(w, "credential", record.credential);
   text(w, "credential_id", record.credential_id);
+  text(w, "address", record.address);
   text(w, "request_id", record.request_id);
   text(w, "session", record.session);
   text(w, "action", record.action);
+  text(w, "intended", record.intended);
   text(w, "decision", record.decision);
   text(w, "reason", record.reason);
   text(w, "route", record.route);
@@ -90,6 +116,7 @@ std::string record_members(const Record& record) {
   text(w, "output_hash", record.output_hash);
   number(w, "prompt_tokens", record.prompt_tokens);
   number(w, "completion_tokens", record.completion_tokens);
+  if (record.tokens_estimated) w.member("tokens_estimated", *record.tokens_estimated);
   number(w, "output_bytes", record.output_bytes);
   text(w, "finish_reason", record.finish_reason);
   if (!record.retrieval_ids.empty()) {
@@ -99,8 +126,12 @@ std::string record_members(const Record& record) {
   }
   text(w, "retrieval", record.retrieval_mode);
   if (record.retrieval_score) w.member("retrieval_score", *record.retrieval_score);
+  number(w, "retrieval_tokens", record.retrieval_tokens);
   text(w, "reranked_by", record.reranked_by);
   number(w, "latency_us", record.latency_micros);
+  number(w, "count", record.count);
+  time(w, "first_time", record.first_time);
+  time(w, "last_time", record.last_time);
   if (record.burned) w.member("burned", *record.burned);
   text(w, "target", record.target);
   text(w, "for_user", record.for_user);

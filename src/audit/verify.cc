@@ -3,6 +3,7 @@
 #include <map>
 
 #include "audit/chain.h"
+#include "audit/open_changes.h"
 #include "audit/segment_reader.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -55,6 +56,12 @@ class Verifier {
     }
     if (report_.records > 0) report_.last_seq = next_seq_ - 1;
     report_.head = prev_;
+    for (const auto& list : {changes_.unknown(), changes_.open()}) {
+      for (const OpenChanges::Change& each : list) {
+        report_.unknown_outcomes.push_back(
+            {each.seq, each.record.request_id, each.record.intended, each.record.tenant, each.record.target});
+      }
+    }
     report_.ok = report_.findings.empty();
   }
 
@@ -94,6 +101,7 @@ class Verifier {
         find("hash chain broken: the line before was altered, or lines were removed or moved");
       }
     }
+    changes_.read(line, next_seq_);
     prev_ = line_hash(line);
     check_expected(next_seq_);
     if (line.find(",\"checkpoint\":{") != std::string::npos) read_checkpoint_line(line);
@@ -130,6 +138,7 @@ class Verifier {
   const crypto::VerifyKey& key_;
   VerifyReport& report_;
   std::multimap<std::uint64_t, Expected> expected_;
+  OpenChanges changes_;
   std::string file_;
   std::uint64_t line_number_ = 0, seq_ = 0, next_seq_ = 1;
   crypto::Digest prev_{}, before_{};

@@ -1,4 +1,4 @@
-// Offline verification and query of an audit log. No running gateway, no secret: the public key only.
+// Offline verification of an audit log. No running gateway, no secret: the public key only.
 #pragma once
 
 #include <cstdint>
@@ -20,30 +20,24 @@ struct Finding {
   std::string what;  // "hash chain broken: line was altered, or one before it removed"
 };
 
+// A change of which the log says that it was about to be made, and not what came of it.
+struct UnknownOutcome {
+  std::uint64_t seq = 0;  // of its announcement, or of the record that says that its outcome is unknown
+  std::string request_id, intended, tenant, target;
+};
+
 struct VerifyReport {
   bool ok = false;
   std::uint64_t records = 0, checkpoints = 0, first_seq = 0, last_seq = 0;
   crypto::Digest head{};
   std::vector<Finding> findings;  // the first is where the damage begins
+  // Not damage: the process ended in the middle, or the request is under way just now.
+  std::vector<UnknownOutcome> unknown_outcomes;
 };
 
 // `anchors`: checkpoints kept elsewhere (witness copy, burn receipts, the platform database's), each
 // one line of checkpoint JSON; each must lie on this log's chain.
 base::Result<VerifyReport> verify(const std::filesystem::path& dir, const crypto::VerifyKey& key,
                                   const std::vector<std::string>& anchors);
-
-struct Query {
-  std::string tenant;                 // required for a tenant's reader; empty: platform's own only
-  bool all_tenants = false;           // counts for operators: see `redact_tenant_detail`
-  bool redact_tenant_detail = false;  // operator: no principal, no hashes, no ids of tenants
-  std::optional<std::string> event, request_id, decision, principal;
-  std::optional<std::string> since, until;  // RFC 3339
-  std::size_t limit = 100;                  // 1..1000
-  std::optional<std::uint64_t> after_seq;
-  bool newest_first = true;
-};
-
-// Matching lines, as stored (or redacted). Reads segments with bounded memory.
-base::Result<std::vector<std::string>> query(const std::filesystem::path& dir, const Query& query);
 
 }  // namespace bulkhead::audit

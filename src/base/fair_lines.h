@@ -7,6 +7,8 @@
 // all the time, neither gets more than
 //     2 * max(greatest cost of taking one item, greatest cost outstanding at once)
 // ahead of the other, per unit of weight; tests/unit/base/fair_lines_test.cc holds random traces to that.
+// With a `credit` whoever comes back may stay so much below that floor, which adds to the bound: a short
+// piece of work goes ahead of a long one's next item, and who was served lately has no credit left.
 // Work-conserving: `take` gives something whenever anything waits.
 // Inside a party higher classes go first, and first come, first served within a class.
 // Thread safety: none; the owner locks. Owns its items.
@@ -28,6 +30,8 @@ class FairLines {
  public:
   static constexpr std::size_t kClasses = 2;  // 0 first
   using Party = std::string;
+
+  explicit FairLines(double credit = 0) : credit_(credit) {}
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
@@ -133,7 +137,7 @@ class FairLines {
     if (lines_.size() > kIdleMax + waiting_parties_) forget_idle();
     Line& line = lines_[party];
     if (line.waiting() == 0) {
-      line.counter = std::max(line.counter, floor());
+      line.counter = std::max(line.counter, floor() - credit_);
       ++waiting_parties_;
     }
     ++size_;
@@ -159,7 +163,7 @@ class FairLines {
   // A counter below the floor is of no more use: its party would be lifted to it anyway. Beyond that, the
   // counters nearest to it go first.
   void forget_idle() {
-    double low = floor();
+    double low = floor() - credit_;
     std::erase_if(lines_, [low](const auto& entry) {
       return entry.second.waiting() == 0 && entry.second.counter <= low;
     });
@@ -173,6 +177,7 @@ class FairLines {
     }
   }
 
+  const double credit_;
   std::map<Party, Line> lines_;
   std::size_t size_ = 0, waiting_parties_ = 0;
   double last_left_ = 0;

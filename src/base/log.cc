@@ -13,7 +13,8 @@ namespace bulkhead::base::log {
 namespace {
 
 std::atomic<Level> minimum_level{Level::Info};
-std::atomic<const std::string*> component{nullptr};
+std::atomic<const std::string*> own_component{nullptr};
+std::atomic<int> descriptor{STDERR_FILENO};
 
 std::string_view level_name(Level level) {
   switch (level) {
@@ -30,14 +31,23 @@ std::string_view level_name(Level level) {
 void set_level(Level minimum) { minimum_level = minimum; }
 
 void set_component(std::string_view name) {
-  component = new std::string(name);  // once a process; kept for good
+  own_component = new std::string(name);  // once a process; kept for good
 }
 
+void set_descriptor(int fd) { descriptor = fd; }
+
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
+  const std::string* name = own_component.load();
+  write_as(name ? std::string_view(*name) : std::string_view(), level, event,
+           std::span<const Field>(fields.begin(), fields.size()));
+}
+
+void write_as(std::string_view component, Level level, std::string_view event,
+              std::span<const Field> fields) {
   if (level < minimum_level.load(std::memory_order_relaxed)) return;
   json::Writer line;
   line.begin_object().member("time", rfc3339(Clock::system().wall())).member("level", level_name(level));
-  if (const std::string* name = component.load()) line.member("component", *name);
+  if (!component.empty()) line.member("component", component);
   line.member("event", event);
   for (const Field& field : fields) {
     line.key(field.name);
@@ -46,7 +56,7 @@ void write(Level level, std::string_view event, std::initializer_list<Field> fie
   line.end_object();
   std::string text = line.take() + "\n";
   // One write: lines of several threads don't mix. A log that can't be written is nobody's error.
-  ssize_t ignored = ::write(STDERR_FILENO, text.data(), text.size());
+  ssize_t ignored = ::write(descriptor.load(), text.data(), text.size());
   static_cast<void>(ignored);
 }
 

@@ -26,6 +26,9 @@ Detached run_detached(Task<void> task, std::function<void()> done) {
   if (done) done();
 }
 
+}  // namespace
+
+namespace detail {
 void resume_on(Executor* executor, std::coroutine_handle<> handle) {
   if (executor) {
     executor->post([handle] { handle.resume(); });
@@ -33,8 +36,7 @@ void resume_on(Executor* executor, std::coroutine_handle<> handle) {
     handle.resume();
   }
 }
-
-}  // namespace
+}  // namespace detail
 
 Executor* Executor::current() { return current_executor; }
 
@@ -90,7 +92,7 @@ void Event::set() {
     waiters.swap(waiters_);
   }
   // The event may be gone as soon as the first waiter runs: nothing of it is touched any more.
-  for (const Waiter& waiter : waiters) resume_on(waiter.executor, waiter.handle);
+  for (const Waiter& waiter : waiters) detail::resume_on(waiter.executor, waiter.handle);
 }
 
 bool Event::is_set() const {
@@ -107,6 +109,19 @@ bool Event::Awaiter::await_suspend(std::coroutine_handle<> handle) {
 
 // --- CancelToken --------------------------------------------------------------------------------
 
+std::string_view cancel_reason_name(CancelReason reason) {
+  switch (reason) {
+    case CancelReason::None: return "none";
+    case CancelReason::ClientGone: return "client_gone";
+    case CancelReason::TimedOut: return "timed_out";
+    case CancelReason::TenantSuspended: return "tenant_suspended";
+    case CancelReason::KeyUnavailable: return "key_unavailable";
+    case CancelReason::Shutdown: return "shutdown";
+    case CancelReason::Abandoned: return "abandoned";
+  }
+  return "none";
+}
+
 struct CancelToken::Registration::Entry {
   std::shared_ptr<State> state;
   std::function<void()> callback;
@@ -116,8 +131,7 @@ struct CancelToken::Registration::Entry {
 struct CancelToken::State {
   std::mutex mutex;
   std::condition_variable idle;
-  bool cancelled = false;
-  std::string reason;
+  CancelReason reason = CancelReason::None;
   std::vector<std::shared_ptr<Registration::Entry>> entries;
   Registration::Entry* running = nullptr;
   std::thread::id runner;
@@ -139,19 +153,18 @@ CancelToken::CancelToken() : state_(std::make_shared<State>()) {}
 
 bool CancelToken::cancelled() const {
   std::lock_guard lock(state_->mutex);
-  return state_->cancelled;
+  return state_->reason != CancelReason::None;
 }
 
-std::string CancelToken::reason() const {
+CancelReason CancelToken::reason() const {
   std::lock_guard lock(state_->mutex);
   return state_->reason;
 }
 
-void CancelToken::cancel(std::string_view reason) const {
+void CancelToken::cancel(CancelReason reason) const {
   std::shared_ptr<State> state = state_;
   std::unique_lock lock(state->mutex);
-  if (state->cancelled) return;
-  state->cancelled = true;
+  if (reason == CancelReason::None || state->reason != CancelReason::None) return;
   state->reason = reason;
   state->runner = std::this_thread::get_id();
   // One at a time, unlocked, so that a callback may register, deregister or destroy tokens.
@@ -172,7 +185,7 @@ CancelToken::Registration CancelToken::on_cancel(std::function<void()> callback)
   Registration registration;
   {
     std::lock_guard lock(state_->mutex);
-    if (!state_->cancelled) {
+    if (state_->reason == CancelReason::None) {
       registration.entry_ = std::make_shared<Registration::Entry>();
       registration.entry_->state = state_;
       registration.entry_->callback = std::move(callback);
@@ -202,60 +215,6 @@ CancelToken::Registration::~Registration() {
   state->remove(*entry_);
   if (state->running == entry_.get() && state->runner != std::this_thread::get_id()) {
     state->idle.wait(lock, [&] { return state->running != entry_.get(); });
-  }
-}
-
-// --- BlockingPool -------------------------------------------------------------------------------
-
-BlockingPool::BlockingPool(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
-  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { thread_main(); });
-}
-
-BlockingPool::~BlockingPool() {
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  ready_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
-}
-
-// Notifying happens under the lock here and below: once it is released, the work may already have
-// run and its effect may be the end of this object.
-bool BlockingPool::post(std::function<void()> work) {
-  std::lock_guard lock(mutex_);
-  if (queue_.size() >= queue_max_) return false;
-  queue_.push_back(std::move(work));
-  ready_.notify_one();
-  return true;
-}
-
-void BlockingPool::enqueue(std::function<void()> work) {
-  std::lock_guard lock(mutex_);
-  queue_.push_back(std::move(work));
-  ready_.notify_one();
-}
-
-void BlockingPool::RunAwaiter::await_suspend(std::coroutine_handle<> handle) {
-  Executor* executor = Executor::current();
-  // `work` is moved out of this awaiter, which dies with the coroutine's next step.
-  pool.enqueue([work = std::move(work), executor, handle] {
-    work();
-    resume_on(executor, handle);
-  });
-}
-
-void BlockingPool::thread_main() {
-  while (true) {
-    std::function<void()> work;
-    {
-      std::unique_lock lock(mutex_);
-      ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      work = std::move(queue_.front());
-      queue_.pop_front();
-    }
-    work();
   }
 }
 

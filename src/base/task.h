@@ -3,7 +3,7 @@
 // Contract
 //  - A Task runs nothing until it is awaited, or handed to `spawn`.
 //  - It belongs to one executor at a time: a coroutine resumes on the executor of whatever it
-//    awaited last; the awaitables of this project (sockets, BlockingPool::run, Event) all resume on
+//    awaited last; the awaitables of this project (sockets, FairPool::run, Event) all resume on
 //    the executor that they were awaited on, so a coroutine never changes threads behind one's back.
 //  - Coroutines take what they keep by value and are never capturing lambdas.
 //  - No exceptions: an exception that leaves a coroutine terminates the process.
@@ -140,6 +140,11 @@ class Executor {
   };
 };
 
+namespace detail {
+// Resumes `handle` on `executor`; here and now without one.
+void resume_on(Executor* executor, std::coroutine_handle<> handle);
+}  // namespace detail
+
 // Starts `task` on `executor` and forgets it. `done` runs there when it has finished.
 void spawn(Executor& executor, Task<void> task, std::function<void()> done = {});
 
@@ -198,15 +203,28 @@ class Event {
   std::vector<Waiter> waiters_;
 };
 
-// Tells running work that nobody wants its result any more (client gone, tenant suspended,
-// shutdown). Copies share one state. Callbacks run once, on the thread that cancels, or at once
-// when already cancelled; they must not block.
+// Why nobody wants the result of running work any more. A closed set: records, answers and metrics tell these
+// apart, so that none is compared as text.
+enum class CancelReason {
+  None,             // not cancelled
+  ClientGone,       // whoever asked hung up
+  TimedOut,         // whoever asked took too long to send or to take in
+  TenantSuspended,  // the tenant was suspended or destroyed, or is being restored
+  KeyUnavailable,   // the tenant's key was taken away
+  Shutdown,         // the process is stopping
+  Abandoned,        // whoever started the work has no use for it any more
+};
+// A fixed name of each: "client_gone".
+std::string_view cancel_reason_name(CancelReason reason);
+
+// Tells running work that nobody wants its result any more. Copies share one state. Callbacks run once, on
+// the thread that cancels, or at once when already cancelled; they must not block.
 class CancelToken {
  public:
   CancelToken();
-  void cancel(std::string_view reason) const;  // the first reason stays
+  void cancel(CancelReason reason) const;  // the first reason stays
   bool cancelled() const;
-  std::string reason() const;
+  CancelReason reason() const;  // None until it is cancelled
 
   // Removes its callback when destroyed (and waits for one that is running elsewhere).
   class Registration {
@@ -226,49 +244,6 @@ class CancelToken {
  private:
   struct State;
   std::shared_ptr<State> state_;
-};
-
-// Threads for work that blocks (databases, files, key derivation). Bounded: a full queue refuses.
-class BlockingPool {
- public:
-  BlockingPool(std::size_t threads, std::size_t queue_max);
-  ~BlockingPool();  // finishes what is queued
-  BlockingPool(const BlockingPool&) = delete;
-
-  // Runs `work` on a pool thread; the awaiting coroutine resumes on its own executor. When the
-  // queue is full the awaiting coroutine waits for its turn in order; memory stays bounded because
-  // the number of admitted requests is (gateway limits).
-  template <typename F>
-  auto run(F work) -> Task<std::invoke_result_t<F>> {
-    using R = std::invoke_result_t<F>;
-    if constexpr (std::is_void_v<R>) {
-      co_await RunAwaiter{*this, [&work] { work(); }};
-    } else {
-      std::optional<R> result;
-      co_await RunAwaiter{*this, [&result, &work] { result.emplace(work()); }};
-      co_return std::move(*result);
-    }
-  }
-  // Without a coroutine: runs `work` some time.
-  bool post(std::function<void()> work);
-
- private:
-  struct RunAwaiter {
-    BlockingPool& pool;
-    std::function<void()> work;
-    bool await_ready() const { return false; }
-    void await_suspend(std::coroutine_handle<> handle);
-    void await_resume() const {}
-  };
-  void enqueue(std::function<void()> work);
-  void thread_main();
-
-  std::mutex mutex_;
-  std::condition_variable ready_;
-  std::deque<std::function<void()>> queue_;
-  std::size_t queue_max_;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;
 };
 
 // Runs `task` to its end on the calling thread with an executor of its own; for command lines and

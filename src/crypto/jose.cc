@@ -81,6 +81,11 @@ const AlgorithmTraits& traits_of(JwsAlgorithm algorithm) {
 
 constexpr int kRsaBitsMin = 2048;
 constexpr int kRsaBitsMax = 8192;
+constexpr int kRsaBitsQuick = 4096;
+constexpr int kRsaExponentBitsMax = 32;
+// Of base64url, with room for leading zeros; what is longer isn't even decoded.
+constexpr std::size_t kRsaModulusTextMax = 1'400;
+constexpr std::size_t kRsaExponentTextMax = 11;
 constexpr std::size_t kEd25519Bytes = 32;
 
 std::size_t coordinate_bytes(Kind kind) { return kind == Kind::P384 ? 48 : 32; }
@@ -102,7 +107,10 @@ Result<Key> key_from_params(const char* type, OSSL_PARAM_BLD* builder) {
       EVP_PKEY_fromdata(context.get(), &raw, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
     return bad_key("OpenSSL refused the key");
   }
-  Key key(raw);
+  return Key(raw);
+}
+
+Result<Key> checked(Key key) {
   KeyContext check(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
   if (!check || EVP_PKEY_public_check(check.get()) != 1) return bad_key("public key check failed");
   return key;
@@ -211,9 +219,12 @@ PublicKey::~PublicKey() = default;
 
 Result<PublicKey> PublicKey::from_rsa(std::string_view n, std::string_view e) {
   ErrorMark mark;
+  if (n.size() > kRsaModulusTextMax || e.size() > kRsaExponentTextMax) {
+    return bad_key("RSA: n or e is longer than any that is accepted");
+  }
   auto modulus = base::base64url_decode(n);
   auto exponent = base::base64url_decode(e);
-  if (!modulus || !exponent || modulus->empty() || exponent->empty() || exponent->size() > 8) {
+  if (!modulus || !exponent || modulus->empty() || exponent->empty()) {
     return bad_key("RSA: n or e is not base64url");
   }
   Number number_n = number_from(*modulus);
@@ -222,12 +233,16 @@ Result<PublicKey> PublicKey::from_rsa(std::string_view n, std::string_view e) {
   if (bits < kRsaBitsMin || bits > kRsaBitsMax) {
     return bad_key("RSA: " + std::to_string(bits) + " bits; 2048 to 8192 are accepted");
   }
-  if (!BN_is_odd(number_e.get()) || BN_get_word(number_e.get()) < 65537) {
-    return bad_key("RSA: public exponent is even or below 65537");
+  if (!BN_is_odd(number_n.get())) return bad_key("RSA: the modulus is even");
+  if (!BN_is_odd(number_e.get()) || BN_num_bits(number_e.get()) > kRsaExponentBitsMax ||
+      BN_get_word(number_e.get()) < 65537) {
+    return bad_key("RSA: public exponent is even, below 65537 or of more than 32 bits");
   }
   ParamBuilder builder(OSSL_PARAM_BLD_new());
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, number_n.get());
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, number_e.get());
+  // OpenSSL's public key check is left out: for 8192 bits it looks for primes for up to a second, and it
+  // guards an issuer against its own mistakes only, who could as well give its private key away.
   BULKHEAD_TRY(key, key_from_params("RSA", builder.get()));
   BULKHEAD_TRY(impl, Impl::make(std::move(key), Kind::Rsa));
   return PublicKey(std::move(impl));
@@ -259,7 +274,8 @@ Result<PublicKey> PublicKey::from_ec(std::string_view crv, std::string_view x, s
   ParamBuilder builder(OSSL_PARAM_BLD_new());
   OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
   OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
-  BULKHEAD_TRY(key, key_from_params("EC", builder.get()));
+  BULKHEAD_TRY(unchecked, key_from_params("EC", builder.get()));
+  BULKHEAD_TRY(key, checked(std::move(unchecked)));
   BULKHEAD_TRY(impl, Impl::make(std::move(key), kind));
   return PublicKey(std::move(impl));
 }
@@ -279,6 +295,10 @@ Result<PublicKey> PublicKey::from_okp(std::string_view crv, std::string_view x) 
   BULKHEAD_TRY(key, VerifyKey::parse(x));
   impl->ed25519 = key;
   return PublicKey(std::move(impl));
+}
+
+bool PublicKey::costly() const {
+  return impl_->kind == Kind::Rsa && EVP_PKEY_get_bits(impl_->key.get()) > kRsaBitsQuick;
 }
 
 bool PublicKey::fits(JwsAlgorithm algorithm) const { return traits_of(algorithm).kind == impl_->kind; }

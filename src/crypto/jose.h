@@ -23,7 +23,8 @@ std::string_view jws_algorithm_name(JwsAlgorithm algorithm);
 
 class PublicKey {
  public:
-  // RSA: base64url n and e; 2048 to 8192 bits, e odd and at least 65537.
+  // RSA: base64url n and e; n odd, of 2048 to 8192 bits, e odd, from 65537 and of 32 bits at most. Takes
+  // microseconds whatever is given: that n is no prime is for whoever made it to see to.
   static base::Result<PublicKey> from_rsa(std::string_view n, std::string_view e);
   // EC: crv P-256 or P-384 with base64url x, y of exactly the curve's length; on the curve.
   static base::Result<PublicKey> from_ec(std::string_view crv, std::string_view x, std::string_view y);
@@ -37,6 +38,9 @@ class PublicKey {
 
   // True when this key is of the kind and size that `algorithm` needs.
   bool fits(JwsAlgorithm algorithm) const;
+  // True when a signature takes a millisecond rather than microseconds to check (RSA beyond 4096 bits): not
+  // on a reactor.
+  bool costly() const;
   // `signature` in JWS form (EC: r || s of fixed length).
   bool verify(JwsAlgorithm algorithm, base::ByteView message, base::ByteView signature) const;
 

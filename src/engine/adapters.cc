@@ -71,17 +71,12 @@ std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker, const std:
       std::make_unique<WorkerTransport>(worker, std::move(url), std::move(options)));
 }
 
-Task<Result<Completion>> SplitEngine::chat(CallContext context, ChatRequest request) {
+Task<Result<std::unique_ptr<ChatStream>>> SplitEngine::chat(CallContext context, ChatRequest request) {
   return chat_.chat(std::move(context), std::move(request));
 }
 
-Task<Result<std::unique_ptr<ChatStream>>> SplitEngine::chat_stream(CallContext context, ChatRequest request) {
-  return chat_.chat_stream(std::move(context), std::move(request));
-}
-
-Task<Result<std::vector<std::vector<float>>>> SplitEngine::embed(CallContext context, std::string model,
-                                                                 std::vector<std::string> texts,
-                                                                 base::EmbeddingSpace space) {
+Task<Result<Embeddings>> SplitEngine::embed(CallContext context, std::string model,
+                                            std::vector<std::string> texts, base::EmbeddingSpace space) {
   return embeddings_.embed(std::move(context), std::move(model), std::move(texts), space);
 }
 
@@ -104,7 +99,7 @@ Task<Result<std::vector<std::int64_t>>> SplitEngine::count_tokens(CallContext co
   return chat_.count_tokens(std::move(context), std::move(model), std::move(texts));
 }
 
-Task<Result<BurnReport>> SplitEngine::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> SplitEngine::burn_kept(BurnTarget target) {
   return chat_.burn_kept(std::move(target));
 }
 

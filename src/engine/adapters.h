@@ -18,18 +18,17 @@ std::unique_ptr<HttpEngine> make_worker_engine(WorkerProcess& worker, const std:
 class SplitEngine final : public Engine {
  public:
   SplitEngine(Engine& chat, Engine& embeddings) : chat_(chat), embeddings_(embeddings) {}
-  base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
-  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
-                                                                    ChatRequest request) override;
-  base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
-                                                                  std::vector<std::string> texts,
-                                                                  base::EmbeddingSpace space = {}) override;
+  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat(CallContext context,
+                                                             ChatRequest request) override;
+  base::Task<base::Result<Embeddings>> embed(CallContext context, std::string model,
+                                             std::vector<std::string> texts,
+                                             base::EmbeddingSpace space = {}) override;
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
                                            std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
-  base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
+  base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;
 

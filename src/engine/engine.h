@@ -14,9 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "base/embedding_space.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "engine/finish_reason.h"
 #include "tenancy/scope.h"
 
 namespace bulkhead::engine {
@@ -30,11 +32,14 @@ enum class EngineError {
   BadAnswer,   // the upstream's answer is not what the protocol says
   Cancelled,
   Failed,        // died in the middle
+  TimedOut,      // said nothing for too long
   ModelRefused,  // a model file did not pass admission; message says why
   ModelBusy,     // a change of the models that can't be made now
   HeldOff,       // this tenant's request ended the worker; message says how long nothing of it is served
 };
 base::ErrorName error_name(EngineError code);
+// Whether an engine may have worked on a request that ended with this error, which it then is charged for.
+bool may_have_worked(const base::Error& error);
 
 struct ToolCall {
   std::string id;
@@ -57,8 +62,10 @@ struct ResponseFormat {
   std::string schema;       // of JsonSchema: the schema's JSON text
 };
 
-// Order of a request among its own tenant's.
-enum class Priority { Interactive, Background };
+// Who waits for a request: somebody; nobody just now (batches of chats, documents being indexed); nobody at
+// all (documents being indexed anew). Of chats the order among the tenant's own; of embeddings the order of
+// all.
+enum class Priority { Interactive, Background, Maintenance };
 std::string_view priority_name(Priority priority);
 
 struct ChatRequest {
@@ -86,17 +93,12 @@ struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
   std::optional<std::int64_t> cached_tokens;  // prompt tokens not computed anew; none: the engine can't say
-};
-
-// What the engine says of its own clearing up; empty when an external engine can't say.
-struct BurnReport {
-  bool verified = false;
-  std::string json;  // the worker's "burn" object, as sent
+  bool told = false;  // by the engine; else counted from what it has sent, which may be too few
 };
 
 struct Choice {
   std::string text;
-  std::string finish_reason;  // "stop", "length", "tool_calls"
+  FinishReason finish_reason = FinishReason::None;
   std::vector<ToolCall> tool_calls;
   std::string logprobs;  // JSON text in the form of the route asked; "" when not asked
 };
@@ -104,18 +106,20 @@ struct Choice {
 struct Completion {
   std::vector<Choice> choices;  // by index; as many as were asked for
   Usage usage;
-  std::optional<BurnReport> burn;
+  std::optional<base::BurnReport> burn;  // none: the engine gave none that could be read
 };
 
-// A piece of one choice of a stream.
+// A piece of one choice. One that holds nothing tells that the usage has grown.
 struct Piece {
   std::size_t choice = 0;
   std::string text;
   std::string logprobs;              // of these tokens, JSON text; "" when not asked
   std::vector<ToolCall> tool_calls;  // each one whole
+
+  bool empty() const { return text.empty() && logprobs.empty() && tool_calls.empty(); }
 };
 
-// One streamed generation. Destroying it before the end cancels the generation.
+// One generation under way. Destroying it before the end cancels the generation.
 class ChatStream {
  public:
   virtual ~ChatStream() = default;
@@ -123,8 +127,15 @@ class ChatStream {
   virtual base::Task<base::Result<std::optional<Piece>>> next() = 0;
   // True when `next` has a piece without waiting for the engine.
   virtual bool buffered() const = 0;
-  // finish_reason of each choice, usage, burn; texts and calls came as pieces. Valid after the end.
+  // finish_reason of each choice, usage, burn; texts and calls came as pieces. At any time what is known so
+  // far, after an error too: the usage is never below what has come as pieces.
   virtual const Completion& result() const = 0;
+};
+
+// Unit vectors of texts, in their order.
+struct Embeddings {
+  std::vector<std::vector<float>> vectors;
+  std::int64_t tokens = 0;  // of all texts; 0 where the engine does not say
 };
 
 // How well each document answers a query, as a cross-encoder sees it.
@@ -147,6 +158,7 @@ struct CallContext {
   std::string session;
   std::string request_id;
   base::CancelToken cancel;
+  Priority priority = Priority::Interactive;  // of embeddings and counts; a chat's stands in its request
 };
 
 // Whose kept prefixes are to be burned: one session's, or all of the tenant's when `session` is empty.
@@ -166,17 +178,28 @@ struct EmbeddingSpaces {
   friend bool operator==(const EmbeddingSpaces&, const EmbeddingSpaces&) = default;
 };
 
+// Tokens of a text by its size, where no tokenizer says: about English in a large vocabulary.
+std::int64_t estimated_tokens(std::size_t bytes);
+
+// What a model has read for an answer (Embeddings, Ranking) to texts of that size: its own count, else an
+// estimate; nothing where it can't have worked.
+template <typename Answer>
+std::int64_t tokens_read(const base::Result<Answer>& answer, std::size_t bytes) {
+  if (!answer) return may_have_worked(answer.error()) ? estimated_tokens(bytes) : 0;
+  return answer->tokens > 0 ? answer->tokens : estimated_tokens(bytes);
+}
+
 class Engine {
  public:
   virtual ~Engine() = default;
-  virtual base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) = 0;
-  virtual base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
-                                                                            ChatRequest request) = 0;
-  // Unit vectors of this space, in the order of `texts`; of the current one when it is not known. Unavailable
+  // With `request.stream` pieces come as they are made, else each choice as one piece at the end.
+  virtual base::Task<base::Result<std::unique_ptr<ChatStream>>> chat(CallContext context,
+                                                                     ChatRequest request) = 0;
+  // Vectors of this space, in the order of `texts`; of the current one when it is not known. Unavailable
   // when the model has gone over to another one meanwhile: ask `embedding_spaces` again.
-  virtual base::Task<base::Result<std::vector<std::vector<float>>>> embed(
-      CallContext context, std::string model, std::vector<std::string> texts,
-      base::EmbeddingSpace space = {}) = 0;
+  virtual base::Task<base::Result<Embeddings>> embed(CallContext context, std::string model,
+                                                     std::vector<std::string> texts,
+                                                     base::EmbeddingSpace space = {}) = 0;
   virtual EmbeddingSpaces embedding_spaces(const std::string& model) const = 0;
   // Scores of `documents` for `query`. ContextExceeded names the document by index; nothing is cut.
   virtual base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
@@ -185,7 +208,7 @@ class Engine {
   virtual base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(
       CallContext context, std::string model, std::vector<std::string> texts) = 0;
   // Burns what was kept of earlier requests. A running request of the target is not touched.
-  virtual base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) = 0;
+  virtual base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) = 0;
   // Models as last reported.
   virtual std::vector<ModelInfo> models() const = 0;
   virtual bool ready() const = 0;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "engine/engine_pool_impl.h"
+#include "engine/guarantees.h"
 
 namespace bulkhead::engine {
 
@@ -63,8 +64,8 @@ void EnginePool::stop() { impl_->stop(); }
 
 Result<std::unique_ptr<EnginePool>> EnginePool::start(PoolOptions options,
                                                       std::vector<ModelVersion> configured,
-                                                      base::BlockingPool& blocking,
-                                                      http::ReactorPool& reactors, const base::Clock& clock) {
+                                                      base::FairPool& blocking, http::ReactorPool& reactors,
+                                                      const base::Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), blocking, reactors, clock);
   remove_old_sockets(impl->options.run_dir);
   ModelTable saved;
@@ -236,27 +237,34 @@ Task<Result<ModelWorker::Lease>> EnginePool::Impl::reach(CallContext context, st
   co_return std::move(reached->worker);
 }
 
-Task<Result<Completion>> EnginePool::chat(CallContext context, ChatRequest request) {
+Task<Result<std::unique_ptr<ChatStream>>> EnginePool::chat(CallContext context, ChatRequest request) {
   auto worker = co_await impl_->reach(context, request.model);
   if (!worker) co_return worker.take_error();
-  co_return co_await (*worker)->engine().chat(std::move(context), std::move(request));
-}
-
-Task<Result<std::unique_ptr<ChatStream>>> EnginePool::chat_stream(CallContext context, ChatRequest request) {
-  auto worker = co_await impl_->reach(context, request.model);
-  if (!worker) co_return worker.take_error();
-  auto stream = co_await (*worker)->engine().chat_stream(std::move(context), std::move(request));
+  auto stream = co_await (*worker)->engine().chat(std::move(context), std::move(request));
   if (!stream) co_return stream.take_error();
   co_return std::unique_ptr<ChatStream>(std::make_unique<PoolStream>(std::move(*worker), std::move(*stream)));
 }
 
-Task<Result<std::vector<std::vector<float>>>> EnginePool::embed(CallContext context, std::string model,
-                                                                std::vector<std::string> texts,
-                                                                base::EmbeddingSpace space) {
+Task<Result<Embeddings>> EnginePool::embed(CallContext context, std::string model,
+                                           std::vector<std::string> texts, base::EmbeddingSpace space) {
   auto worker = co_await impl_->reach(context, model, space);
   if (!worker) co_return worker.take_error();
+  std::optional<EmbedQueue::Turn> turn;
+  // A tenant with a worker of its own waits for nobody.
+  if ((*worker)->tenant().empty()) {
+    std::size_t bytes = 0;
+    for (const std::string& text : texts) bytes += text.size();
+    const tenancy::TenantScope& scope = context.scope;
+    auto entered =
+        co_await impl_->embed_queue.enter(scope.tenant(), scope.record().policy.engine.weight,
+                                          context.priority, static_cast<double>(bytes), context.cancel);
+    if (!entered) co_return entered.take_error();
+    turn = std::move(*entered);
+  }
   co_return co_await (*worker)->engine().embed(std::move(context), std::move(model), std::move(texts), space);
 }
+
+const EmbedQueue& EnginePool::embed_queue() const { return impl_->embed_queue; }
 
 EmbeddingSpaces EnginePool::embedding_spaces(const std::string& model) const {
   std::lock_guard lock(impl_->mutex);
@@ -284,7 +292,7 @@ Task<Result<std::vector<std::int64_t>>> EnginePool::count_tokens(CallContext con
 }
 
 // Prefixes may be kept by every worker that generates for the tenant.
-Task<Result<BurnReport>> EnginePool::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> EnginePool::burn_kept(BurnTarget target) {
   std::vector<ModelWorker::Lease> workers;
   {
     std::lock_guard lock(impl_->mutex);
@@ -294,22 +302,21 @@ Task<Result<BurnReport>> EnginePool::burn_kept(BurnTarget target) {
       if (serves && worker->version().kind == "chat" && worker->ready()) workers.emplace_back(worker);
     }
   }
-  bool verified = true;
-  std::int64_t prefixes = 0, tokens = 0, bytes = 0;
-  for (ModelWorker::Lease& worker : workers) {
-    auto report = co_await worker->engine().burn_kept(target);
+  // Where no worker runs, nothing is kept.
+  base::BurnReport sum;
+  sum.engine = kind_name(EngineKind::Worker);
+  sum.rows = base::RowsFate::NothingKept;
+  sum.reuse = base::RowsReuse::None;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    auto report = co_await workers[i]->engine().burn_kept(target);
     if (!report) co_return report.take_error();
-    verified = verified && report->verified;
-    if (auto document = base::json::Document::parse(report->json)) {
-      prefixes += document->root()["prefixes"].as_int().value_or(0);
-      tokens += document->root()["tokens"].as_int().value_or(0);
-      bytes += document->root()["bytes_zeroed"].as_int().value_or(0);
+    if (i == 0) {
+      sum = std::move(*report);
+    } else {
+      sum.add(*report);
     }
   }
-  base::json::Writer sum;
-  sum.begin_object().member("prefixes", prefixes).member("tokens", tokens).member("bytes_zeroed", bytes);
-  sum.member("verified", verified).end_object();
-  co_return BurnReport{verified, sum.take()};
+  co_return sum;
 }
 
 std::vector<ModelInfo> EnginePool::models() const {

@@ -25,7 +25,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/task.h"
+#include "engine/embed_queue.h"
 #include "engine/engine.h"
 #include "engine/hold_off.h"
 #include "engine/model_admission.h"
@@ -46,6 +48,7 @@ struct PoolOptions {
   std::chrono::seconds start_time_max{120};
   std::chrono::seconds dedicated_idle_max{300};
   std::size_t dedicated_max = 4;
+  EmbedQueueOptions embed_queue;             // before the embedding model's shared workers
   std::chrono::seconds stall_time_max{120};  // of a worker's loop without progress
   HoldOff::Options hold_off;                 // of tenants whose requests end workers
   // The saved table of models; `save` is called where blocking is allowed.
@@ -71,23 +74,22 @@ class EnginePool final : public Engine {
   // pinned here. All three references outlive the pool; it is stopped before the reactors.
   static base::Result<std::unique_ptr<EnginePool>> start(PoolOptions options,
                                                          std::vector<ModelVersion> configured,
-                                                         base::BlockingPool& blocking,
+                                                         base::FairPool& blocking,
                                                          http::ReactorPool& reactors,
                                                          const base::Clock& clock);
   ~EnginePool() override;
 
-  base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
-  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
-                                                                    ChatRequest request) override;
-  base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
-                                                                  std::vector<std::string> texts,
-                                                                  base::EmbeddingSpace space = {}) override;
+  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat(CallContext context,
+                                                             ChatRequest request) override;
+  base::Task<base::Result<Embeddings>> embed(CallContext context, std::string model,
+                                             std::vector<std::string> texts,
+                                             base::EmbeddingSpace space = {}) override;
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
                                            std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
-  base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
+  base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;
   // The id of the one rerank model, whether it answers already or not; "" for none.
@@ -108,6 +110,7 @@ class EnginePool final : public Engine {
 
   std::vector<ModelEntry> entries() const;
   std::vector<WorkerStatus> workers() const;
+  const EmbedQueue& embed_queue() const;
   // Ends the tenant's own workers; they are gone when it returns.
   void forget_tenant(const base::TenantId& tenant);
   // Ends everything. Running requests fail.

@@ -47,7 +47,7 @@ Task<Result<std::shared_ptr<ModelWorker>>> EnginePool::Impl::bring_up(ModelVersi
                     "A model that is loaded while serving needs its pinned sha256.")
         .with_parameter("sha256");
   }
-  auto admitted = co_await blocking.run([&]() -> Result<void> {
+  auto admitted = co_await blocking.run({.party = kParty}, [&]() -> Result<void> {
     BULKHEAD_TRY(path, resolve_model_path(options.rules, version.path));
     version.path = std::move(path);
     return admit_model(options.rules, version);
@@ -78,7 +78,7 @@ Task<Result<void>> EnginePool::Impl::commit(std::function<void(ModelTable&)> cha
   }
   change(changed);
   if (options.save) {
-    auto saved = co_await blocking.run([&] { return options.save(changed.to_json()); });
+    auto saved = co_await blocking.run({.party = kParty}, [&] { return options.save(changed.to_json()); });
     if (!saved) co_return saved.take_error();
   }
   std::lock_guard lock(mutex);

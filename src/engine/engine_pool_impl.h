@@ -11,6 +11,9 @@
 
 namespace bulkhead::engine {
 
+// Whose work on the blocking pool this is.
+constexpr char kParty[] = "engine.models";
+
 struct EnginePool::Impl {
   // The shared workers of one model.
   struct Route {
@@ -26,8 +29,13 @@ struct EnginePool::Impl {
     bool own = false;  // serves this tenant alone: worth waiting for
   };
 
-  Impl(PoolOptions o, base::BlockingPool& b, http::ReactorPool& r, const base::Clock& c)
-      : options(std::move(o)), blocking(b), reactors(r), clock(c), hold_off(options.hold_off, c) {}
+  Impl(PoolOptions o, base::FairPool& b, http::ReactorPool& r, const base::Clock& c)
+      : options(std::move(o)),
+        blocking(b),
+        reactors(r),
+        clock(c),
+        hold_off(options.hold_off, c),
+        embed_queue(options.embed_queue) {}
 
   // engine_pool.cc: routing
   base::Result<Reached> pick(const CallContext& context, const std::string& model,
@@ -77,10 +85,11 @@ struct EnginePool::Impl {
   base::Task<base::Result<ModelEntry>> complete(ModelEntry entry);
 
   const PoolOptions options;
-  base::BlockingPool& blocking;
+  base::FairPool& blocking;
   http::ReactorPool& reactors;
   const base::Clock& clock;
   HoldOff hold_off;
+  EmbedQueue embed_queue;
 
   mutable std::mutex mutex;
   std::condition_variable wake;

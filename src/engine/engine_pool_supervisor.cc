@@ -142,7 +142,7 @@ void EnginePool::Impl::stop_drained() {
   }
   for (const auto& worker : drained) {
     auto last = std::make_shared<LastStop>(LastStop{stops.enter(), worker});
-    if (!blocking.post([last] { last->worker->stop(); })) worker->stop();
+    if (!blocking.post({.party = kParty}, [last] { last->worker->stop(); })) worker->stop();
   }
 }
 

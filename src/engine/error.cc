@@ -12,6 +12,7 @@ base::ErrorName error_name(EngineError code) {
     case EngineError::BadAnswer: return {"engine", "bad_answer"};
     case EngineError::Cancelled: return {"engine", "cancelled"};
     case EngineError::Failed: return {"engine", "failed"};
+    case EngineError::TimedOut: return {"engine", "timed_out"};
     case EngineError::ModelRefused: return {"engine", "model_refused"};
     case EngineError::ModelBusy: return {"engine", "model_busy"};
     case EngineError::HeldOff: return {"engine", "held_off"};
@@ -19,8 +20,37 @@ base::ErrorName error_name(EngineError code) {
   return {"engine", "unknown"};
 }
 
+bool may_have_worked(const base::Error& error) {
+  const auto code = error.as<EngineError>();
+  if (!code) return false;
+  switch (*code) {
+    case EngineError::BadAnswer:
+    case EngineError::Cancelled:
+    case EngineError::Failed:
+    case EngineError::TimedOut: return true;
+    case EngineError::Unavailable:
+    case EngineError::ModelUnknown:
+    case EngineError::ContextExceeded:
+    case EngineError::QueueFull:
+    case EngineError::BadRequest:
+    case EngineError::ModelRefused:
+    case EngineError::ModelBusy: return false;
+  }
+  return false;
+}
+
+std::int64_t estimated_tokens(std::size_t bytes) {
+  constexpr std::size_t kBytesPerToken = 4;
+  return static_cast<std::int64_t>((bytes + kBytesPerToken - 1) / kBytesPerToken);
+}
+
 std::string_view priority_name(Priority priority) {
-  return priority == Priority::Background ? "background" : "interactive";
+  switch (priority) {
+    case Priority::Interactive: return "interactive";
+    case Priority::Background: return "background";
+    case Priority::Maintenance: return "maintenance";
+  }
+  return "interactive";
 }
 
 }  // namespace bulkhead::engine

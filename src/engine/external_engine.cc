@@ -30,18 +30,20 @@ struct Refusal {
   Error error;
   bool down = false;      // says that the replica is down
   bool try_next = false;  // the replica did not take the request
+  bool taken = false;     // it was sent, and the replica did not say that it refuses it
 };
 
 Refusal judge(const Error& error) {
   const bool no_connection = error.is(http::HttpError::ConnectFailed) || error.is(http::HttpError::TlsFailed);
   const bool hung_up = error.is(http::HttpError::ConnectionClosed);
-  return {transport_error(error), no_connection || hung_up, no_connection};
+  return {transport_error(error), no_connection || hung_up, no_connection, !no_connection};
 }
 
 Refusal judge(int status, std::string_view body) {
   const bool down = status >= 502 && status <= 504;
   // What the engine says of its model or its route is no client's mistake: the operator named both.
-  return {wire::read_error(status == 502 || status == 504 ? 503 : status, body), down, down || status == 429};
+  return {wire::read_error(status == 502 || status == 504 ? 503 : status, body), down, down || status == 429,
+          false};
 }
 
 Task<Result<std::string>> read_body(http::StreamedResponse& response, std::size_t bytes_max) {
@@ -61,6 +63,7 @@ Task<Result<Opened>> open_at(std::shared_ptr<Core> core, std::shared_ptr<Replica
   if (auto prepared = co_await turn.prepare(context); !prepared) {
     replica->breaker.gave_up();
     refusal = judge(prepared.error());
+    refusal.taken = false;
     // A place in line, or a slot that could not be erased: both are errors of ours already.
     if (prepared.error().is(EngineError::QueueFull) || prepared.error().is(EngineError::Cancelled)) {
       refusal.error = prepared.take_error();
@@ -107,8 +110,9 @@ std::vector<std::shared_ptr<Replica>> candidates(const Core& core, const CallCon
   return list;
 }
 
+// `taken`: false when the request is known to have cost no replica anything.
 Task<Result<Opened>> open_anywhere(std::shared_ptr<Core> core, CallContext context,
-                                   const ChatRequest& request) {
+                                   const ChatRequest& request, bool& taken) {
   BULKHEAD_CO_CHECK_OK(check_policy(core->kind, context.scope.record().policy.engine));
   BULKHEAD_CO_CHECK_OK(check_request(core->kind, request));
   Refusal refusal{Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",
@@ -119,6 +123,7 @@ Task<Result<Opened>> open_anywhere(std::shared_ptr<Core> core, CallContext conte
     if (!replica->breaker.allow()) continue;
     if (tried++ > 0) ++core->failovers;
     auto opened = co_await open_at(core, replica, context, request, refusal);
+    taken = opened || refusal.taken;
     if (opened || !refusal.try_next || context.cancel.cancelled()) co_return opened;
   }
   co_return std::move(refusal.error);
@@ -151,13 +156,60 @@ class ExternalStream final : public ChatStream {
     co_return piece;
   }
   bool buffered() const override { return inner_->buffered(); }
-  const Completion& result() const override { return result_; }
+  const Completion& result() const override { return finished_ ? result_ : inner_->result(); }
 
  private:
   EngineKind kind_;
   Turn turn_;
   std::unique_ptr<HttpChatStream> inner_;
   bool finished_ = false;
+  Completion result_;
+};
+
+// An answer that is asked for whole: such an engine says nothing of it before it is complete, so one that is
+// lost on the way counts as the most that it may have made.
+class ExternalWhole final : public ChatStream {
+ public:
+  ExternalWhole(std::shared_ptr<Core> core, CallContext context, ChatRequest request)
+      : core_(std::move(core)), context_(std::move(context)), request_(std::move(request)) {}
+
+  Task<Result<std::optional<Piece>>> next() override {
+    if (!asked_) BULKHEAD_CO_CHECK_OK(co_await ask());
+    if (given_ == result_.choices.size()) co_return std::optional<Piece>();
+    Choice& choice = result_.choices[given_];
+    co_return std::optional<Piece>(
+        Piece{given_++, std::move(choice.text), std::move(choice.logprobs), std::move(choice.tool_calls)});
+  }
+  bool buffered() const override { return asked_ && given_ < result_.choices.size(); }
+  const Completion& result() const override { return result_; }
+
+ private:
+  Task<Result<void>> ask() {
+    asked_ = true;
+    bool taken = false;
+    auto opened = co_await open_anywhere(core_, context_, request_, taken);
+    const std::int64_t context = core_->options.context;
+    if (taken) {
+      result_.usage.completion_tokens =
+          request_.choices * std::min(request_.max_tokens.value_or(context), context);
+    }
+    if (!opened) co_return opened.take_error();
+    auto body = co_await read_body(*opened->response, kAnswerBytesMax);
+    if (!body) co_return body.take_error();
+    auto completion = wire::parse_completion(*body, static_cast<std::size_t>(request_.choices),
+                                             request_.prompt.has_value());
+    if (!completion) co_return completion.take_error();
+    result_ = std::move(*completion);
+    hide_reuse(core_->kind, result_.usage);
+    result_.burn = co_await opened->turn.finish(result_.usage.prompt_tokens);
+    co_return Result<void>();
+  }
+
+  std::shared_ptr<Core> core_;
+  CallContext context_;
+  ChatRequest request_;
+  bool asked_ = false;
+  std::size_t given_ = 0;
   Completion result_;
 };
 
@@ -212,38 +264,25 @@ Result<std::unique_ptr<ExternalEngine>> ExternalEngine::start(ExternalOptions op
 }
 
 ExternalEngine::~ExternalEngine() {
-  core_->stopping.cancel("shutdown");
+  core_->stopping.cancel(base::CancelReason::Shutdown);
   core_->gate.close();
 }
 
-Task<Result<Completion>> ExternalEngine::chat(CallContext context, ChatRequest request) {
+Task<Result<std::unique_ptr<ChatStream>>> ExternalEngine::chat(CallContext context, ChatRequest request) {
+  if (!request.stream) {
+    co_return std::unique_ptr<ChatStream>(
+        std::make_unique<ExternalWhole>(core_, std::move(context), std::move(request)));
+  }
   std::shared_ptr<Core> core = core_;
-  request.stream = false;
-  auto opened = co_await open_anywhere(core, context, request);
-  if (!opened) co_return opened.take_error();
-  auto body = co_await read_body(*opened->response, kAnswerBytesMax);
-  if (!body) co_return body.take_error();
-  auto completion =
-      wire::parse_completion(*body, static_cast<std::size_t>(request.choices), request.prompt.has_value());
-  if (!completion) co_return completion.take_error();
-  hide_reuse(core->kind, completion->usage);
-  completion->burn = co_await opened->turn.finish(completion->usage.prompt_tokens);
-  co_return completion;
-}
-
-Task<Result<std::unique_ptr<ChatStream>>> ExternalEngine::chat_stream(CallContext context,
-                                                                      ChatRequest request) {
-  std::shared_ptr<Core> core = core_;
-  request.stream = true;
-  auto opened = co_await open_anywhere(core, std::move(context), request);
+  bool taken = false;
+  auto opened = co_await open_anywhere(core, std::move(context), request, taken);
   if (!opened) co_return opened.take_error();
   co_return std::unique_ptr<ChatStream>(
       std::make_unique<ExternalStream>(core->kind, std::move(*opened), request));
 }
 
-Task<Result<std::vector<std::vector<float>>>> ExternalEngine::embed(CallContext, std::string,
-                                                                    std::vector<std::string>,
-                                                                    base::EmbeddingSpace) {
+Task<Result<Embeddings>> ExternalEngine::embed(CallContext, std::string, std::vector<std::string>,
+                                               base::EmbeddingSpace) {
   co_return Error(EngineError::ModelUnknown,
                   "There is no such model. GET /v1/models lists those you can use.")
       .with_parameter("model");
@@ -267,12 +306,12 @@ Task<Result<std::vector<std::int64_t>>> ExternalEngine::count_tokens(CallContext
   co_return counts;
 }
 
-Task<Result<BurnReport>> ExternalEngine::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> ExternalEngine::burn_kept(BurnTarget target) {
   std::shared_ptr<Core> core = core_;
   if (core->dialect.slots) {
     auto erased = co_await erase_kept(core, target);
     if (!erased) co_return transport_error(erased.error());
-    co_return burn_report(core->kind, erasure_name(Erasure::Forgotten), false);
+    co_return burn_report(core->kind, base::RowsFate::Forgotten, {});
   }
   core->salts.forget(target.tenant, target.session);
   const bool ask = core->options.reset_cache && !core->dialect.reset.empty();
@@ -280,7 +319,10 @@ Task<Result<BurnReport>> ExternalEngine::burn_kept(BurnTarget target) {
     co_return Error(EngineError::Failed, "The model engine did not drop what it keeps. Try again.",
                     "cache reset");
   }
-  co_return burn_report(core->kind, erasure_name(guarantees_of(core->kind).erasure), ask);
+  // The salts are forgotten, so the session's next request matches nothing.
+  base::BurnReport report = burn_report(core->kind, fate_of(core->kind), {});
+  report.cache_reset = ask;
+  co_return report;
 }
 
 std::vector<ModelInfo> ExternalEngine::models() const {

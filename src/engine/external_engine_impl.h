@@ -55,7 +55,7 @@ class Turn {
   Stance stance(const CallContext& context, const ChatRequest& request) const;
   Replica& replica() const { return *replica_; }
   // After a whole answer: keeps or erases the slot, and says what became of the request's rows.
-  base::Task<BurnReport> finish(std::int64_t prompt_tokens);
+  base::Task<base::BurnReport> finish(std::int64_t prompt_tokens);
 
  private:
   std::shared_ptr<Core> core_;
@@ -64,11 +64,15 @@ class Turn {
   std::optional<std::size_t> slot_;
   bool reuse_ = false;
   SlotTable::Owner owner_;
-  std::chrono::seconds keep_{0};  // 0: erase
+  std::chrono::seconds keep_{0};  // what the policy allows; 0: nothing is left for later requests
 };
 
-// What an engine of this kind can say of one request's rows. `kept`: they were left for the same session.
-BurnReport burn_report(EngineKind kind, std::string_view outcome, bool asked_reset);
+// What an engine of this kind says of rows that nobody may match any more, where it has no slots to ask
+// about.
+base::RowsFate fate_of(EngineKind kind);
+// A report of rows that are left for the same session (`kept` above 0 says how long without use), or for
+// nobody where the engine isolates prefixes.
+base::BurnReport burn_report(EngineKind kind, base::RowsFate rows, std::chrono::seconds kept);
 
 // Looks after one replica until the engine stops: health, inspection, slots that are overdue.
 base::Task<void> watch_replica(std::shared_ptr<ExternalEngine::Core> core, std::size_t index);

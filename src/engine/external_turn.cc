@@ -1,4 +1,3 @@
-#include "base/json.h"
 #include "base/log.h"
 #include "engine/external_engine_impl.h"
 
@@ -28,12 +27,12 @@ Turn::~Turn() {
 }
 
 Task<Result<void>> Turn::prepare(CallContext context) {
-  if (!core_->dialect.slots) co_return Result<void>();
   const tenancy::EnginePolicy& policy = context.scope.record().policy.engine;
-  owner_ = {context.scope.tenant().str(), context.session};
   if (policy.prefix_cache != tenancy::PrefixCacheMode::Off) {
     keep_ = std::chrono::seconds(policy.prefix_cache_seconds);
   }
+  if (!core_->dialect.slots) co_return Result<void>();
+  owner_ = {context.scope.tenant().str(), context.session};
   auto place = co_await replica_->places.enter(context.scope.tenant(), context.cancel);
   if (!place) co_return place.take_error();
   place_.emplace(std::move(*place));
@@ -57,35 +56,53 @@ Stance Turn::stance(const CallContext& context, const ChatRequest& request) cons
   return stance;
 }
 
-Task<BurnReport> Turn::finish(std::int64_t prompt_tokens) {
+Task<base::BurnReport> Turn::finish(std::int64_t prompt_tokens) {
   if (!slot_) {
-    co_return burn_report(core_->kind, erasure_name(guarantees_of(core_->kind).erasure), false);
+    const base::RowsFate fate = fate_of(core_->kind);
+    // Where each session has a salt of its own its next request matches the rows; else each request has one.
+    const bool matched = fate == base::RowsFate::Unreachable && keep_.count() > 0;
+    co_return burn_report(core_->kind, matched ? base::RowsFate::Kept : fate, keep_);
   }
   if (keep_.count() > 0) {
     replica_->slots.back_kept(*slot_, std::move(owner_), keep_);
     slot_.reset();
     place_.reset();
-    co_return burn_report(core_->kind, "kept_for_the_session", false);
+    co_return burn_report(core_->kind, base::RowsFate::Kept, keep_);
   }
   auto erased = co_await erase_slot(*replica_, *slot_, prompt_tokens, core_->stopping);
   if (!erased) {
     // The slot stays dirty and is erased before anyone else gets it.
     base::log::warning("slot_not_erased", {{"replica", std::string_view(replica_->name())},
                                            {"detail", std::string_view(erased.error().detail())}});
-    co_return burn_report(core_->kind, "not_erased_yet", false);
+    co_return burn_report(core_->kind, base::RowsFate::NotErasedYet, keep_);
   }
   replica_->slots.back_clean(*slot_);
   slot_.reset();
   place_.reset();
-  co_return burn_report(core_->kind, erasure_name(Erasure::Forgotten), false);
+  co_return burn_report(core_->kind, base::RowsFate::Forgotten, keep_);
 }
 
-BurnReport burn_report(EngineKind kind, std::string_view outcome, bool asked_reset) {
-  base::json::Writer w;
-  w.begin_object().member("engine", kind_name(kind)).member("rows", outcome).member("verified", false);
-  if (asked_reset) w.member("cache_reset", true);
-  w.end_object();
-  return BurnReport{false, w.take()};
+base::RowsFate fate_of(EngineKind kind) {
+  switch (guarantees_of(kind).erasure) {
+    case Erasure::None: return base::RowsFate::Unknown;
+    case Erasure::Unreachable: return base::RowsFate::Unreachable;
+    case Erasure::Forgotten: return base::RowsFate::Forgotten;
+    case Erasure::Verified: break;  // the own worker alone, which reports for itself
+  }
+  return base::RowsFate::Unknown;
+}
+
+base::BurnReport burn_report(EngineKind kind, base::RowsFate rows, std::chrono::seconds kept) {
+  base::BurnReport report;
+  report.engine = kind_name(kind);
+  report.rows = rows;
+  report.reuse = base::RowsReuse::None;
+  if (!guarantees_of(kind).prefix_isolation) report.reuse = base::RowsReuse::Unknown;
+  if (rows == base::RowsFate::Kept) {
+    report.reuse = base::RowsReuse::Session;
+    report.reuse_seconds = static_cast<std::uint64_t>(kept.count());
+  }
+  return report;
 }
 
 }  // namespace bulkhead::engine

@@ -23,22 +23,36 @@ struct Waiter {
 }  // namespace
 
 struct FairQueue::Impl {
-  Impl(std::size_t c, std::size_t l) : capacity(c), line_max(l) {}
+  Impl(std::size_t c, std::size_t l, std::size_t t) : capacity(c), line_max(l), tenant_max(t) {}
   const std::size_t capacity;
   const std::size_t line_max;
+  const std::size_t tenant_max;
 
   mutable std::mutex mutex;
   std::size_t inside = 0;
   std::size_t waiting = 0;
   std::map<base::TenantId, std::deque<std::shared_ptr<Waiter>>> lines;
   std::list<base::TenantId> turns;  // tenants with a line, next one first
+  std::map<base::TenantId, std::size_t> inside_of;
+
+  // The lock is held. Whoever waits while this holds is of a tenant that has its most inside.
+  bool has_room(const base::TenantId& tenant) const {
+    const auto mine = inside_of.find(tenant);
+    return inside < capacity && (mine == inside_of.end() ? 0 : mine->second) < tenant_max;
+  }
+  void count_in(const base::TenantId& tenant) {
+    ++inside;
+    ++inside_of[tenant];
+  }
 
   // Gives the freed place to the next line's first waiter. Called with the lock held; returns whom
   // to wake.
   std::shared_ptr<Waiter> admit_next() {
-    if (turns.empty() || inside >= capacity) return nullptr;
-    base::TenantId tenant = turns.front();
-    turns.pop_front();
+    const auto next =
+        std::find_if(turns.begin(), turns.end(), [this](const auto& each) { return has_room(each); });
+    if (next == turns.end()) return nullptr;
+    base::TenantId tenant = *next;
+    turns.erase(next);
     auto line = lines.find(tenant);
     std::shared_ptr<Waiter> waiter = line->second.front();
     line->second.pop_front();
@@ -48,16 +62,17 @@ struct FairQueue::Impl {
       turns.push_back(tenant);
     }
     --waiting;
-    ++inside;
+    count_in(tenant);
     waiter->admitted = true;
     return waiter;
   }
 
-  void leave() {
+  void leave(const base::TenantId& tenant) {
     std::shared_ptr<Waiter> next;
     {
       std::lock_guard lock(mutex);
       --inside;
+      if (const auto mine = inside_of.find(tenant); --mine->second == 0) inside_of.erase(mine);
       next = admit_next();
     }
     if (next) next->called.set();
@@ -84,14 +99,16 @@ struct FairQueue::Impl {
 
 struct FairQueue::Place::State {
   std::shared_ptr<FairQueue::Impl> queue;
-  explicit State(std::shared_ptr<FairQueue::Impl> q) : queue(std::move(q)) {}
-  ~State() { queue->leave(); }
+  base::TenantId tenant;
+  State(std::shared_ptr<FairQueue::Impl> q, base::TenantId t) : queue(std::move(q)), tenant(std::move(t)) {}
+  ~State() { queue->leave(tenant); }
 };
 
 FairQueue::Place::~Place() = default;
 
-FairQueue::FairQueue(std::size_t capacity, std::size_t line_max)
-    : impl_(std::make_shared<Impl>(std::max<std::size_t>(capacity, 1), line_max)) {}
+FairQueue::FairQueue(std::size_t capacity, std::size_t line_max, std::size_t tenant_max)
+    : impl_(std::make_shared<Impl>(std::max<std::size_t>(capacity, 1), line_max,
+                                   std::max<std::size_t>(tenant_max, 1))) {}
 FairQueue::~FairQueue() = default;
 
 Task<Result<FairQueue::Place>> FairQueue::enter(base::TenantId tenant, base::CancelToken cancel) {
@@ -100,8 +117,8 @@ Task<Result<FairQueue::Place>> FairQueue::enter(base::TenantId tenant, base::Can
   bool waits = true;
   {
     std::lock_guard lock(impl->mutex);
-    if (impl->inside < impl->capacity && impl->turns.empty()) {
-      ++impl->inside;
+    if (impl->has_room(tenant)) {
+      impl->count_in(tenant);
       waits = false;
     } else {
       auto& line = impl->lines[tenant];
@@ -121,10 +138,11 @@ Task<Result<FairQueue::Place>> FairQueue::enter(base::TenantId tenant, base::Can
     });
     co_await waiter->called;
     if (waiter->gone) {
-      co_return Error(EngineError::Cancelled, "The request was cancelled while it waited.", cancel.reason());
+      co_return Error(EngineError::Cancelled, "The request was cancelled while it waited.",
+                      std::string(base::cancel_reason_name(cancel.reason())));
     }
   }
-  co_return Place(std::make_shared<Place::State>(impl));
+  co_return Place(std::make_shared<Place::State>(impl, std::move(tenant)));
 }
 
 std::size_t FairQueue::inside() const {

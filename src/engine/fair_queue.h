@@ -3,11 +3,13 @@
 // At most `capacity` requests are inside. When it is full, each tenant waits in a line of its own
 // (first come, first served within it) and freed places go to the lines in turn, so a tenant with a
 // thousand waiting requests delays another tenant's first one by at most one turn of each tenant.
-// Lines are bounded: beyond `line_max` a request is refused with QueueFull at once.
-// Thread safety: all members from every thread; `enter` is awaited on an executor.
+// Lines are bounded: beyond `line_max` a request is refused with QueueFull at once. With `tenant_max` a
+// tenant has at most so many inside, and leaves the rest to others even when nobody else waits yet. Thread
+// safety: all members from every thread; `enter` is awaited on an executor.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -20,7 +22,7 @@ namespace bulkhead::engine {
 
 class FairQueue {
  public:
-  FairQueue(std::size_t capacity, std::size_t line_max);
+  FairQueue(std::size_t capacity, std::size_t line_max, std::size_t tenant_max = SIZE_MAX);
   ~FairQueue();
 
   // A place inside; given back when destroyed.

@@ -79,16 +79,6 @@ std::optional<EngineKind> parse_external_kind(std::string_view name) {
   return std::nullopt;
 }
 
-std::string_view erasure_name(Erasure erasure) {
-  switch (erasure) {
-    case Erasure::None: return "unknown";
-    case Erasure::Unreachable: return "unreachable";
-    case Erasure::Forgotten: return "forgotten";
-    case Erasure::Verified: return "zeroed";
-  }
-  return "unknown";
-}
-
 const Guarantees& guarantees_of(EngineKind kind) {
   switch (kind) {
     case EngineKind::Worker: return kWorker;

@@ -26,7 +26,6 @@ enum class Erasure {
   Forgotten,    // the engine confirmed that the slot is empty; the bytes stay until it writes over them
   Verified,     // zeroed and read back
 };
-std::string_view erasure_name(Erasure erasure);
 
 struct Guarantees {
   Erasure erasure = Erasure::None;

@@ -14,6 +14,9 @@ Error transport_error(const Error& error) {
     return Error(EngineError::Unavailable, "The model is not available just now. Try again shortly.",
                  error.describe());
   }
+  if (error.is(http::HttpError::Timeout)) {
+    return Error(EngineError::TimedOut, "The model engine took too long. Try again.", error.describe());
+  }
   return Error(EngineError::Failed, "The model engine failed on this request. Try again.", error.describe());
 }
 

@@ -24,7 +24,9 @@ class HttpChatStream final : public ChatStream {
 
  private:
   std::unique_ptr<http::StreamedResponse> response_;
-  http::SseParser parser_;
+  // A whole answer with its log probabilities is one event.
+  static constexpr std::size_t kEventBytesMax = 8u << 20;
+  http::SseParser parser_{kEventBytesMax};
   wire::StreamReader reader_;
 };
 

@@ -33,28 +33,18 @@ http::Request make_post(std::string path, std::string body) {
 HttpEngine::HttpEngine(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
 
 Task<Result<std::string>> HttpEngine::post(const CallContext& context, std::string path, std::string body,
-                                           std::size_t answer_bytes_max, Priority priority) {
+                                           std::size_t answer_bytes_max) {
   http::Request request = make_post(std::move(path), std::move(body));
-  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context, priority));
+  BULKHEAD_CO_CHECK_OK(transport_->prepare(request, context, Priority::Interactive));
   auto answer = co_await transport_->client().request(std::move(request), answer_bytes_max, context.cancel);
   if (!answer) co_return transport_error(answer.error());
   if (answer->status != 200) co_return wire::read_error(answer->status, answer->body);
   co_return std::move(answer->body);
 }
 
-Task<Result<Completion>> HttpEngine::chat(CallContext context, ChatRequest request) {
-  request.stream = false;
-  auto answer = co_await post(context, std::string(wire::generation_path(request)),
-                              wire::generation_body(request), kCompletionBytesMax, request.priority);
-  if (!answer) co_return answer.take_error();
-  co_return wire::parse_completion(*answer, static_cast<std::size_t>(request.choices),
-                                   request.prompt.has_value());
-}
-
-Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext context, ChatRequest request) {
-  request.stream = true;
+Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat(CallContext context, ChatRequest request) {
   http::Request outgoing =
-      make_post(std::string(wire::generation_path(request)), wire::generation_body(request));
+      make_post(std::string(wire::generation_path(request)), wire::worker_generation_body(request));
   BULKHEAD_CO_CHECK_OK(transport_->prepare(outgoing, context, request.priority));
   auto answer = co_await transport_->client().stream(std::move(outgoing), context.cancel);
   if (!answer) co_return transport_error(answer.error());
@@ -71,15 +61,14 @@ Task<Result<std::unique_ptr<ChatStream>>> HttpEngine::chat_stream(CallContext co
       std::move(*answer), static_cast<std::size_t>(request.choices), request.prompt.has_value()));
 }
 
-Task<Result<std::vector<std::vector<float>>>> HttpEngine::embed(CallContext context, std::string model,
-                                                                std::vector<std::string> texts,
-                                                                base::EmbeddingSpace space) {
+Task<Result<Embeddings>> HttpEngine::embed(CallContext context, std::string model,
+                                           std::vector<std::string> texts, base::EmbeddingSpace space) {
   if (space.known() && space != embedding_spaces(model).current) {
     co_return Error(EngineError::Unavailable, "The embedding model was replaced just now. Try again.");
   }
-  if (texts.empty()) co_return std::vector<std::vector<float>>();
-  auto answer =
-      co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts), kEmbeddingBytesMax);
+  if (texts.empty()) co_return Embeddings();
+  auto answer = co_await post(context, "/v1/embeddings", wire::embeddings_body(model, texts),
+                              kEmbeddingBytesMax, context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_embeddings(*answer, texts.size());
 }
@@ -96,8 +85,8 @@ EmbeddingSpaces HttpEngine::embedding_spaces(const std::string& model) const {
 Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model, std::string query,
                                          std::vector<std::string> documents) {
   if (documents.empty()) co_return Ranking();
-  auto answer =
-      co_await post(context, "/v1/rerank", wire::rerank_body(model, query, documents), kCompletionBytesMax);
+  auto answer = co_await post(context, "/v1/rerank", wire::rerank_body(model, query, documents),
+                              kCompletionBytesMax, context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_ranking(*answer, documents.size());
 }
@@ -105,13 +94,13 @@ Task<Result<Ranking>> HttpEngine::rerank(CallContext context, std::string model,
 Task<Result<std::vector<std::int64_t>>> HttpEngine::count_tokens(CallContext context, std::string model,
                                                                  std::vector<std::string> texts) {
   if (texts.empty()) co_return std::vector<std::int64_t>();
-  auto answer =
-      co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax);
+  auto answer = co_await post(context, "/v1/tokenize", wire::tokenize_body(model, texts), kCompletionBytesMax,
+                              context.priority);
   if (!answer) co_return answer.take_error();
   co_return wire::parse_token_counts(*answer, texts.size());
 }
 
-Task<Result<BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
+Task<Result<base::BurnReport>> HttpEngine::burn_kept(BurnTarget target) {
   http::Request request = make_post("/v1/bulkhead/burn", wire::burn_body(target));
   BULKHEAD_CO_CHECK_OK(transport_->prepare_burn(request, target));
   auto answer =

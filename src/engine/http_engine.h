@@ -29,19 +29,18 @@ class HttpEngine final : public Engine {
  public:
   explicit HttpEngine(std::unique_ptr<Transport> transport);
 
-  base::Task<base::Result<Completion>> chat(CallContext context, ChatRequest request) override;
-  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat_stream(CallContext context,
-                                                                    ChatRequest request) override;
-  base::Task<base::Result<std::vector<std::vector<float>>>> embed(CallContext context, std::string model,
-                                                                  std::vector<std::string> texts,
-                                                                  base::EmbeddingSpace space = {}) override;
+  base::Task<base::Result<std::unique_ptr<ChatStream>>> chat(CallContext context,
+                                                             ChatRequest request) override;
+  base::Task<base::Result<Embeddings>> embed(CallContext context, std::string model,
+                                             std::vector<std::string> texts,
+                                             base::EmbeddingSpace space = {}) override;
   // By the hashes that the server reports; a server that serves one version of a model.
   EmbeddingSpaces embedding_spaces(const std::string& model) const override;
   base::Task<base::Result<Ranking>> rerank(CallContext context, std::string model, std::string query,
                                            std::vector<std::string> documents) override;
   base::Task<base::Result<std::vector<std::int64_t>>> count_tokens(CallContext context, std::string model,
                                                                    std::vector<std::string> texts) override;
-  base::Task<base::Result<BurnReport>> burn_kept(BurnTarget target) override;
+  base::Task<base::Result<base::BurnReport>> burn_kept(BurnTarget target) override;
   std::vector<ModelInfo> models() const override;
   bool ready() const override;
 
@@ -51,8 +50,7 @@ class HttpEngine final : public Engine {
 
  private:
   base::Task<base::Result<std::string>> post(const CallContext& context, std::string path, std::string body,
-                                             std::size_t answer_bytes_max,
-                                             Priority priority = Priority::Interactive);
+                                             std::size_t answer_bytes_max, Priority priority);
 
   std::unique_ptr<Transport> transport_;
   mutable std::mutex mutex_;

@@ -107,6 +107,15 @@ std::string generation_body(const ChatRequest& request) {
   return w.take();
 }
 
+std::string worker_generation_body(const ChatRequest& request) {
+  json::Writer w;
+  w.begin_object();
+  write_generation_members(w, request);
+  if (!request.stream) w.member("progress", true);
+  w.end_object();
+  return w.take();
+}
+
 std::string embeddings_body(std::string_view model, const std::vector<std::string>& texts) {
   return input_body(model, texts);
 }

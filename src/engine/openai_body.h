@@ -15,6 +15,9 @@ namespace bulkhead::engine::wire {
 // "/v1/chat/completions", or "/v1/completions" for a raw prompt.
 std::string_view generation_path(const ChatRequest& request);
 std::string generation_body(const ChatRequest& request);
+// For our own worker, whose whole answers come as a stream too: with the usage as it grows, and all choices
+// at the end (docs/engine-protocol.md).
+std::string worker_generation_body(const ChatRequest& request);
 // The members alone, into an object that is open: a dialect adds its own and closes it.
 void write_generation_members(base::json::Writer& writer, const ChatRequest& request);
 

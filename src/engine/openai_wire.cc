@@ -12,6 +12,8 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kToolCallsMax = 128;
+constexpr std::size_t kToolCallIdBytesMax = 64;
+constexpr std::size_t kModelIdBytesMax = 128;
 
 // More than any model will ever count; small enough that sums and budgets can't overflow.
 constexpr std::int64_t kCountMax = std::int64_t{1} << 40;
@@ -46,6 +48,33 @@ constexpr std::string_view kNameable[] = {"messages",
                                           "tool_choice",
                                           "parallel_tool_calls",
                                           "model"};
+
+// Codes of an upstream's errors that are put on record; any other one is recorded by its HTTP status.
+constexpr std::string_view kKnownCodes[] = {"bad_context",          "bad_request",
+                                            "bad_grammar",          "context_length_exceeded",
+                                            "engine_error",         "queue_full",
+                                            "shutting_down",        "cancelled",
+                                            "unsupported",          "signature_invalid",
+                                            "signature_stale",      "signature_replayed",
+                                            "digest_mismatch",      "invalid_request_error",
+                                            "authentication_error", "permission_error",
+                                            "not_found_error",      "rate_limit_error",
+                                            "rate_limit_exceeded",  "model_not_found",
+                                            "server_error",         "unavailable_error",
+                                            "not_supported_error",  "exceed_context_size_error",
+                                            "BadRequestError",      "NotFoundError",
+                                            "InternalServerError"};
+
+bool is_known_code(std::string_view code) {
+  return std::find(std::begin(kKnownCodes), std::end(kKnownCodes), code) != std::end(kKnownCodes);
+}
+
+bool all_of_set(std::string_view text, std::string_view more) {
+  return std::all_of(text.begin(), text.end(), [more](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           more.find(static_cast<char>(c)) != more.npos;
+  });
+}
 
 std::string nameable(std::string_view parameter) {
   parameter = parameter.substr(0, parameter.find_first_of(".["));
@@ -118,21 +147,40 @@ std::string copy_logprobs(const json::Value& logprobs) {
   return w.take();
 }
 
-void read_usage(const json::Value& usage, Completion& result) {
-  if (!usage.is_object()) return;
-  result.usage.prompt_tokens = count_or_zero(usage["prompt_tokens"]);
-  result.usage.completion_tokens = count_or_zero(usage["completion_tokens"]);
+std::optional<Usage> read_usage(const json::Value& usage) {
+  if (!usage.is_object()) return std::nullopt;
+  Usage read{.told = true};
+  read.prompt_tokens = count_or_zero(usage["prompt_tokens"]);
+  read.completion_tokens = count_or_zero(usage["completion_tokens"]);
   auto cached = usage["prompt_tokens_details"]["cached_tokens"].as_int();
   // More than the prompt has can't be true, and must not be told to anyone.
-  if (cached && *cached >= 0 && *cached <= result.usage.prompt_tokens) result.usage.cached_tokens = cached;
+  if (cached && *cached >= 0 && *cached <= read.prompt_tokens) read.cached_tokens = cached;
+  return read;
+}
+
+Usage reckon_usage(std::optional<Usage> told, std::int64_t counted, std::size_t bytes) {
+  Usage usage = told.value_or(Usage());
+  // A count of none for an answer that has text is no count.
+  usage.told = told && (told->completion_tokens > 0 || bytes == 0);
+  usage.completion_tokens =
+      std::max(usage.completion_tokens, usage.told ? counted : std::max(counted, estimated_tokens(bytes)));
+  return usage;
+}
+
+std::size_t bytes_of(const Choice& choice) {
+  std::size_t bytes = choice.text.size();
+  for (const ToolCall& call : choice.tool_calls) bytes += call.name.size() + call.arguments.size();
+  return bytes;
+}
+
+std::string tool_call_id(std::string_view id, std::size_t place) {
+  const bool fits = !id.empty() && id.size() <= kToolCallIdBytesMax && all_of_set(id, "_-");
+  return fits ? std::string(id) : "call_" + std::to_string(place);
 }
 
 void read_burn(const json::Value& root, Completion& result) {
   json::Value burn = root["bulkhead"]["burn"];
-  if (!burn.is_object()) return;
-  json::Writer copy;
-  copy.copy(burn);
-  result.burn = BurnReport{burn["verified"].as_bool().value_or(false), copy.take()};
+  if (burn.exists()) result.burn = base::read_burn_report(burn);
 }
 
 Result<void> read_tool_calls(const json::Value& list, std::vector<ToolCall>& calls) {
@@ -143,9 +191,8 @@ Result<void> read_tool_calls(const json::Value& list, std::vector<ToolCall>& cal
     auto name = call["function"]["name"].as_string();
     auto arguments = call["function"]["arguments"].as_string();
     if (!name || !arguments) return bad_answer("tool call without name or arguments");
-    std::string id(call["id"].as_string().value_or(""));
-    if (id.empty()) id = "call_" + std::to_string(i);
-    calls.push_back({std::move(id), std::string(*name), std::string(*arguments)});
+    calls.push_back(
+        {tool_call_id(call["id"].as_string().value_or(""), i), std::string(*name), std::string(*arguments)});
   }
   return {};
 }
@@ -154,7 +201,7 @@ namespace {
 
 Result<Choice> read_choice(const json::Value& item, bool raw_prompt) {
   Choice choice;
-  choice.finish_reason = std::string(item["finish_reason"].as_string().value_or("stop"));
+  choice.finish_reason = read_finish_reason(item["finish_reason"].as_string().value_or("stop"));
   json::Value text = raw_prompt ? item["text"] : item["message"]["content"];
   if (!raw_prompt) BULKHEAD_CHECK_OK(read_tool_calls(item["message"]["tool_calls"], choice.tool_calls));
   if (auto words = text.as_string()) {
@@ -187,20 +234,26 @@ Result<Completion> parse_completion(std::string_view body, std::size_t expected,
     BULKHEAD_TRY(choice, read_choice(choices.at(i), raw_prompt));
     result.choices[static_cast<std::size_t>(index)] = std::move(choice);
   }
-  read_usage(root["usage"], result);
+  std::size_t bytes = 0;
+  std::int64_t answered = 0;
+  for (const Choice& choice : result.choices) {
+    bytes += bytes_of(choice);
+    if (bytes_of(choice) > 0) ++answered;
+  }
+  result.usage = reckon_usage(read_usage(root["usage"]), answered, bytes);
   read_burn(root, result);
   return result;
 }
 
-Result<BurnReport> parse_burn_kept(std::string_view body) {
+Result<base::BurnReport> parse_burn_kept(std::string_view body) {
   auto document = json::Document::parse(body);
-  if (!document || !document->root().is_object()) return bad_answer("burn: not an object");
-  json::Writer copy;
-  copy.copy(document->root());
-  return BurnReport{document->root()["verified"].as_bool().value_or(false), copy.take()};
+  if (!document) return bad_answer("burn: " + document.error().describe());
+  auto report = base::read_burn_report(document->root());
+  if (!report) return bad_answer("burn: not a report");
+  return std::move(*report);
 }
 
-Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body, std::size_t expected) {
+Result<Embeddings> parse_embeddings(std::string_view body, std::size_t expected) {
   json::Limits limits;
   limits.nodes_max = 4'000'000;
   limits.bytes_max = 64u << 20;
@@ -233,7 +286,7 @@ Result<std::vector<std::vector<float>>> parse_embeddings(std::string_view body, 
     auto scale = static_cast<float>(1.0 / std::sqrt(norm));
     for (float& x : vector) x *= scale;
   }
-  return vectors;
+  return Embeddings{std::move(vectors), count_or_zero(document->root()["usage"]["total_tokens"])};
 }
 
 Result<Ranking> parse_ranking(std::string_view body, std::size_t expected) {
@@ -281,14 +334,22 @@ Result<std::vector<ModelInfo>> parse_models(std::string_view body) {
   for (std::size_t i = 0; i < data.size() && i < 256; ++i) {
     json::Value item = data.at(i);
     auto id = item["id"].as_string();
-    if (!id) return bad_answer("models: item without id");
+    if (!id || id->empty() || id->size() > kModelIdBytesMax || !all_of_set(*id, "._:/-")) {
+      return bad_answer("models: item without a usable id");
+    }
     ModelInfo model;
     model.id = std::string(*id);
     model.kind = std::string(item["kind"].as_string().value_or("chat"));
+    if (model.kind != "chat" && model.kind != "embedding" && model.kind != "rerank") {
+      return bad_answer("models: item of no known kind");
+    }
     model.context = count_or_zero(item["context"]);
     model.dimensions = count_or_zero(item["dimensions"]);
     model.sha256 = std::string(item["sha256"].as_string().value_or(""));
     model.token_bytes_max = count_or_zero(item["token_bytes_max"]);
+    if (model.sha256.size() > 64 || !all_of_set(model.sha256, "")) {
+      return bad_answer("models: item with no usable hash");
+    }
     models.push_back(std::move(model));
   }
   return models;
@@ -303,7 +364,7 @@ Error read_error(int status, std::string_view body) {
     json::Value error = document->root()["error"];
     auto text = error["code"].as_string();
     if (!text) text = error["type"].as_string();
-    if (text && text->size() <= 64) code = std::string(*text);
+    if (text && is_known_code(*text)) code = std::string(*text);
     parameter = nameable(error["param"].as_string().value_or(""));
     text_place = place_of_text(error["param"].as_string().value_or(""));
     prompt_tokens = count_or_zero(error["prompt_tokens"]);

@@ -1,5 +1,6 @@
 #include "engine/stream_reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/openai_wire.h"
@@ -31,7 +32,7 @@ Result<void> StreamReader::feed(std::string_view event) {
   if (event == "[DONE]") {
     for (std::size_t i = 0; i < calls_.size(); ++i) give_out_calls(i);
     for (Choice& choice : result_.choices) {
-      if (choice.finish_reason.empty()) return bad_answer("stream: a choice without an end");
+      if (choice.finish_reason == FinishReason::None) return bad_answer("stream: a choice without an end");
     }
     done_ = true;
     return {};
@@ -41,13 +42,28 @@ Result<void> StreamReader::feed(std::string_view event) {
   json::Value root = document->root();
   if (root["error"].is_object()) return bad_answer("stream: engine reported an error");
   json::Value choices = root["choices"];
-  for (std::size_t i = 0; i < choices.size(); ++i) BULKHEAD_CHECK_OK(read_choice(choices.at(i)));
-  read_usage(root["usage"], result_);
+  bool content = false;
+  for (std::size_t i = 0; i < choices.size(); ++i) BULKHEAD_CHECK_OK(read_choice(choices.at(i), content));
+  auto told = read_usage(root["usage"]);
+  const bool progress = told && choices.size() == 0 && result_.choices[0].finish_reason == FinishReason::None;
+  count(content, std::move(told));
+  if (progress) pieces_.emplace_back();
   read_burn(root, result_);
   return {};
 }
 
-Result<void> StreamReader::read_choice(const json::Value& choice) {
+void StreamReader::count(bool content, std::optional<Usage> told) {
+  if (content) ++counted_;
+  if (told) {
+    told_ = told;
+    told_->completion_tokens = std::max(told_->completion_tokens, counted_);
+  } else if (content && told_) {
+    ++told_->completion_tokens;
+  }
+  result_.usage = reckon_usage(told_, counted_, text_bytes_ + call_bytes_);
+}
+
+Result<void> StreamReader::read_choice(const json::Value& choice, bool& content) {
   auto number = choice["index"].as_int().value_or(0);
   if (number < 0 || static_cast<std::size_t>(number) >= result_.choices.size()) {
     return bad_answer("stream: wrong index of a choice");
@@ -60,9 +76,13 @@ Result<void> StreamReader::read_choice(const json::Value& choice) {
   piece.logprobs = copy_logprobs(choice["logprobs"]);
   if (!raw_prompt_) BULKHEAD_CHECK_OK(read_call_fragments(delta["tool_calls"], calls_[piece.choice]));
   std::size_t index = piece.choice;
-  if (!piece.text.empty() || !piece.logprobs.empty()) pieces_.push_back(std::move(piece));
+  text_bytes_ += piece.text.size();
+  if (!piece.empty()) {
+    content = true;
+    pieces_.push_back(std::move(piece));
+  }
   if (auto reason = choice["finish_reason"].as_string()) {
-    result_.choices[index].finish_reason = std::string(*reason);
+    result_.choices[index].finish_reason = read_finish_reason(*reason);
     give_out_calls(index);
   }
   return {};
@@ -96,7 +116,7 @@ void StreamReader::give_out_calls(std::size_t choice) {
   piece.choice = choice;
   piece.tool_calls = std::exchange(calls_[choice], {});
   for (std::size_t i = 0; i < piece.tool_calls.size(); ++i) {
-    if (piece.tool_calls[i].id.empty()) piece.tool_calls[i].id = "call_" + std::to_string(i);
+    piece.tool_calls[i].id = tool_call_id(piece.tool_calls[i].id, i);
   }
   pieces_.push_back(std::move(piece));
 }

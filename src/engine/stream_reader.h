@@ -1,6 +1,7 @@
 // StreamReader: the events of one streamed generation, turned into pieces. Tool calls, which engines send
-// in fragments, are put together and given out whole when their choice ends.
-// One stream, one thread. Errors: EngineError::BadAnswer. Bounded: choices, calls and their bytes.
+// in fragments, are put together and given out whole when their choice ends. Counts tokens as they come, so
+// that `result` has a usage at any time. One stream, one thread. Errors: EngineError::BadAnswer. Bounded:
+// choices, calls and their bytes.
 #pragma once
 
 #include <deque>
@@ -25,13 +26,18 @@ class StreamReader {
   const Completion& result() const { return result_; }
 
  private:
-  base::Result<void> read_choice(const base::json::Value& choice);
+  base::Result<void> read_choice(const base::json::Value& choice, bool& content);
   base::Result<void> read_call_fragments(const base::json::Value& list, std::vector<ToolCall>& calls);
   void give_out_calls(std::size_t choice);
+
+  void count(bool content, std::optional<Usage> told);
 
   bool raw_prompt_;
   bool done_ = false;
   std::size_t call_bytes_ = 0;
+  std::size_t text_bytes_ = 0;
+  std::int64_t counted_ = 0;   // events with content: at least a token each
+  std::optional<Usage> told_;  // by the engine, with the events since
   Completion result_;
   std::vector<std::vector<ToolCall>> calls_;  // by choice, not given out yet
   std::deque<Piece> pieces_;

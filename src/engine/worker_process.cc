@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/captured_output.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -82,20 +83,23 @@ bool is_crash(int status) {
          signal == SIGSYS;
 }
 
-// Starts the program with `listen_fd` as 3, the pipe's read end as 4 and `pulse_fd` as 5; everything else is
-// closed.
-Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int pulse_fd, const base::Secret& key) {
+// Starts the program with `listen_fd` as 3, the pipe's read end as 4 `pulse_fd` as 5 and `log_fd` as
+// standard error; everything else is closed.
+Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int pulse_fd, int log_fd,
+                    const base::Secret& key) {
   int control[2];
   if (::pipe2(control, O_CLOEXEC) != 0) return start_error("pipe");
   // dup2 onto the same number would keep close-on-exec, so both are first moved out of the way.
   int listen_high = ::fcntl(listen_fd, F_DUPFD_CLOEXEC, 64);
   int control_high = ::fcntl(control[0], F_DUPFD_CLOEXEC, 64);
   int pulse_high = ::fcntl(pulse_fd, F_DUPFD_CLOEXEC, 64);
+  int log_high = ::fcntl(log_fd, F_DUPFD_CLOEXEC, 64);
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, log_high, STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions, listen_high, kListenFd);
   posix_spawn_file_actions_adddup2(&actions, control_high, kControlFd);
   posix_spawn_file_actions_adddup2(&actions, pulse_high, kPulseFd);
@@ -128,6 +132,7 @@ Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int pulse_fd, c
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   ::close(listen_high);
+  ::close(log_high);
   ::close(control_high);
   ::close(pulse_high);
   ::close(control[0]);
@@ -161,7 +166,8 @@ struct WorkerProcess::Impl {
   std::uint64_t starts = 0;
   std::unique_ptr<base::PulseMemory> pulse;  // of the current start
   std::optional<base::PulseWatch> pulse_watch;
-  std::string stalled;  // what made us kill it
+  std::string stalled;                        // what made us kill it
+  std::unique_ptr<base::LogRelay> log_relay;  // of the running worker; the watcher's own
   std::thread watcher;
 
   Impl(WorkerOptions o, const base::Clock& c) : options(std::move(o)), clock(c) {}
@@ -172,9 +178,14 @@ struct WorkerProcess::Impl {
     if (stopping) return Result<void>();
     int pulse_fd = -1;
     BULKHEAD_TRY(page, base::PulseMemory::make(pulse_fd));
-    auto started = spawn(options, listen_fd, pulse_fd, key);
+    // The worker's libraries print what they were given: only what has the form of our log comes through.
+    auto relay = base::LogRelay::open("engine");
+    auto started = relay ? spawn(options, listen_fd, pulse_fd, (*relay)->child_end(), key)
+                         : Result<pid_t>(relay.take_error());
     ::close(pulse_fd);
     if (!started) return started.take_error();
+    (*relay)->begin();
+    log_relay = std::move(*relay);
     pulse = std::move(page);
     pulse_watch.emplace(options.stall_time_max);
     stalled.clear();
@@ -195,6 +206,7 @@ struct WorkerProcess::Impl {
     siginfo_t ended;
     while (::waitid(P_PID, static_cast<id_t>(watched), &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
     }
+    log_relay.reset();  // what it said at last is in the log before how it ended
     WorkerDeath death;
     bool asked;
     {

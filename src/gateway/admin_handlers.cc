@@ -1,11 +1,11 @@
 // The operator's routes. None of them opens a tenant's scope: an operator runs the platform and reads
 // no content (invariant I10).
-#include "audit/verify.h"
 #include "gateway/audit_query.h"
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/isolation.h"
 #include "gateway/kept_prefixes.h"
+#include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
 
 namespace bulkhead::gateway {
@@ -38,7 +38,8 @@ template <typename Change>
 HandlerResult change_tenant(Call& call, Change change) {
   auto id = named_tenant(call);
   if (!id) co_return id.take_error();
-  auto changed = co_await call.services.pool.run([&] { return change(call.services.tenants, *id); });
+  auto changed = co_await call.services.pools.long_work(*id).run(
+      turn_of(call), [&] { return change(call.services.tenants, *id); });
   if (!changed) co_return changed.take_error();
   // A suspended tenant keeps nothing in the engine, and a new policy starts with nothing kept under
   // the old one.
@@ -74,11 +75,12 @@ HandlerResult admin_create_tenant(Call& call) {
     call.record.note = "key wrapped by " + *provider;
   }
   call.record.target = id->str();
-  auto made = co_await call.services.opening_pool.run([&] {
+  auto made = co_await call.services.pools.opening().run(turn_of(call), [&] {
     return call.services.tenants.create(*id, display_name.value_or(*name), mode, policy,
                                         provider.value_or(""));
   });
   if (!made) co_return made.take_error();
+  call.record.tenant = id->str();  // theirs to read from now on
   co_return Reply::json(200, tenant_json(*made));
 }
 
@@ -139,8 +141,8 @@ HandlerResult admin_destroy_tenant(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(id, named_tenant(call));
   Services& services = call.services;
-  auto certificate = co_await services.pool.run(
-      [&] { return services.tenants.destroy(id, services.stores, services.signer); });
+  auto certificate = co_await services.pools.long_work(id).run(
+      turn_of(call), [&] { return services.tenants.destroy(id, services.stores, services.signer); });
   if (!certificate) co_return certificate.take_error();
   co_await burn_kept(call, id, "");
   co_return Reply::json(200, std::move(certificate->json));
@@ -150,10 +152,7 @@ HandlerResult admin_query_audit(Call& call) {
   BULKHEAD_CO_TRY(query, read_audit_query(call.request()));
   query.all_tenants = true;
   query.redact_tenant_detail = true;
-  auto lines =
-      co_await call.services.pool.run([&] { return audit::query(call.services.config.audit.dir, query); });
-  if (!lines) co_return lines.take_error();
-  co_return Reply::json(200, list_body(*lines, {}, lines->size() == query.limit));
+  co_return co_await answer_audit_query(call, std::move(query));
 }
 
 }  // namespace bulkhead::gateway

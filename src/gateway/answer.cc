@@ -144,7 +144,7 @@ std::string completion_json(const AnswerHead& head, const engine::Completion& co
       write_message(w, head, choice);
     }
     write_or_null(w, "logprobs", choice.logprobs);
-    w.member("finish_reason", choice.finish_reason).end_object();
+    w.member("finish_reason", engine::finish_reason_name(choice.finish_reason)).end_object();
   }
   w.end_array().key("usage");
   write_usage(w, completion.usage);
@@ -172,15 +172,16 @@ std::string piece_chunk(const AnswerHead& head, const engine::Piece& piece, std:
 }
 
 std::string finish_chunk(const AnswerHead& head, std::size_t choice, const engine::Choice& end, bool last) {
-  return chunk_json(head, {choice, end.finish_reason, kNoLogprobs, last}, [&](json::Writer& w) {
-    if (head.shape == AnswerShape::Text) {
-      w.member("text", "");
-      return;
-    }
-    if (head.citations.empty()) return;
-    w.key("annotations");
-    write_annotations(w, head.citations);
-  });
+  return chunk_json(head, {choice, engine::finish_reason_name(end.finish_reason), kNoLogprobs, last},
+                    [&](json::Writer& w) {
+                      if (head.shape == AnswerShape::Text) {
+                        w.member("text", "");
+                        return;
+                      }
+                      if (head.citations.empty()) return;
+                      w.key("annotations");
+                      write_annotations(w, head.citations);
+                    });
 }
 
 std::string usage_chunk(const AnswerHead& head, const engine::Usage& usage) {

@@ -2,6 +2,7 @@
 
 #include "access/permission.h"
 #include "audit/log.h"
+#include "base/fair_pool.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "crypto/aead.h"
@@ -19,6 +20,7 @@ using base::Error;
 
 namespace {
 
+constexpr char kRetryAfterSeconds[] = "1";
 constexpr HttpMapping kBadRequest{400, "invalid_request_error"};
 constexpr HttpMapping kUnauthorized{401, "authentication_error"};
 constexpr HttpMapping kForbidden{403, "permission_error"};
@@ -26,6 +28,7 @@ constexpr HttpMapping kNotFound{404, "invalid_request_error"};
 constexpr HttpMapping kConflict{409, "invalid_request_error"};
 constexpr HttpMapping kTooLarge{413, "invalid_request_error"};
 constexpr HttpMapping kRateLimited{429, "rate_limit_error"};
+constexpr HttpMapping kClientGone{499, "server_error"};
 constexpr HttpMapping kServerError{500, "server_error"};
 constexpr HttpMapping kBadGateway{502, "server_error"};
 constexpr HttpMapping kUnavailable{503, "server_error"};
@@ -46,6 +49,9 @@ HttpMapping map(ApiError code) {
     case ApiError::RateLimited: return kRateLimited;
     case ApiError::TooManyConcurrent: return kRateLimited;
     case ApiError::BodyTooLarge: return kTooLarge;
+    case ApiError::BodiesBusy: return kUnavailable;
+    case ApiError::TenantBodiesBusy: return kRateLimited;
+    case ApiError::FailedTooOften: return kRateLimited;
     case ApiError::KeepingChatsOff: return kForbidden;
     case ApiError::ShuttingDown: return kUnavailable;
     case ApiError::NotReady: return kUnavailable;
@@ -75,7 +81,8 @@ HttpMapping map(identity::IdentityError code) {
     case IdentityError::TenantNotOfIssuer:
     case IdentityError::ApiKeyUnknown: return kUnauthorized;
     case IdentityError::TenantSuspended: return kForbidden;
-    case IdentityError::IssuerUnavailable: return kUnavailable;
+    case IdentityError::IssuerUnavailable:
+    case IdentityError::IssuerBusy: return kUnavailable;
   }
   return kServerError;
 }
@@ -116,6 +123,7 @@ HttpMapping map(storage::StorageError code) {
     case StorageError::BackupRefused: return kBadRequest;
     case StorageError::Unavailable: return kUnavailable;
     case StorageError::Misconfigured: return kServerError;
+    case StorageError::Cancelled: return kClientGone;
     case StorageError::Reindexing: return kUnavailable;
   }
   return kServerError;
@@ -130,8 +138,9 @@ HttpMapping map(engine::EngineError code) {
     case EngineError::QueueFull: return kRateLimited;
     case EngineError::BadRequest: return kBadRequest;
     case EngineError::BadAnswer: return kBadGateway;
-    case EngineError::Cancelled: return {499, "server_error"};
+    case EngineError::Cancelled: return kClientGone;
     case EngineError::Failed: return kBadGateway;
+    case EngineError::TimedOut: return {504, "server_error"};
     case EngineError::ModelRefused: return kBadRequest;
     case EngineError::ModelBusy: return kConflict;
     case EngineError::HeldOff: return kRateLimited;
@@ -143,6 +152,8 @@ HttpMapping map(audit::AuditError code) {
   using audit::AuditError;
   switch (code) {
     case AuditError::Unavailable: return kUnavailable;
+    case AuditError::OutcomeUnrecorded: return kUnavailable;
+    case AuditError::ShareUsed: return kRateLimited;
     case AuditError::Corrupt: return kServerError;
     case AuditError::RolledBack: return kServerError;
     case AuditError::Io: return kUnavailable;
@@ -189,7 +200,7 @@ HttpMapping map(http::HttpError code) {
     case HttpError::ConnectFailed:
     case HttpError::TlsFailed:
     case HttpError::BadResponse: return kBadGateway;
-    case HttpError::Cancelled: return {499, "server_error"};
+    case HttpError::Cancelled: return kClientGone;
     case HttpError::SignatureInvalid:
     case HttpError::SignatureStale:
     case HttpError::SignatureReplayed:
@@ -209,7 +220,7 @@ HttpMapping map(rag::ExtractError code) {
     case ExtractError::Timeout:
     case ExtractError::Crashed: return kBadRequest;
     case ExtractError::Unavailable: return kUnavailable;
-    case ExtractError::Cancelled: return {499, "server_error"};
+    case ExtractError::Cancelled: return kClientGone;
   }
   return kServerError;
 }
@@ -226,6 +237,14 @@ HttpMapping map(crypto::KeyProviderError code) {
   return kServerError;
 }
 HttpMapping map(base::FileError) { return kServerError; }
+HttpMapping map(base::PoolError code) {
+  using base::PoolError;
+  switch (code) {
+    case PoolError::QueueFull: return kRateLimited;
+    case PoolError::Cancelled: return kClientGone;
+  }
+  return kServerError;
+}
 
 template <typename... Enums>
 HttpMapping first_match(const Error& error) {
@@ -253,6 +272,9 @@ base::ErrorName error_name(ApiError code) {
     case ApiError::RateLimited: return {"api", "rate_limit_exceeded"};
     case ApiError::TooManyConcurrent: return {"api", "too_many_concurrent_requests"};
     case ApiError::BodyTooLarge: return {"api", "body_too_large"};
+    case ApiError::BodiesBusy: return {"api", "bodies_busy"};
+    case ApiError::TenantBodiesBusy: return {"api", "tenant_bodies_busy"};
+    case ApiError::FailedTooOften: return {"api", "too_many_failed_authentications"};
     case ApiError::KeepingChatsOff: return {"api", "store_not_allowed"};
     case ApiError::ShuttingDown: return {"api", "shutting_down"};
     case ApiError::NotReady: return {"api", "not_ready"};
@@ -274,7 +296,7 @@ HttpMapping map_error(const Error& error) {
   return first_match<ApiError, identity::IdentityError, tenancy::TenancyError, storage::StorageError,
                      engine::EngineError, audit::AuditError, guard::GuardError, base::json::JsonError,
                      http::HttpError, rag::ExtractError, access::AccessError, crypto::CryptoError,
-                     crypto::KeyProviderError, base::FileError>(error);
+                     crypto::KeyProviderError, base::FileError, base::PoolError>(error);
 }
 
 http::Response error_response(const Error& error) {
@@ -289,6 +311,9 @@ http::Response error_response(const Error& error) {
   }
   w.member("code", error.name().code).end_object().end_object();
   http::Response response = http::Response::json(mapping.status, w.take());
+  // What the server could not do just now, and what a full queue refused, may be asked for again soon. A
+  // limit that knows its own time says so instead.
+  if (mapping.status == 503 || mapping.status == 429) response.headers.set("retry-after", kRetryAfterSeconds);
   if (mapping.status == 401) {
     response.headers.set("www-authenticate", "Bearer error=\"invalid_token\"");
   }

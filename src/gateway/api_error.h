@@ -24,6 +24,9 @@ enum class ApiError {
   RateLimited,           // 429
   TooManyConcurrent,     // 429
   BodyTooLarge,          // 413
+  BodiesBusy,            // 503: the gateway's memory for bodies is used up
+  TenantBodiesBusy,      // 429: the tenant's is
+  FailedTooOften,        // 429: authentications from one network address
   KeepingChatsOff,       // 403
   ShuttingDown,          // 503
   NotReady,              // 503

@@ -3,10 +3,35 @@
 #include <charconv>
 
 #include "gateway/api_error.h"
+#include "gateway/store_call.h"
 
 namespace bulkhead::gateway {
 
 using base::Result;
+
+namespace {
+
+// Read in a few milliseconds.
+constexpr std::uint64_t kSliceBytes = 2 << 20;
+// Read for one question.
+constexpr std::uint64_t kReadBytesMax = 256 << 20;
+
+std::string answer_body(const audit::QueryRun& run) {
+  base::json::Writer w;
+  w.begin_object().member("object", "list").key("data").begin_array();
+  for (const std::string& line : run.lines()) w.raw(line);
+  w.end_array().key("first_id").null().key("last_id").null();
+  w.member("has_more", !run.whole()).key("next_after");
+  if (run.whole() || !run.scanned_seq()) {
+    w.null();
+  } else {
+    w.value(*run.scanned_seq());
+  }
+  w.end_object();
+  return w.take();
+}
+
+}  // namespace
 
 Result<audit::Query> read_audit_query(const http::Request& request) {
   audit::Query query;
@@ -46,6 +71,21 @@ Result<audit::Query> read_audit_query(const http::Request& request) {
     }
   }
   return query;
+}
+
+base::Task<Result<Reply>> answer_audit_query(Call& call, audit::Query query) {
+  base::FairPool& pool = call.services.audit_pool;
+  auto run = co_await pool.run(turn_of(call), [&] {
+    return audit::QueryRun::begin(call.services.config.audit.dir, std::move(query));
+  });
+  if (!run) co_return run.take_error();
+  bool over = false;
+  while (!over && run->bytes_read() < kReadBytesMax) {
+    auto slice = co_await pool.run(turn_of(call), [&] { return Result(run->advance(kSliceBytes)); });
+    if (!slice) co_return slice.take_error();
+    over = *slice;
+  }
+  co_return Reply::json(200, answer_body(*run));
 }
 
 }  // namespace bulkhead::gateway

@@ -4,6 +4,7 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/isolation.h"
+#include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
 #include "storage/backup.h"
 
@@ -37,8 +38,23 @@ std::string report_json(const storage::RestoreReport& report) {
   w.member("source", report.source).member("archive", report.archive).member("taken_at", report.taken);
   w.member("records", static_cast<std::uint64_t>(report.subjects));
   w.member("erased_since", static_cast<std::uint64_t>(report.erased_since));
+  w.member("api_keys_revoked_since", static_cast<std::uint64_t>(report.keys_revoked_since));
+  w.member("access_narrowed_since", static_cast<std::uint64_t>(report.access_narrowed_since));
+  w.key("revocations_known_until");
+  if (report.known_until.empty()) {
+    w.null();
+  } else {
+    w.value(report.known_until);
+  }
   w.member("api_keys_left_out", static_cast<std::uint64_t>(report.api_keys_left_out)).end_object();
   return w.take();
+}
+
+// Counts alone: what a restore did not bring back.
+std::string withheld_text(const storage::RestoreReport& report) {
+  return "; withheld: " + std::to_string(report.erased_since) + " erased, " +
+         std::to_string(report.keys_revoked_since) + " keys revoked, " +
+         std::to_string(report.access_narrowed_since) + " access lists narrowed";
 }
 
 struct RestoreRequest {
@@ -57,7 +73,6 @@ Result<RestoreRequest> read_restore(const http::Request& request) {
   auto mode = reader.text("mode", 16);
   wanted.store = reader.text("store", 32);
   wanted.order.replace = reader.flag("replace").value_or(false);
-  wanted.order.also_erased = reader.flag("also_erased").value_or(false);
   BULKHEAD_CHECK_OK(reader.finish());
   if (wanted.order.files.empty()) {
     return api_error(ApiError::MissingParameter, "'files' is needed: names of backups in backup.dir.",
@@ -114,8 +129,9 @@ HandlerResult admin_backup_tenant(Call& call) {
   BULKHEAD_CO_CHECK_OK(reader.finish());
   order.file = std::move(*file);
   Services& services = call.services;
-  auto made = co_await services.pool.run(
-      [&] { return services.backups.make(*tenant, order, [&] { return call.cancel.cancelled(); }); });
+  auto made = co_await services.pools.long_work(*tenant).run(turn_of(call), [&] {
+    return services.backups.make(*tenant, order, [&] { return call.cancel.cancelled(); });
+  });
   if (!made) co_return made.take_error();
   call.record.note = "archive " + made->archive;
   services.metrics.counter("bulkhead_backups_total", "Backups that were made", {{"tenant", tenant->str()}})
@@ -136,10 +152,11 @@ HandlerResult admin_restore_tenant(Call& call) {
     BULKHEAD_CHECK_OK(check_policy(services.config, tenant.policy));
     return tenant;
   };
-  auto restored = co_await services.pool.run([&] { return services.backups.restore(wanted.order); });
+  auto restored = co_await services.platform_pool.run(turn_of(call),
+                                                      [&] { return services.backups.restore(wanted.order); });
   if (!restored) co_return restored.take_error();
-  call.record.target = restored->tenant.id.str();
-  call.record.note = "archive " + restored->archive;
+  call.record.target = call.record.tenant = restored->tenant.id.str();
+  call.record.note = "archive " + restored->archive + withheld_text(*restored);
   co_return Reply::json(200, report_json(*restored));
 }
 

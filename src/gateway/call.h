@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "audit/log.h"
+#include "gateway/body_budget.h"
 #include "gateway/limits.h"
 #include "gateway/services.h"
 #include "gateway/session.h"
@@ -20,15 +21,18 @@ struct Call {
   Services& services;
   http::Exchange& exchange;
   base::RequestId id;
-  base::MonotonicTime began;
+  base::MonotonicTime began;  // when the request was whole; until then, when its head was
   const Route* route = nullptr;
   std::vector<std::string> captures;  // path parameters, in order
   std::shared_ptr<const identity::Principal> principal;
   std::optional<tenancy::TenantScope> tenant_scope;  // set on tenant routes
   base::CancelToken cancel;                          // client gone, tenant cut, shutdown
   Limiter::Admission admission;
+  BodyBudget::Share body_share;               // memory for the body
+  std::int64_t retry_after = 0;               // seconds, for a refusal that passes with time; 0: none
   audit::Record record;                       // completed as the request goes on
   std::optional<audit::Log::Ticket> started;  // set once RequestStarted was queued
+  bool announced = false;                     // its intent is on record; an outcome must follow
 
   const http::Request& request() const { return exchange.request(); }
   const tenancy::TenantScope& scope() const { return *tenant_scope; }

@@ -9,6 +9,7 @@
 #include "gateway/dto.h"
 #include "gateway/generation.h"
 #include "gateway/model_access.h"
+#include "gateway/outcome.h"
 #include "gateway/prompt_bounds.h"
 
 namespace bulkhead::gateway {
@@ -60,8 +61,10 @@ Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
   plan.head.threshold = threshold_of(call);
   rag::RetrievalOptions options;
   options.results_max = services.config.retrieval.results_max;
-  auto found =
-      co_await services.retriever.retrieve(call.engine_context(), body.question, body.vector_stores, options);
+  ReadingOutcome reading(accounts_of(call), ReadingOutcome::Part::BeforeChat);
+  auto found = co_await services.retriever.retrieve(call.engine_context(), body.question, body.vector_stores,
+                                                    options, reading.tokens);
+  reading.settle();
   if (!found) co_return explained(call, found.take_error());
   plan.head.relevance = found->relevance;
   call.record.retrieval_score = found->relevance;

@@ -12,6 +12,7 @@
 #include "gateway/config_key_provider.h"
 #include "gateway/config_reader.h"
 #include "gateway/config_store.h"
+#include "identity/user_names.h"
 
 namespace bulkhead::gateway {
 
@@ -24,6 +25,20 @@ constexpr std::size_t kConfigBytesMax = 1u << 20;
 constexpr std::int64_t kDay = 86'400;
 
 bool is_loopback(const std::string& host) { return host == "127.0.0.1" || host == "::1"; }
+
+// Uploads fill three quarters of either budget at most (body_budget.h).
+void check_body_memory(ConfigReader& r, ServerConfig& out) {
+  if (out.body_memory_max == 0) out.body_memory_max = 8 * out.body_bytes_max;
+  if (out.tenant_body_memory_max == 0) out.tenant_body_memory_max = 2 * out.body_bytes_max;
+  if (out.tenant_body_memory_max - out.tenant_body_memory_max / 4 < out.body_bytes_max) {
+    r.fail(ConfigError::Contradiction, "tenant_body_memory_max",
+           "must be at least 4/3 of body_bytes_max, or the largest body never has room");
+  }
+  if (out.body_memory_max < out.tenant_body_memory_max) {
+    r.fail(ConfigError::Contradiction, "body_memory_max",
+           "must be at least tenant_body_memory_max, which is twice body_bytes_max unless it is given");
+  }
+}
 
 void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfig& out) {
   std::string listen;
@@ -45,7 +60,15 @@ void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfi
   r.path("key", out.key, base);
   r.number("threads", out.threads, 0, 256);
   r.number("connections_max", out.connections_max, 1, 1'000'000);
+  r.number("connections_per_address_max", out.connections_per_address_max, 1, 1'000'000);
+  r.number("failed_authentications_per_minute", out.failed_authentications_per_minute, 0, 10'000'000);
   r.bytes("body_bytes_max", out.body_bytes_max, 1u << 10, 1u << 30);
+  r.bytes("body_memory_max", out.body_memory_max, 0, std::size_t{1} << 40);
+  r.bytes("tenant_body_memory_max", out.tenant_body_memory_max, 0, std::size_t{1} << 40);
+  r.seconds("body_wait_max", out.body_wait_max, 0, 60);
+  r.seconds("stall_time_max", out.stall_time_max, 1, 600);
+  r.bytes("transfer_rate_min", out.transfer_rate_min, 0, 1u << 30);
+  check_body_memory(r, out);
   r.seconds("drain_time_max", out.drain_time_max, 0, 3'600);
   r.flag("plain_http", out.plain_http);
 }
@@ -80,7 +103,11 @@ void read_issuer(ConfigReader& r, const std::filesystem::path& base, identity::I
   std::filesystem::path ca;
   r.path("ca_file", ca, base);
   out.ca_file = ca.string();
+  r.flag("legacy_users", out.legacy_users);
   r.flag("allow_http", out.allow_http);
+  if (out.issuer.find('#') != std::string::npos) {
+    r.fail(ConfigError::BadValue, "issuer", "may not hold '#': an issuer is a URL without a fragment");
+  }
   if (out.issuer.empty()) r.fail(ConfigError::Missing, "issuer", "is needed: the exact `iss` of its tokens");
   if (out.audiences.empty()) {
     r.fail(ConfigError::Missing, "audiences", "is needed: the `aud` values meant for this gateway");
@@ -186,6 +213,10 @@ void read_limits(ConfigReader& r, tenancy::TenantLimits& out) {
   std::size_t storage = out.storage_bytes_max;
   r.bytes("storage_bytes_max", storage, 1u << 20, SIZE_MAX);
   out.storage_bytes_max = storage;
+  r.number("files_max", out.files_max, 1, 1'000'000'000);
+  r.number("vector_stores_max", out.vector_stores_max, 1, 1'000'000'000);
+  r.number("kept_chats_max", out.kept_chats_max, 1, 1'000'000'000);
+  r.number("api_keys_max", out.api_keys_max, 1, 1'000'000'000);
 }
 
 void read_engine_policy(ConfigReader& r, tenancy::EnginePolicy& out) {
@@ -236,6 +267,7 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   }
   r.flag("burn", out.burn);
   r.flag("metrics_public", out.metrics_public);
+  r.flag("show_foreign_output", out.show_foreign_output);
   r.section("server", [&](ConfigReader& s) { read_server(s, base, out.server); });
   r.section("data", [&](ConfigReader& s) {
     s.path("dir", out.data.dir, base);
@@ -248,7 +280,12 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
   r.section("audit", [&](ConfigReader& s) {
     s.path("dir", out.audit.dir, base);
     s.path("witness_dir", out.audit.witness_dir, base);
+    s.flag("client_address", out.audit.client_address);
     s.seconds("checkpoint_interval", out.audit.checkpoint_interval, 1, 3'600);
+    s.bytes("reserve_bytes", out.audit.reserve_bytes, 1u << 16, std::size_t{1} << 40);
+    s.bytes("tenant_bytes_per_hour", out.audit.tenant_bytes_per_hour, 1u << 16, std::size_t{1} << 40);
+    s.seconds("refusal_window", out.audit.refusal_window, 0, 3'600);
+    s.flag("announce_changes", out.audit.announce_changes);
   });
   r.section("backup", [&](ConfigReader& s) {
     s.path("dir", out.backup.dir, base);
@@ -305,6 +342,19 @@ void check_whole(ConfigReader& r, const Config& config) {
     r.fail(ConfigError::Contradiction, "burn",
            "can be switched off in mode = \"development\" only (it is a control experiment)");
   }
+  if (config.audit.refusal_window.count() == 0 && !config.development) {
+    r.fail(
+        ConfigError::Contradiction, "audit",
+        "may have refusal_window = 0 in mode = \"development\" only: whoever is refused could fill the log");
+  }
+  if (config.show_foreign_output && !config.development) {
+    r.fail(ConfigError::Contradiction, "show_foreign_output",
+           "can be switched on in mode = \"development\" only: what libraries print may be users' text");
+  }
+  if (!config.audit.announce_changes && !config.development) {
+    r.fail(ConfigError::Contradiction, "audit",
+           "may have announce_changes = false in mode = \"development\" only (it is a control experiment)");
+  }
   if (config.server.certificate.empty() != config.server.key.empty()) {
     r.fail(ConfigError::Contradiction, "server", "needs certificate and key together");
   }
@@ -329,6 +379,10 @@ void check_whole(ConfigReader& r, const Config& config) {
       config.engine.embedding.path.empty()) {
     r.fail(ConfigError::Contradiction, "tenant_defaults",
            "with retrieval = \"required\" need [engine.embedding]: nothing could search the documents");
+  }
+  if (const auto issuer = identity::shared_legacy_users(config.issuers)) {
+    r.fail(ConfigError::Contradiction, "issuer",
+           "has legacy_users beside another that may speak for the same tenant: " + *issuer);
   }
   for (const identity::IssuerConfig& issuer : config.issuers) {
     if (issuer.allow_http && !config.development) {

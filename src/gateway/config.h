@@ -24,10 +24,17 @@ base::ErrorName error_name(ConfigError code);
 struct ServerConfig {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8443;
-  std::filesystem::path certificate, key;  // empty: a development certificate in data.dir/tls
-  std::size_t threads = 0;                 // 0: one a core
-  std::size_t connections_max = 4096;
+  std::filesystem::path certificate, key;               // empty: a development certificate in data.dir/tls
+  std::size_t threads = 0;                              // 0: one a core
+  std::size_t connections_max = 4096;                   // of the whole gateway
+  std::size_t connections_per_address_max = 1024;       // IPv6: of a /64
+  std::size_t failed_authentications_per_minute = 600;  // of an address; 0: not bounded
   std::size_t body_bytes_max = 64u << 20;
+  std::size_t body_memory_max = 0;         // of all requests' bodies; 0: eight times body_bytes_max
+  std::size_t tenant_body_memory_max = 0;  // of one tenant's; 0: twice body_bytes_max
+  std::chrono::seconds body_wait_max{5};   // for room in them
+  std::chrono::seconds stall_time_max{30};
+  std::size_t transfer_rate_min = 4u << 10;  // bytes a second
   std::chrono::seconds drain_time_max{30};
   bool plain_http = false;  // development mode and loopback only
 };
@@ -55,7 +62,12 @@ struct BackupConfig {
 struct AuditConfig {
   std::filesystem::path dir;  // default: data.dir/audit
   std::filesystem::path witness_dir;
+  bool client_address = true;  // records hold the network address of the client
   std::chrono::seconds checkpoint_interval{10};
+  std::size_t reserve_bytes = 16u << 20;         // of disk, for what must be recorded when it is full
+  std::size_t tenant_bytes_per_hour = 1u << 30;  // that one tenant's principals may take of the log
+  std::chrono::seconds refusal_window{60};       // repeated refusals are counted over
+  bool announce_changes = true;                  // false only in development: the control experiment
 };
 
 struct LocalModel {
@@ -151,7 +163,8 @@ struct Config {
   std::vector<storage::PostgresOptions> stores;  // beside the embedded one
   std::vector<KeyProviderConfig> key_providers;  // beside the platform
   tenancy::TenantPolicy tenant_defaults;
-  bool metrics_public = false;  // /metrics without a credential, loopback listeners only
+  bool show_foreign_output = false;  // development: what libraries print is logged, cleaned, not dropped
+  bool metrics_public = false;       // /metrics without a credential, loopback listeners only
   DevIdpConfig dev_idp;
 };
 

@@ -1,14 +1,11 @@
 #include "gateway/dispatcher.h"
 
 #include <algorithm>
-#include <charconv>
-#include <mutex>
 
-#include "access/decision.h"
 #include "base/log.h"
 #include "crypto/random.h"
 #include "gateway/api_error.h"
-#include "http/message_signature.h"
+#include "gateway/put_on_record.h"
 
 namespace bulkhead::gateway {
 
@@ -18,31 +15,15 @@ using base::Task;
 
 namespace {
 
-// Names by which other systems let a client choose its tenant. Here the credential alone says it; a
-// request that names another one is refused and recorded (invariant I1).
-constexpr std::string_view kTenantHeaders[] = {"x-tenant", "x-tenant-id", "x-tenant-name",
-                                               "x-organization-id", "x-customer-id"};
-constexpr std::string_view kTenantParameters[] = {"tenant", "tenant_id"};
+// A body that took longer than this to come has its sender's credential looked at again.
+constexpr std::chrono::seconds kConfirmedAfter{1};
 
-// Anonymous refusals are recorded up to this rate; beyond, only counted, so that a stranger can't
-// fill the audit disk.
-constexpr double kAnonymousRecordsPerSecond = 20;
+constexpr std::size_t kChunkedBytesFirst = 64 << 10;
+constexpr std::int64_t kBodiesRetryAfter = 5;
 
 // What an answer has, so that its headers are allocated once.
 constexpr std::size_t kHeadersExpected = 12;
 constexpr std::size_t kHeaderBytesExpected = 512;
-
-constexpr std::int64_t kEstimatedBytesPerToken = 4;
-constexpr std::int64_t kEstimatedAnswerTokens = 256;
-
-std::optional<std::uint64_t> content_length(const http::Request& request) {
-  auto text = request.headers.single("content-length");
-  if (!text) return std::nullopt;
-  std::uint64_t value = 0;
-  auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (failed != std::errc()) return std::nullopt;
-  return value;
-}
 
 Error unknown_route(const RouteMatch& match) {
   if (match.path_known) {
@@ -52,10 +33,24 @@ Error unknown_route(const RouteMatch& match) {
                    "There is no such path here. The API is OpenAI's under /v1, see the documentation.");
 }
 
+// For people, who don't count in bytes.
+std::string size_text(std::size_t bytes) {
+  constexpr std::size_t kMebi = 1u << 20;
+  return bytes % kMebi == 0 ? std::to_string(bytes / kMebi) + " MiB" : std::to_string(bytes) + " bytes";
+}
+
 Error body_too_large(std::size_t bytes_max) {
-  return api_error(ApiError::BodyTooLarge, "The request body is larger than the " +
-                                               std::to_string(bytes_max >> 20) +
-                                               " MiB that this path takes.");
+  return api_error(ApiError::BodyTooLarge,
+                   "The request body is larger than the " + size_text(bytes_max) + " that this path takes.");
+}
+
+// What comes with another method means nothing (RFC 9110 section 9.3) and is not read.
+bool takes_body(http::Method method) {
+  return method == http::Method::Post || method == http::Method::Put || method == http::Method::Patch;
+}
+
+BodyBudget::Limits budget_of(const ServerConfig& server) {
+  return {server.body_memory_max, server.tenant_body_memory_max, server.body_wait_max};
 }
 
 void add_common_headers(const Call& call, http::Headers& headers) {
@@ -79,39 +74,8 @@ std::string_view status_class(int status) {
 
 }  // namespace
 
-struct Dispatcher::Throttle {
-  std::mutex mutex;
-  double left = kAnonymousRecordsPerSecond;
-  base::MonotonicTime seen{};
-
-  bool take(base::MonotonicTime now) {
-    std::lock_guard lock(mutex);
-    std::chrono::duration<double> passed = now - seen;
-    seen = now;
-    left = std::min(kAnonymousRecordsPerSecond, left + passed.count() * kAnonymousRecordsPerSecond);
-    if (left < 1) return false;
-    left -= 1;
-    return true;
-  }
-};
-
 Dispatcher::Dispatcher(Services& services)
-    : services_(services), refusal_throttle_(std::make_unique<Throttle>()) {}
-Dispatcher::~Dispatcher() = default;
-
-std::optional<http::Response> Dispatcher::early_check(const http::Request& request) const {
-  RouteMatch match = match_route(request.method, request.path);
-  if (!match.route) return error_response(unknown_route(match));
-  if (!needs_no_credential(*match.route) && request.headers.count("authorization") == 0) {
-    return error_response(Error(identity::IdentityError::Missing,
-                                "Send a credential: \"Authorization: Bearer <token or API key>\"."));
-  }
-  std::size_t bytes_max = std::min(match.route->body_bytes_max, services_.config.server.body_bytes_max);
-  if (auto length = content_length(request); length && *length > bytes_max) {
-    return error_response(body_too_large(bytes_max));
-  }
-  return std::nullopt;
-}
+    : services_(services), entry_(services), bodies_(budget_of(services.config.server)) {}
 
 // The metrics are an operator's unless the configuration opens them, which it can on a loopback address only.
 bool Dispatcher::needs_no_credential(const Route& route) const {
@@ -132,153 +96,86 @@ Task<void> Dispatcher::handle(http::Exchange& exchange) {
             .began = services_.clock.monotonic()};
   call.record.time = services_.clock.wall();
   call.record.request_id = call.id.str();
+  if (services_.config.audit.client_address) call.record.address = exchange.request().peer.address;
   base::CancelToken cancel = call.cancel;
-  auto client_gone = exchange.cancel_token().on_cancel([cancel] { cancel.cancel("client_gone"); });
-  auto stopping = shutdown_.on_cancel([cancel] { cancel.cancel("shutdown"); });
+  const base::CancelToken client = exchange.cancel_token();
+  auto client_gone = client.on_cancel([cancel, client] { cancel.cancel(client.reason()); });
+  auto stopping = shutdown_.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
 
-  RouteMatch match = match_route(exchange.request().method, exchange.request().path);
-  call.route = match.route;
-  call.captures = std::move(match.captures);
-  call.record.route = audience_name(call.route);
-  if (!call.route) {
-    co_await answer(call, unknown_route(match), 0);
-    co_return;
-  }
-  const bool open_to_all = needs_no_credential(*call.route);
-  call.record.action =
-      open_to_all ? std::string_view("public") : access::permission_name(call.route->permission);
+  auto result = co_await process(call);
+  co_await answer(call, std::move(result));
+}
 
-  if (open_to_all) {
-    auto result = co_await call.route->handler(call);
-    co_await answer(call, std::move(result), 0);
-    co_return;
+Task<Result<Reply>> Dispatcher::process(Call& call) {
+  BULKHEAD_CO_CHECK_OK(find_route(call));
+  if (needs_no_credential(*call.route)) co_return co_await call.route->handler(call);
+  if (draining_) {
+    co_return api_error(ApiError::ShuttingDown, "The gateway is shutting down. Try again shortly.");
   }
-  std::int64_t retry_after = 0;
-  auto prepared = co_await authenticate(call);
-  if (prepared) prepared = open_at_once(call);
-  if (prepared && call.principal->tenant() && !call.tenant_scope) prepared = co_await ask_for_key(call);
-  if (prepared) prepared = authorize(call);
-  if (prepared) prepared = admit(call, retry_after);
-  if (!prepared) {
-    co_await answer(call, prepared.take_error(), retry_after);
-    co_return;
-  }
+  auto ready = co_await entry_.enter(call);
+  if (!ready) co_return ready.take_error();
   // The running requests of a tenant that is suspended, or whose key is withdrawn, end here too.
   base::CancelToken::Registration tenant_cut;
   if (call.tenant_scope) {
     services_.ingestor.take_up(call.scope());
     const base::CancelToken cut = call.tenant_scope->cancel_token();
-    tenant_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
+    tenant_cut = cut.on_cancel([cancel = call.cancel, cut] { cancel.cancel(cut.reason()); });
   }
-  auto result = co_await call.route->handler(call);
-  co_await answer(call, std::move(result), 0);
+  ready = co_await take_body(call);
+  if (ready && call.route->effect == Effect::Changes) ready = co_await announce_change(call);
+  if (!ready) co_return ready.take_error();
+  co_return co_await call.route->handler(call);
 }
 
-Task<Result<void>> Dispatcher::authenticate(Call& call) {
-  if (draining_) {
-    co_return api_error(ApiError::ShuttingDown, "The gateway is shutting down. Try again shortly.");
-  }
-  const http::Headers& headers = call.request().headers;
-  auto authorization = headers.single("authorization");
-  if (!authorization) {
-    co_return Error(identity::IdentityError::Missing,
-                    "Send one credential: \"Authorization: Bearer <token or API key>\".");
-  }
-  call.principal = services_.authenticator.cached(*authorization);
-  if (!call.principal) {
-    std::string text(*authorization);
-    auto verified = co_await services_.authenticator.authenticate(std::move(text));
-    if (!verified) co_return verified.take_error();
-    call.principal = std::move(*verified);
-  }
-  call.record.credential = call.principal->credential() == identity::CredentialKind::Jwt ? "jwt" : "api_key";
-  co_return Result<void>();
-}
-
-Result<void> Dispatcher::check_tenant_claims(const Call& call) const {
-  std::string_view own =
-      call.principal->tenant() ? std::string_view(call.principal->tenant()->str()) : std::string_view();
-  auto foreign = [own](std::string_view named) { return named != own; };
-  auto refusal = [] {
-    return api_error(ApiError::TenantMismatch,
-                     "The tenant comes from the credential. Remove the tenant from the "
-                     "request, or use a credential of that tenant.");
-  };
-  for (const auto& [name, value] : call.request().headers.all()) {
-    if (name.starts_with(http::kSignedHeaderPrefix)) return refusal();
-    if (std::find(std::begin(kTenantHeaders), std::end(kTenantHeaders), name) != std::end(kTenantHeaders) &&
-        foreign(value)) {
-      return refusal();
-    }
-  }
-  for (const auto& [name, value] : call.request().query) {
-    if (std::find(std::begin(kTenantParameters), std::end(kTenantParameters), name) !=
-            std::end(kTenantParameters) &&
-        foreign(value)) {
-      return refusal();
-    }
-  }
+Result<void> Dispatcher::find_route(Call& call) const {
+  RouteMatch match = match_route(call.request().method, call.request().path);
+  call.route = match.route;
+  call.captures = std::move(match.captures);
+  call.record.route = audience_name(call.route);
+  if (!call.route) return unknown_route(match);
+  call.record.action = needs_no_credential(*call.route) ? std::string_view("public")
+                                                        : access::permission_name(call.route->permission);
   return Result<void>();
 }
 
-// Leaves the scope empty when a key provider has to be asked.
-Result<void> Dispatcher::open_at_once(Call& call) const {
-  if (!call.principal->tenant()) return Result<void>();
-  call.record.tenant = call.principal->tenant()->str();
-  BULKHEAD_TRY(scope, services_.tenants.open_at_once(call.principal));
-  call.tenant_scope = std::move(scope);
-  return Result<void>();
+Task<Result<void>> Dispatcher::take_body(Call& call) {
+  if (!takes_body(call.route->method)) co_return Result<void>();
+  const base::MonotonicTime asked = services_.clock.monotonic();
+  auto received = co_await receive_body(
+      call, std::min(call.route->body_bytes_max, services_.config.server.body_bytes_max));
+  if (!received) {
+    const int status = map_error(received.error()).status;
+    if (status == 429 || status == 503) call.retry_after = kBodiesRetryAfter;
+    co_return received;
+  }
+  call.began = services_.clock.monotonic();
+  if (call.began - asked < kConfirmedAfter) co_return received;
+  co_return co_await entry_.confirm(call);
 }
 
-Task<Result<void>> Dispatcher::ask_for_key(Call& call) const {
-  auto scope =
-      co_await services_.opening_pool.run([this, &call] { return services_.tenants.open(call.principal); });
-  if (!scope) co_return scope.take_error();
-  call.tenant_scope = std::move(*scope);
-  co_return Result<void>();
+Task<Result<void>> Dispatcher::receive_body(Call& call, std::size_t bytes_max) {
+  const auto length = call.exchange.body_length();
+  if (length && *length > bytes_max) co_return body_too_large(bytes_max);
+  // A chunked body does not say how long it is: it starts small and gets as much again when that is full.
+  std::size_t bytes = std::min<std::size_t>(length.value_or(kChunkedBytesFirst), bytes_max);
+  if (bytes > 0) {
+    auto share = co_await bodies_.reserve(call.record.tenant, bytes, call.cancel);
+    if (!share) co_return share.take_error();
+    call.body_share = std::move(*share);
+  }
+  for (;;) {
+    // At the bound one byte more, so that a chunked body of just that size is seen to its end.
+    auto whole = co_await call.exchange.receive_body(bytes == bytes_max ? bytes + 1 : bytes);
+    if (!whole) co_return whole.take_error();
+    if (call.request().body.size() > bytes_max) co_return body_too_large(bytes_max);
+    if (*whole) co_return Result<void>();
+    if (bytes == bytes_max) co_return body_too_large(bytes_max);
+    bytes = std::min(bytes * 2, bytes_max);
+    BULKHEAD_CO_CHECK_OK(call.body_share.grow(bytes));
+  }
 }
 
-Result<void> Dispatcher::authorize(Call& call) const {
-  const identity::Principal& principal = *call.principal;
-  if (principal.tenant()) {
-    call.record.principal = call.tenant_scope->audit_hash(principal.user());
-    call.record.credential_id = principal.credential() == identity::CredentialKind::ApiKey
-                                    ? principal.credential_id()
-                                    : call.tenant_scope->audit_hash(principal.credential_id());
-  } else {
-    call.record.principal = "operator";
-    call.record.credential_id = principal.credential_id();
-  }
-  access::Decision decision = access::decide(services_.roles, principal, call.route->permission);
-  if (decision.allowed && (call.route->audience == Audience::Operator) != principal.is_operator()) {
-    decision = {false, "wrong_audience"};
-  }
-  call.record.reason = decision.reason;
-  if (!decision.allowed) {
-    return api_error(ApiError::Forbidden, "Your role does not allow this (" +
-                                              std::string(access::permission_name(call.route->permission)) +
-                                              "). Ask your administrator.");
-  }
-  return check_tenant_claims(call);
-}
-
-Result<void> Dispatcher::admit(Call& call, std::int64_t& retry_after) {
-  if (call.request().body.size() > call.route->body_bytes_max) {
-    return body_too_large(call.route->body_bytes_max);
-  }
-  if (!call.tenant_scope) return Result<void>();
-  std::int64_t tokens = 0;
-  if (call.route->generates) {
-    tokens = static_cast<std::int64_t>(call.request().body.size()) / kEstimatedBytesPerToken +
-             kEstimatedAnswerTokens;
-  }
-  BULKHEAD_TRY(admission,
-               services_.limiter.admit(call.scope().record(), call.principal->user(), tokens, retry_after));
-  call.admission = std::move(admission);
-  return Result<void>();
-}
-
-Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t retry_after) {
+Task<void> Dispatcher::answer(Call& call, Result<Reply> result) {
   http::Response response;
   bool streamed = result && result->streamed;
   if (result) {
@@ -287,7 +184,9 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t ret
   } else {
     const Error& error = result.error();
     response = error_response(error);
-    if (retry_after > 0) response.headers.set("retry-after", std::to_string(retry_after));
+    if (call.retry_after > 0) {
+      response.headers.set("retry-after", std::to_string(call.retry_after));
+    }
     if (response.status == 401 || response.status == 403 || response.status == 429) {
       call.record.decision = "deny";
     } else if (call.record.decision.empty()) {
@@ -305,31 +204,16 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result, std::int64_t ret
       std::chrono::duration_cast<std::chrono::microseconds>(services_.clock.monotonic() - call.began).count();
   count(call, call.record.status);
 
-  // Public routes hold nothing of anyone's; anonymous refusals are recorded within bounds.
-  bool anonymous = !call.principal;
-  bool record = call.route ? !needs_no_credential(*call.route) || !result : false;
-  if (record && anonymous) record = refusal_throttle_->take(services_.clock.monotonic());
-  if (record) {
-    if (!result && call.record.decision == "deny") {
-      call.record.event = anonymous ? audit::Event::AuthenticationFailed : audit::Event::RequestRefused;
-    } else if (!result && call.route->event != audit::Event::RequestEnded) {
-      // What was asked for did not happen, so the record must not read as if it had.
-      call.record.event = audit::Event::RequestFailed;
-    } else {
-      call.record.event = call.route->event;
-    }
-    audit::Log::Ticket ticket = services_.audit.append(call.record);
-    // A generation's RequestStarted is durable already or is awaited here; other answers wait for
-    // their one record. An anonymous refusal gives nothing away and doesn't wait.
-    if (!anonymous && !streamed) {
-      auto durable = call.started ? co_await call.started->durable() : co_await ticket.durable();
-      if (!durable) {
-        response = error_response(durable.error());
-        response.headers.set("retry-after", "5");
-      }
+  // Public routes hold nothing of anyone's.
+  if (call.route && (!needs_no_credential(*call.route) || !result)) {
+    auto recorded = co_await record_ending(call, {.failed = !result, .streamed = streamed});
+    if (!recorded) {
+      response = error_response(recorded.error());
+      response.headers.set("retry-after", "5");
     }
   }
   if (streamed) co_return;
+  call.admission.settle();  // before the client can ask again
   response.headers.reserve(kHeadersExpected, kHeaderBytesExpected);
   add_common_headers(call, response.headers);
   call.admission.add_headers(response.headers);

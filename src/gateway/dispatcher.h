@@ -1,6 +1,10 @@
 // Dispatcher: the one way of every request through the gateway.
 //
-//   route → credential → permission → tenant scope → limits → handler → audit → answer
+//   head: route, then credential, tenant scope, permission, limits (entry.h)
+//   body: read only now, within the route's bound and the budgets (body_budget.h)
+//   intent: of a route that changes something, durable before its handler runs (put_on_record.h)
+//   handler
+//   answer: audit record, then the bytes
 //
 // Nothing a handler touches is reached before the permission was decided; refusals and failures are
 // audited like successes; no answer leaves before its audit record is durable (invariants I1, I7,
@@ -8,11 +12,10 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
-#include <optional>
 
 #include "base/task.h"
 #include "gateway/call.h"
+#include "gateway/entry.h"
 #include "gateway/routes.h"
 #include "gateway/services.h"
 #include "http/server.h"
@@ -22,36 +25,32 @@ namespace bulkhead::gateway {
 class Dispatcher {
  public:
   explicit Dispatcher(Services& services);
-  ~Dispatcher();
 
-  // The server's handler.
+  // The server's handler, which gets the head of a request and asks for the body itself.
   base::Task<void> handle(http::Exchange& exchange);
-  // Refuses by headers alone: no credential, or a body larger than the route takes.
-  std::optional<http::Response> early_check(const http::Request& request) const;
   static http::Response malformed(int status, const base::Error& error);
 
+  const BodyBudget& bodies() const { return bodies_; }
   // From now on new requests get 503; running ones go on.
   void start_draining() { draining_ = true; }
   // Cuts what still runs.
-  void cancel_all() { shutdown_.cancel("shutdown"); }
+  void cancel_all() { shutdown_.cancel(base::CancelReason::Shutdown); }
 
  private:
   bool needs_no_credential(const Route& route) const;
+  // All phases but the answer.
   base::Task<base::Result<Reply>> process(Call& call);
-  base::Task<base::Result<void>> authenticate(Call& call);
-  base::Result<void> open_at_once(Call& call) const;
-  base::Task<base::Result<void>> ask_for_key(Call& call) const;
-  base::Result<void> authorize(Call& call) const;
-  base::Result<void> check_tenant_claims(const Call& call) const;
-  base::Result<void> admit(Call& call, std::int64_t& retry_after);
-  base::Task<void> answer(Call& call, base::Result<Reply> result, std::int64_t retry_after);
+  base::Result<void> find_route(Call& call) const;
+  base::Task<base::Result<void>> take_body(Call& call);
+  base::Task<base::Result<void>> receive_body(Call& call, std::size_t bytes_max);
+  base::Task<void> answer(Call& call, base::Result<Reply> result);
   void count(const Call& call, int status) const;
 
   Services& services_;
+  Entry entry_;
+  BodyBudget bodies_;
   std::atomic<bool> draining_{false};
   base::CancelToken shutdown_;
-  struct Throttle;
-  std::unique_ptr<Throttle> refusal_throttle_;
 };
 
 }  // namespace bulkhead::gateway

@@ -1,6 +1,8 @@
 #include "gateway/file_access.h"
 
 #include "gateway/dto.h"
+#include "gateway/user_dto.h"
+#include "identity/user_id.h"
 
 namespace bulkhead::gateway {
 
@@ -9,6 +11,14 @@ using base::Result;
 namespace {
 constexpr std::size_t kNamesMax = 256;
 constexpr std::size_t kNameBytesMax = 256;
+// All names of a list together: it is read at every search of its file.
+constexpr std::size_t kAccessBytesMax = 64u << 10;
+
+std::size_t bytes_of(const std::vector<std::string>& names) {
+  std::size_t sum = 0;
+  for (const std::string& name : names) sum += name.size();
+  return sum;
+}
 
 void write_names(base::json::Writer& w, std::string_view key, const std::vector<std::string>& names) {
   w.key(key).begin_array();
@@ -26,7 +36,7 @@ bool may_read(const Call& call, const storage::FileRecord& file) {
 }
 
 bool may_manage(const Call& call, const storage::FileRecord& file) {
-  return file.owner == call.principal->user() || has_permission(call, access::Permission::FilesManage);
+  return call.principal->is_user(file.owner) || has_permission(call, access::Permission::FilesManage);
 }
 
 Result<storage::FileRecord> readable_file(const Call& call, storage::TenantStore& store,
@@ -37,17 +47,27 @@ Result<storage::FileRecord> readable_file(const Call& call, storage::TenantStore
   return file;
 }
 
-Result<access::DocumentAccess> parse_access(const base::json::Value& object, std::string path) {
+Result<access::DocumentAccess> parse_access(const Call& call, const base::json::Value& object,
+                                            std::string path) {
   if (!object.is_object()) {
     return api_error(ApiError::BadParameter, "'" + path + "' must be an object.", path);
   }
   ObjectReader reader(object, path);
   access::DocumentAccess access;
   access.shared_with_tenant = reader.flag("shared").value_or(false);
-  access.users = reader.texts("users", kNamesMax, kNameBytesMax);
+  const std::vector<std::string> users = reader.texts("users", kNamesMax, identity::kUserNameBytesMax);
   access.groups = reader.texts("groups", kNamesMax, kNameBytesMax);
   access.roles = reader.texts("roles", kNamesMax, kNameBytesMax);
   BULKHEAD_CHECK_OK(reader.finish());
+  for (const std::string& name : users) {
+    BULKHEAD_TRY(user, named_user(call, name, path + ".users"));
+    access.users.push_back(std::move(user));
+  }
+  if (bytes_of(access.users) + bytes_of(access.groups) + bytes_of(access.roles) > kAccessBytesMax) {
+    return api_error(ApiError::BadParameter,
+                     "'" + path + "': the names may have 65536 bytes together. Name groups instead of users.",
+                     path);
+  }
   bool listed = !access.users.empty() || !access.groups.empty() || !access.roles.empty();
   if (access.shared_with_tenant && listed) {
     return api_error(ApiError::BadParameter,
@@ -56,9 +76,11 @@ Result<access::DocumentAccess> parse_access(const base::json::Value& object, std
   return access;
 }
 
-void write_access(base::json::Writer& w, const access::DocumentAccess& access) {
+void write_access(const Call& call, base::json::Writer& w, const access::DocumentAccess& access) {
   w.begin_object().member("shared", access.shared_with_tenant);
-  write_names(w, "users", access.users);
+  std::vector<std::string> users;
+  for (const std::string& user : access.users) users.push_back(shown_user(call, user));
+  write_names(w, "users", users);
   write_names(w, "groups", access.groups);
   write_names(w, "roles", access.roles);
   w.end_object();

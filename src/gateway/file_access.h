@@ -19,7 +19,8 @@ base::Result<storage::FileRecord> readable_file(const Call& call, storage::Tenan
                                                 const base::FileId& id);
 
 // {"shared": true} or {"users": […], "groups": […], "roles": […]}
-base::Result<access::DocumentAccess> parse_access(const base::json::Value& object, std::string path);
-void write_access(base::json::Writer& w, const access::DocumentAccess& access);
+base::Result<access::DocumentAccess> parse_access(const Call& call, const base::json::Value& object,
+                                                  std::string path);
+void write_access(const Call& call, base::json::Writer& w, const access::DocumentAccess& access);
 
 }  // namespace bulkhead::gateway

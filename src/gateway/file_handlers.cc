@@ -4,7 +4,9 @@
 #include "gateway/file_access.h"
 #include "gateway/handlers.h"
 #include "gateway/store_call.h"
+#include "gateway/user_dto.h"
 #include "http/multipart.h"
+#include "storage/tombstones.h"
 
 namespace bulkhead::gateway {
 
@@ -15,7 +17,7 @@ namespace {
 
 constexpr std::size_t kFileNameBytesMax = 255;
 
-std::string file_json(const storage::FileRecord& file) {
+std::string file_json(const Call& call, const storage::FileRecord& file) {
   json::Writer w;
   w.begin_object()
       .member("id", file.id.str())
@@ -26,8 +28,8 @@ std::string file_json(const storage::FileRecord& file) {
       .member("purpose", file.purpose)
       .member("status", storage::file_status_name(file.status));
   if (!file.status_detail.empty()) w.member("status_details", file.status_detail);
-  w.key("bulkhead").begin_object().member("owner", file.owner).key("access");
-  write_access(w, file.access);
+  w.key("bulkhead").begin_object().member("owner", shown_user(call, file.owner)).key("access");
+  write_access(call, w, file.access);
   w.end_object().end_object();
   return w.take();
 }
@@ -39,7 +41,8 @@ struct Upload {
   std::string_view content;  // points into the request's body
 };
 
-Result<Upload> parse_upload(const http::Request& request) {
+Result<Upload> parse_upload(const Call& call) {
+  const http::Request& request = call.request();
   auto type = request.headers.single("content-type");
   if (!type || !type->starts_with("multipart/form-data")) {
     return api_error(ApiError::UnsupportedMediaType, "Send the file as multipart/form-data.");
@@ -60,7 +63,7 @@ Result<Upload> parse_upload(const http::Request& request) {
         return api_error(ApiError::BadParameter,
                          "'bulkhead_access' must be JSON: " + document.error().message(), "bulkhead_access");
       }
-      BULKHEAD_TRY(access, parse_access(document->root(), "bulkhead_access"));
+      BULKHEAD_TRY(access, parse_access(call, document->root(), "bulkhead_access"));
       upload.access = std::move(access);
     } else {
       std::string name = part.name.substr(0, 64);
@@ -94,11 +97,49 @@ base::Task<Result<storage::FileRecord>> named_file(Call& call, bool to_manage) {
   co_return std::move(file);
 }
 
+struct Found {
+  std::vector<storage::FileRecord> files;
+  bool more = false;
+};
+
+// Pages are filled after access filtering, so a page never tells how much was withheld.
+base::Task<Result<Found>> find_readable(Call& call, storage::Page page,
+                                        std::optional<std::string_view> purpose) {
+  Found out;
+  storage::Page cursor = page;
+  cursor.limit = kRowsPerTurn;
+  bool over = false;
+  while (!over) {
+    auto looked =
+        co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<bool> {
+          auto batch = store.list_files(scope, cursor);
+          if (!batch && batch.error().is(storage::StorageError::NotFound) && cursor.after != page.after) {
+            return listing_moved();
+          }
+          if (!batch) return batch.take_error();
+          // Before the records are moved out.
+          if (!batch->empty()) cursor.after = batch->back().id.str();
+          for (storage::FileRecord& file : *batch) {
+            if ((purpose && file.purpose != *purpose) || !may_read(call, file)) continue;
+            if (out.files.size() == page.limit) {
+              out.more = true;
+              return true;
+            }
+            out.files.push_back(std::move(file));
+          }
+          return batch->size() < cursor.limit;
+        });
+    if (!looked) co_return looked.take_error();
+    over = *looked;
+  }
+  co_return std::move(out);
+}
+
 }  // namespace
 
 HandlerResult create_file(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  BULKHEAD_CO_TRY(upload, parse_upload(call.request()));
+  BULKHEAD_CO_TRY(upload, parse_upload(call));
   if (upload.content.size() > call.services.config.extract.file_bytes_max) {
     co_return api_error(ApiError::BodyTooLarge,
                         "The file is larger than the " +
@@ -119,51 +160,29 @@ HandlerResult create_file(Call& call) {
     return store.put_file(scope, file, upload.content);
   });
   if (!stored) co_return stored.take_error();
-  co_return Reply::json(200, file_json(file));
+  co_return Reply::json(200, file_json(call, file));
 }
 
 HandlerResult list_files(Call& call) {
   BULKHEAD_CO_TRY(page, read_page(call.request(), {"purpose"}));
-  auto purpose = call.request().query_value("purpose");
-  // Pages are filled after access filtering, so a page never tells how much was withheld.
-  struct Found {
-    std::vector<storage::FileRecord> files;
-    bool more = false;
-  };
-  auto found =
-      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<Found> {
-        Found out;
-        storage::Page cursor = page;
-        cursor.limit = 100;
-        while (true) {
-          BULKHEAD_TRY(batch, store.list_files(scope, cursor));
-          // Before the records are moved out.
-          if (!batch.empty()) cursor.after = batch.back().id.str();
-          for (storage::FileRecord& file : batch) {
-            if (!may_read(call, file) || (purpose && file.purpose != *purpose)) continue;
-            if (out.files.size() == page.limit) {
-              out.more = true;
-              return out;
-            }
-            out.files.push_back(std::move(file));
-          }
-          if (batch.size() < cursor.limit) return out;
-        }
-      });
-  if (!found) co_return found.take_error();
-  std::vector<std::string> items, ids;
-  for (const storage::FileRecord& file : found->files) {
-    items.push_back(file_json(file));
-    ids.push_back(file.id.str());
+  for (int attempt = 1;; ++attempt) {
+    auto found = co_await find_readable(call, page, call.request().query_value("purpose"));
+    if (!found && found.error().is(storage::StorageError::Busy) && attempt < kListingAttemptsMax) continue;
+    if (!found) co_return found.take_error();
+    std::vector<std::string> items, ids;
+    for (const storage::FileRecord& file : found->files) {
+      items.push_back(file_json(call, file));
+      ids.push_back(file.id.str());
+    }
+    co_return Reply::json(200, list_body(items, ids, found->more));
   }
-  co_return Reply::json(200, list_body(items, ids, found->more));
 }
 
 HandlerResult get_file(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   auto file = co_await named_file(call, false);
   if (!file) co_return file.take_error();
-  co_return Reply::json(200, file_json(*file));
+  co_return Reply::json(200, file_json(call, *file));
 }
 
 HandlerResult get_file_content(Call& call) {
@@ -189,6 +208,7 @@ HandlerResult delete_file(Call& call) {
     return store.delete_file(scope, file->id);
   });
   if (!deleted) co_return deleted.take_error();
+  call.services.ingestor.file_deleted(call.scope().tenant(), file->id);
   co_return Reply::json(200, deleted_body(file->id.str(), "file"));
 }
 
@@ -197,13 +217,13 @@ HandlerResult set_file_access(Call& call) {
   auto file = co_await named_file(call, true);
   if (!file) co_return file.take_error();
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
-  BULKHEAD_CO_TRY(access, parse_access(document.root(), "access"));
+  BULKHEAD_CO_TRY(access, parse_access(call, document.root(), "access"));
   auto changed = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.set_file_access(scope, file->id, access);
+    return storage::Tombstones(call.services.platform).set_file_access(store, scope, file->id, access);
   });
   if (!changed) co_return changed.take_error();
   file->access = std::move(access);
-  co_return Reply::json(200, file_json(*file));
+  co_return Reply::json(200, file_json(call, *file));
 }
 
 }  // namespace bulkhead::gateway

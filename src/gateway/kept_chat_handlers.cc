@@ -23,7 +23,7 @@ Task<Result<storage::ChatRecord>> find_chat(Call& call) {
   if (!id) co_return not_found("chat completion");
   auto chat = co_await with_store(
       call, [&](storage::TenantStore& store, const auto& scope) { return store.get_chat(scope, *id); });
-  bool foreign = chat && chat->owner != call.principal->user() && !reads_all(call);
+  bool foreign = chat && !call.principal->is_user(chat->owner) && !reads_all(call);
   bool expired = chat && chat->expires <= call.services.clock.unix_seconds();
   if (foreign || expired || (!chat && chat.error().is(storage::StorageError::NotFound))) {
     co_return not_found("chat completion");
@@ -48,11 +48,13 @@ std::string summary_json(const storage::ChatRecord& chat) {
 
 HandlerResult list_chats(Call& call) {
   BULKHEAD_CO_TRY(page, read_page(call.request()));
-  std::string owner = reads_all(call) ? "" : call.principal->user();
+  const bool all = reads_all(call);
+  const std::vector<std::string> own = call.principal->stored_users();
+  if (!all && own.empty()) co_return Reply::json(200, list_body({}, {}, false));
   std::size_t limit = page.limit;
   ++page.limit;  // one more tells whether there is a next page
   auto chats = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
-    return store.list_chats(scope, owner, page);
+    return all ? store.list_chats(scope, {}, page) : store.list_chats(scope, own, page);
   });
   if (!chats) co_return chats.take_error();
   bool more = chats->size() > limit;

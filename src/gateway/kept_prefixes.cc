@@ -8,7 +8,7 @@ base::Task<void> burn_kept(Call& call, base::TenantId tenant, std::string sessio
   engine::BurnTarget target{std::move(tenant), std::move(session), call.id.str()};
   auto burned = co_await call.services.engine.burn_kept(std::move(target));
   if (burned) {
-    call.record.burned = burned->verified;
+    call.record.burned = burned->verified();
     co_return;
   }
   call.record.burned = false;

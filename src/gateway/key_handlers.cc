@@ -4,6 +4,7 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/isolation.h"
+#include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
 #include "storage/upkeep.h"
 
@@ -39,7 +40,7 @@ Result<std::vector<crypto::Purpose>> purposes_from(const std::optional<std::stri
 HandlerResult admin_rotate_keys(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   Services& services = call.services;
-  auto rotated = co_await services.pool.run([&]() -> Result<std::string> {
+  auto rotated = co_await services.platform_pool.run(turn_of(call), [&]() -> Result<std::string> {
     BULKHEAD_TRY(version, services.platform_keys->add_version());
     // Old and new stand in the key file until everything is wrapped anew: a crash in between loses
     // nothing, and the next rotation cleans up.
@@ -79,7 +80,8 @@ HandlerResult admin_rotate_tenant_keys(Call& call) {
   }
   tenancy::RotationOrder order{.tenant_key = !purpose, .purposes = std::move(purposes), .provider = provider};
   Services& services = call.services;
-  auto begun = co_await services.opening_pool.run([&] { return services.upkeep.rotate(*id, order); });
+  auto begun = co_await services.pools.opening(*id).run(turn_of(call),
+                                                        [&] { return services.upkeep.rotate(*id, order); });
   if (!begun) co_return begun.take_error();
   services.wake_upkeep();
   json::Writer w;

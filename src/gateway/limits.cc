@@ -15,6 +15,14 @@ namespace {
 
 constexpr std::chrono::seconds kTidyInterval{1};
 
+// The share of a minute's tokens that admits a request of any size. With all of it, a large request would be
+// refused for as long as the account's others use a little.
+constexpr double kNeedShareMax = 0.5;
+
+// Tokens beyond what is charged already at which a running request is charged again: accounts are behind one
+// lock, and a request may use one token at a time.
+constexpr double kChargeStep = 64;
+
 // A bucket of `per_minute`, full at first, refilled evenly.
 struct Bucket {
   double left = -1;  // below zero with `fresh`: not used yet
@@ -63,10 +71,15 @@ struct Rates {
   std::uint32_t concurrent;
 };
 
+// What one account has of one kind, as the headers tell it.
 struct Standing {
-  Rates rates{};
-  double requests_left = 0, tokens_left = 0;
+  double per_minute = 1, left = 0;
 };
+
+Standing tighter(const Bucket& one, const Bucket& other) {
+  const Bucket& less = one.left < other.left ? one : other;
+  return {less.per_minute, less.left};
+}
 
 std::string duration_text(double seconds) {
   auto millis = static_cast<std::int64_t>(std::ceil(seconds * 1000));
@@ -98,22 +111,31 @@ struct Limiter::Admission::State {
   std::shared_ptr<Impl> limiter;
   std::string tenant, user;
   bool among_others = false;
-  double charged = 0;
-  Standing standing;
+  double used = 0;
+  double charged_to_tenant = 0, charged_to_user = 0;
+  Standing requests, tokens;
 
-  // The two accounts that are still there, under the lock.
+  // The two accounts that are still there, under the lock, with what each was charged.
   template <typename Visit>
   void each_account(Visit visit) {
     std::lock_guard lock(limiter->mutex);
     auto found = limiter->tenants.find(tenant);
     if (found == limiter->tenants.end()) return;
-    visit(found->second.whole);
-    if (Account* own = found->second.find(user, among_others)) visit(*own);
+    visit(found->second.whole, charged_to_tenant);
+    if (Account* own = found->second.find(user, among_others)) visit(*own, charged_to_user);
+  }
+
+  void charge_what_was_used() {
+    each_account([this](Account& account, double& charged) {
+      account.tokens.left -= used - charged;
+      charged = used;
+    });
   }
 
   ~State() {
     if (!limiter) return;  // refused: nothing was taken
-    each_account([](Account& account) {
+    charge_what_was_used();
+    each_account([](Account& account, double&) {
       if (account.running > 0) --account.running;
     });
   }
@@ -140,10 +162,8 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
   state->user = user;
   base::MonotonicTime now = impl_->clock.monotonic();
 
-  // One request may be larger than a minute's tokens; it then needs a full bucket.
-  auto token_need = [&](const Rates& rates) {
-    return std::min(static_cast<double>(estimated_tokens), rates.tokens);
-  };
+  const auto estimate = static_cast<double>(estimated_tokens);
+  auto token_need = [&](const Rates& rates) { return std::min(estimate, rates.tokens * kNeedShareMax); };
 
   std::lock_guard lock(impl_->mutex);
   TenantAccount& accounts = impl_->tenants[state->tenant];
@@ -178,41 +198,51 @@ Result<Limiter::Admission> Limiter::admit(const tenancy::Tenant& tenant, std::st
       return refuse(ApiError::RateLimited, wait, "Token limit " + whose + " reached.");
     }
   }
+  // An estimate is no use: it never costs more than a minute's tokens.
+  state->charged_to_tenant = std::min(estimate, tenant_rates.tokens);
+  state->charged_to_user = std::min(estimate, user_rates.tokens);
+  whole.tokens.left -= state->charged_to_tenant;
+  own.tokens.left -= state->charged_to_user;
   for (Account* account : {&whole, &own}) {
     account->requests.left -= 1;
-    account->tokens.left -= static_cast<double>(estimated_tokens);
     ++account->running;
   }
-  bool tenant_tighter = whole.requests.left < own.requests.left;
   state->limiter = impl_;
-  state->charged = static_cast<double>(estimated_tokens);
-  state->standing = {tenant_tighter ? tenant_rates : user_rates,
-                     std::max(0.0, std::min(whole.requests.left, own.requests.left)),
-                     std::max(0.0, std::min(whole.tokens.left, own.tokens.left))};
+  state->requests = tighter(whole.requests, own.requests);
+  state->tokens = tighter(whole.tokens, own.tokens);
   Admission admission;
   admission.state_ = std::move(state);
   return admission;
 }
 
-void Limiter::Admission::settle(std::int64_t tokens) {
+void Limiter::Admission::use(std::int64_t tokens) {
   if (!state_) return;
-  double more = static_cast<double>(tokens) - state_->charged;
-  state_->charged = static_cast<double>(tokens);
-  state_->each_account([more](Account& account) { account.tokens.left -= more; });
+  state_->used += static_cast<double>(tokens);
+  const double charged = std::min(state_->charged_to_tenant, state_->charged_to_user);
+  if (state_->used - charged >= kChargeStep) {
+    state_->each_account([used = state_->used](Account& account, double& before) {
+      if (used <= before) return;
+      account.tokens.left -= used - before;
+      before = used;
+    });
+  }
+}
+
+void Limiter::Admission::settle() {
+  if (state_) state_->charge_what_was_used();
 }
 
 void Limiter::Admission::add_headers(http::Headers& headers) const {
   if (!state_) return;
-  const Standing& standing = state_->standing;
-  auto whole = [](double value) { return std::to_string(static_cast<std::int64_t>(value)); };
-  headers.set("x-ratelimit-limit-requests", whole(standing.rates.requests));
-  headers.set("x-ratelimit-remaining-requests", whole(standing.requests_left));
-  headers.set("x-ratelimit-reset-requests", duration_text((standing.rates.requests - standing.requests_left) *
-                                                          60 / standing.rates.requests));
-  headers.set("x-ratelimit-limit-tokens", whole(standing.rates.tokens));
-  headers.set("x-ratelimit-remaining-tokens", whole(standing.tokens_left));
-  headers.set("x-ratelimit-reset-tokens",
-              duration_text((standing.rates.tokens - standing.tokens_left) * 60 / standing.rates.tokens));
+  auto add = [&headers](const std::string& kind, const Standing& standing) {
+    auto whole = [](double value) { return std::to_string(static_cast<std::int64_t>(value)); };
+    headers.set("x-ratelimit-limit-" + kind, whole(standing.per_minute));
+    headers.set("x-ratelimit-remaining-" + kind, whole(std::max(0.0, standing.left)));
+    headers.set("x-ratelimit-reset-" + kind,
+                duration_text((standing.per_minute - standing.left) * 60 / standing.per_minute));
+  };
+  add("requests", state_->requests);
+  add("tokens", state_->tokens);
 }
 
 void Limiter::forget(const base::TenantId& tenant) {

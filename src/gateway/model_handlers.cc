@@ -1,7 +1,9 @@
 // GET /v1/models, POST /v1/embeddings.
 #include "gateway/dto.h"
+#include "gateway/generation.h"
 #include "gateway/handlers.h"
 #include "gateway/model_access.h"
+#include "gateway/outcome.h"
 #include "gateway/prompt_bounds.h"
 #include "gateway/text_input.h"
 
@@ -115,28 +117,25 @@ HandlerResult create_embeddings(Call& call) {
   }
   record_inputs(call, services.embedding_model, body.inputs);
 
-  auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
-  if (!place) co_return place.take_error();
-  auto counts =
-      co_await services.engine.count_tokens(call.engine_context(), services.embedding_model, body.inputs);
-  if (!counts) co_return counts.take_error();
-  auto vectors = co_await services.engine.embed(call.engine_context(), services.embedding_model, body.inputs);
-  if (!vectors) co_return vectors.take_error();
-  std::int64_t tokens = 0;
-  for (std::int64_t count : *counts) tokens += count;
-  call.record.prompt_tokens = tokens;
-  call.admission.settle(tokens);
+  // Its turns are taken at the embedding model, not among those who wait for the chat model.
+  ReadingOutcome reading(accounts_of(call), ReadingOutcome::Part::Whole);
+  auto made = co_await services.engine.embed(call.engine_context(), services.embedding_model, body.inputs);
+  std::size_t bytes = 0;
+  for (const std::string& text : body.inputs) bytes += text.size();
+  reading.tokens = engine::tokens_read(made, bytes);
+  if (!made) co_return explained(call, made.take_error());
+  reading.settle();
 
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
-  for (std::size_t i = 0; i < vectors->size(); ++i) {
+  for (std::size_t i = 0; i < made->vectors.size(); ++i) {
     w.begin_object().member("object", "embedding").member("index", static_cast<std::uint64_t>(i));
     w.key("embedding");
-    write_vector(w, (*vectors)[i], body.base64);
+    write_vector(w, made->vectors[i], body.base64);
     w.end_object();
   }
   w.end_array().member("model", services.embedding_model).key("usage").begin_object();
-  w.member("prompt_tokens", tokens).member("total_tokens", tokens).end_object().end_object();
+  w.member("prompt_tokens", reading.tokens).member("total_tokens", reading.tokens).end_object().end_object();
   co_return Reply::json(200, w.take());
 }
 

@@ -3,6 +3,7 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/isolation.h"
+#include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
 #include "storage/mover.h"
 
@@ -43,7 +44,8 @@ HandlerResult admin_move_tenant(Call& call) {
   change_mode(moved, mode);
   BULKHEAD_CO_CHECK_OK(check_isolation(services.config, services.stores, moved.mode, moved.policy));
   const storage::MovePlace to{moved.mode, moved.policy.store, moved.policy.engine.engine};
-  auto begun = co_await services.pool.run([&] { return services.mover.begin(tenant.id, to); });
+  auto begun = co_await services.pools.long_work(tenant.id).run(
+      turn_of(call), [&] { return services.mover.begin(tenant.id, to); });
   if (!begun) co_return begun.take_error();
   call.record.note = place_text(begun->from) + " to " + place_text(begun->to);
   services.wake_mover();
@@ -57,7 +59,8 @@ HandlerResult admin_move_tenant(Call& call) {
 HandlerResult admin_cancel_move(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(tenant, named_tenant(call));
-  auto done = co_await call.services.pool.run([&] { return call.services.mover.cancel(tenant.id); });
+  auto done = co_await call.services.pools.long_work(tenant.id).run(
+      turn_of(call), [&] { return call.services.mover.cancel(tenant.id); });
   if (!done) co_return done.take_error();
   call.record.note = "move given up";
   co_return Reply::json(200, deleted_body(tenant.id.str(), "bulkhead.move"));
@@ -66,8 +69,8 @@ HandlerResult admin_cancel_move(Call& call) {
 HandlerResult admin_list_moves(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(tenant, named_tenant(call));
-  auto certificates =
-      co_await call.services.pool.run([&] { return call.services.mover.certificates(tenant.id); });
+  auto certificates = co_await call.services.platform_pool.run(
+      turn_of(call), [&] { return call.services.mover.certificates(tenant.id); });
   if (!certificates) co_return certificates.take_error();
   std::vector<std::string> items;
   for (const std::string& certificate : *certificates) {

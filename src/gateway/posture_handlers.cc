@@ -10,6 +10,7 @@
 #include "gateway/dto.h"
 #include "gateway/handlers.h"
 #include "gateway/posture.h"
+#include "gateway/store_call.h"
 
 namespace bulkhead::gateway {
 
@@ -84,12 +85,11 @@ Task<Wall> prefixes_wall(Services& services, tenancy::Tenant tenant, std::string
     wall.check = "the engine does not answer: " + report.error().message();
     co_return wall;
   }
-  auto document = json::Document::parse(report->json);
-  const std::int64_t prefixes = document ? document->root()["prefixes"].as_int().value_or(-1) : -1;
-  wall.verdict = prefixes == 0 && report->verified ? Verdict::Stands : Verdict::Broken;
+  wall.verdict = report->prefixes == 0 && report->verified() ? Verdict::Stands : Verdict::Broken;
   wall.check = (off ? "told the workers to burn all that is kept of the tenant: "
                     : "told the workers to burn a session that nobody has: ") +
-               std::to_string(prefixes) + " prefixes found" + (report->verified ? "" : ", burn NOT verified");
+               std::to_string(report->prefixes) + " prefixes found" +
+               (report->verified() ? "" : ", burn NOT verified");
   co_return wall;
 }
 
@@ -189,15 +189,15 @@ base::TenantId neighbour_of(const tenancy::Tenant& tenant, const std::vector<ten
   return other;
 }
 
-Task<TenantPosture> look_at_tenant(Call& call, tenancy::Tenant tenant, base::TenantId other,
-                                   std::vector<engine::WorkerStatus> workers) {
+Task<Result<TenantPosture>> look_at_tenant(Call& call, tenancy::Tenant tenant, base::TenantId other,
+                                           std::vector<engine::WorkerStatus> workers) {
   Services& services = call.services;
   TenantPosture one{.tenant = tenant};
   one.walls.push_back(co_await identity_wall(services, tenant));
-  co_await services.pool.run([&] {
+  BULKHEAD_CO_CHECK_OK(co_await services.pools.long_work(tenant.id).run(turn_of(call), [&]() -> Result<void> {
     look_at(services, other, workers, one);
-    return true;
-  });
+    return {};
+  }));
   // After identity, engine: the order in which a request meets them.
   one.walls.insert(one.walls.begin() + 2, co_await prefixes_wall(services, tenant, call.id.str()));
   co_return one;
@@ -212,21 +212,22 @@ HandlerResult look(Call& call, std::string asked) {
   if (services.engine_pool) workers = services.engine_pool->workers();
   Posture posture;
   posture.time = base::rfc3339(services.clock.wall());
-  co_await services.pool.run([&] {
+  BULKHEAD_CO_CHECK_OK(co_await services.platform_pool.run(turn_of(call), [&]() -> Result<void> {
     look_at_platform(services, *call.principal, workers, posture);
-    return true;
-  });
+    return {};
+  }));
   for (const tenancy::Tenant& listed : all) {
     if (!asked.empty() && listed.id.str() != asked) continue;
     if (call.cancel.cancelled()) co_return api_error(ApiError::ShuttingDown, "The report was cancelled.");
     // A tenant that was suspended or destroyed while it was looked at is looked at as what it is now.
     for (auto now = services.tenants.find(listed.id); now && now->state != tenancy::TenantState::Destroyed;) {
-      TenantPosture one = co_await look_at_tenant(call, *now, neighbour_of(*now, all), workers);
+      auto one = co_await look_at_tenant(call, *now, neighbour_of(*now, all), workers);
+      if (!one) co_return one.take_error();
       auto then = services.tenants.find(listed.id);
       const bool same = then && then->state == now->state;
       now = std::move(then);
       if (!same) continue;
-      posture.tenants.push_back(std::move(one));
+      posture.tenants.push_back(std::move(*one));
       break;
     }
   }

@@ -261,7 +261,11 @@ Wall burn_wall(const Config& config) {
   Wall wall{.layer = "retention", .wall = "what a request leaves in memory is wiped"};
   wall.remedy = "Set burn = true in the configuration and start the gateway again.";
   wall.verdict = config.burn ? Verdict::Stated : Verdict::Broken;
-  wall.check = config.burn ? "burning is on; each answer's receipt says what was zeroed" : "burn = false";
+  wall.check =
+      !config.burn ? "burn = false"
+      : config.engine.is_external()
+          ? "burning is on in the gateway; what an external engine leaves, each answer's receipt says"
+          : "burning is on; each answer's receipt says what was cleared and read back";
   return wall;
 }
 

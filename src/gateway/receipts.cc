@@ -24,9 +24,10 @@ struct Kept {
 void write_engine(base::json::Writer& w, const BurnFacts& facts) {
   w.key("engine").begin_object().member("used", facts.engine_used);
   if (facts.engine) {
-    w.member("verified", facts.engine->verified).key("report").raw(facts.engine->json);
+    w.member("verified", facts.engine->verified()).key("report");
+    base::write(w, *facts.engine);
   } else if (facts.engine_used) {
-    w.member("verified", false).member("note", "an external engine that does not report what it clears");
+    w.member("verified", false).member("note", "the engine gave no report of what it cleared");
   }
   w.end_object();
 }
@@ -35,7 +36,7 @@ std::string statement(const Kept& kept, const std::string& tenant, const crypto:
   const BurnFacts& facts = kept.facts;
   base::json::Writer w;
   w.begin_object()
-      .member("type", "bulkhead.burn_receipt/1")
+      .member("type", "bulkhead.burn_receipt/2")
       .member("request_id", facts.request_id)
       .member("tenant", tenant)
       .member("action", facts.action)

@@ -24,7 +24,7 @@ namespace bulkhead::gateway {
 struct BurnFacts {
   std::string request_id;
   std::string action;
-  std::optional<engine::BurnReport> engine;  // none: an external engine that can't say
+  std::optional<base::BurnReport> engine;  // none: it gave none that could be read
   bool engine_used = true;
   std::optional<audit::Position> audit_position;
   std::uint64_t stream_padding_bytes = 0;  // that an answer's stream was padded with, up to its last piece

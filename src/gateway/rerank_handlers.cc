@@ -3,7 +3,9 @@
 #include <numeric>
 
 #include "gateway/dto.h"
+#include "gateway/generation.h"
 #include "gateway/handlers.h"
+#include "gateway/outcome.h"
 #include "gateway/prompt_bounds.h"
 #include "gateway/text_input.h"
 
@@ -108,11 +110,14 @@ HandlerResult create_rerank(Call& call) {
   record_inputs(call, model, texts);
 
   auto place = co_await services.engine_queue.enter(call.scope().tenant(), call.cancel);
-  if (!place) co_return place.take_error();
+  if (!place) co_return explained(call, place.take_error());
+  ReadingOutcome reading(accounts_of(call), ReadingOutcome::Part::Whole);
   auto ranking = co_await services.engine.rerank(call.engine_context(), model, body.query, body.documents);
-  if (!ranking) co_return ranking.take_error();
-  call.record.prompt_tokens = ranking->tokens;
-  call.admission.settle(ranking->tokens);
+  std::size_t bytes = body.query.size() * body.documents.size();
+  for (const std::string& text : body.documents) bytes += text.size();
+  reading.tokens = engine::tokens_read(ranking, bytes);
+  if (!ranking) co_return explained(call, ranking.take_error());
+  reading.settle();
   co_return Reply::json(200, ranking_json(body, model, *ranking));
 }
 

@@ -7,7 +7,9 @@
 
 #include "access/permission.h"
 #include "audit/log.h"
+#include "audit/refusals.h"
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/task.h"
 #include "crypto/envelope.h"
 #include "crypto/signature.h"
@@ -25,6 +27,7 @@
 #include "storage/eraser.h"
 #include "storage/mover.h"
 #include "storage/store_manager.h"
+#include "storage/store_pools.h"
 #include "storage/upkeep.h"
 #include "tenancy/directory.h"
 #include "vector/index.h"
@@ -35,19 +38,20 @@ namespace bulkhead::gateway {
 struct Services {
   const Config& config;
   const base::Clock& clock;
-  base::BlockingPool& pool;
-  // Opens tenants: what may have to ask a key provider. Apart from `pool`, so that a token that does not
-  // answer holds up no work that is under way.
-  base::BlockingPool& opening_pool;
+  storage::StorePools& pools;     // for work on tenants' stores
+  base::FairPool& platform_pool;  // operators' work that is on no tenant's store
+  base::FairPool& audit_pool;     // queries of the audit log
   std::shared_ptr<crypto::PlatformKeys> platform_keys;
   storage::PlatformDatabase& platform;
   tenancy::TenantDirectory& tenants;
   storage::StoreManager& stores;
   vector::IndexCache& indexes;
   identity::Authenticator& authenticator;
+  const identity::UserNames& user_names;
   const identity::ApiKeyFormat& key_format;
   const access::RoleTable& roles;
   audit::Log& audit;
+  audit::RefusalBook& refusals;
   watch::Metrics& metrics;
   engine::Engine& engine;
   engine::EngineQueues& engine_queue;

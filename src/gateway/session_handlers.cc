@@ -15,7 +15,7 @@ HandlerResult end_session(Call& call) {
   engine::BurnTarget target{call.scope().tenant(), std::move(session), call.id.str()};
   auto burned = co_await call.services.engine.burn_kept(std::move(target));
   if (!burned) co_return burned.take_error();
-  call.record.burned = burned->verified;
+  call.record.burned = burned->verified();
   BurnFacts facts;
   facts.request_id = call.id.str();
   facts.action = "session.end";

@@ -19,7 +19,25 @@ base::json::Writer begin_tenant(const tenancy::Tenant& tenant) {
   return w;
 }
 
+// Beside its bounds, which stand in the policy's `limits`.
+void write_usage(base::json::Writer& w, const storage::Usage& usage) {
+  w.key("usage").begin_object();
+  w.member("storage_bytes", usage.bytes)
+      .member("files", usage.files)
+      .member("vector_stores", usage.vector_stores)
+      .member("kept_chats", usage.chats)
+      .member("api_keys", usage.api_keys)
+      .end_object();
+}
+
 }  // namespace
+
+std::string tenant_json(const tenancy::Tenant& tenant, const storage::Usage& usage) {
+  base::json::Writer w = begin_tenant(tenant);
+  write_usage(w, usage);
+  w.end_object();
+  return w.take();
+}
 
 std::string tenant_json(const tenancy::Tenant& tenant) {
   base::json::Writer w = begin_tenant(tenant);
@@ -61,6 +79,7 @@ void write_move_status(base::json::Writer& w, const storage::MoveStatus& move) {
 std::string tenant_json(const tenancy::Tenant& tenant, Services& services) {
   base::json::Writer w = begin_tenant(tenant);
   w.member("activity", activity_of(tenant, services));
+  if (const auto usage = services.stores.usage_seen(tenant.id)) write_usage(w, *usage);
   if (const auto move = services.mover.status(tenant.id)) {
     w.key("move").begin_object();
     write_move_status(w, *move);

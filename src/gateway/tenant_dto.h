@@ -10,6 +10,8 @@
 namespace bulkhead::gateway {
 
 std::string tenant_json(const tenancy::Tenant& tenant);
+// The same with what is kept of it.
+std::string tenant_json(const tenancy::Tenant& tenant, const storage::Usage& usage);
 // The operator's view: with what the tenant's store and keys are doing now.
 std::string tenant_json(const tenancy::Tenant& tenant, Services& services);
 // Members provider, custody (of a key provider), key_number, key_id, rotation, held and lost of an open

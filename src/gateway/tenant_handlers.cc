@@ -1,6 +1,5 @@
 // A tenant's own affairs: policy, API keys, audit, burn receipts.
-#include <algorithm>
-
+#include "access/delegation.h"
 #include "audit/verify.h"
 #include "crypto/random.h"
 #include "gateway/audit_query.h"
@@ -11,6 +10,9 @@
 #include "gateway/session.h"
 #include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
+#include "gateway/user_dto.h"
+#include "identity/user_id.h"
+#include "storage/tombstones.h"
 
 namespace bulkhead::gateway {
 
@@ -20,13 +22,12 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kNameBytesMax = 128;
-constexpr std::size_t kUserBytesMax = 255;
 constexpr std::int64_t kExpiryMax = 10LL * 365 * 86'400;
 
-std::string key_json(const identity::ApiKeyRecord& key, std::string_view text) {
+std::string key_json(const Call& call, const identity::ApiKeyRecord& key, std::string_view text) {
   json::Writer w;
   w.begin_object().member("id", key.id.str()).member("object", "bulkhead.api_key").member("name", key.name);
-  w.member("user", key.user);
+  w.member("user", shown_user(call, key.user));
   for (const auto& [name, list] : {std::pair{"roles", &key.roles}, std::pair{"groups", &key.groups}}) {
     w.key(name).begin_array();
     for (const std::string& item : *list) w.value(item);
@@ -40,47 +41,39 @@ std::string key_json(const identity::ApiKeyRecord& key, std::string_view text) {
   return w.take();
 }
 
-// Nobody can give away more than they have (LiteLLM CVE-2026-47101).
-Result<void> check_roles(const Call& call, const std::vector<std::string>& roles) {
-  access::PermissionSet own = call.services.roles.permissions_of(call.principal->roles());
-  for (const std::string& role : roles) {
-    const access::PermissionSet* set = call.services.roles.find(role);
-    if (!set || role == "operator") {
-      return api_error(ApiError::BadParameter, "There is no role '" + role.substr(0, 64) + "'.", "roles");
-    }
-    if ((*set & ~own).any()) {
+base::Error refusal_of(const access::DelegationDecision& decision) {
+  const std::string name = "'" + std::string(decision.name.substr(0, 64)) + "'";
+  using enum access::DelegationRefusal;
+  switch (*decision.refusal) {
+    case UnknownRole: return api_error(ApiError::BadParameter, "There is no role " + name + ".", "roles");
+    case WiderRights:
       return api_error(ApiError::Forbidden,
-                       "You can't give a key more rights than you have (role '" + role + "').", "roles");
-    }
-  }
-  return Result<void>();
-}
-
-// Whoever holds a key acts as its user and reads what its groups may read. Handing out another's view is the
-// administrator's to do; a role that may only manage keys makes keys of its own holder's (CVE-2026-47102).
-Result<void> check_identity(const Call& call, const std::string& user,
-                            const std::vector<std::string>& groups) {
-  const identity::Principal& own = *call.principal;
-  if (std::find(own.roles().begin(), own.roles().end(), "tenant-admin") != own.roles().end())
-    return Result<void>();
-  if (user != own.user()) {
-    return api_error(ApiError::Forbidden, "Only a tenant-admin can make a key for another user.", "user");
-  }
-  for (const std::string& group : groups) {
-    if (std::find(own.groups().begin(), own.groups().end(), group) == own.groups().end()) {
+                       "You can't give a key more rights than you have (role " + name + ").", "roles");
+    case ForeignRole:
+      return api_error(ApiError::Forbidden, "You can't give a key a role that you don't have (" + name + ").",
+                       "roles");
+    case ForeignGroup:
       return api_error(ApiError::Forbidden,
-                       "You can't give a key a group that you are not in ('" + group.substr(0, 64) + "').",
-                       "groups");
-    }
+                       "You can't give a key a group that you are not in (" + name + ").", "groups");
+    case ForeignUser:
+      return api_error(ApiError::Forbidden, "Only a tenant-admin can make a key for another user.", "user");
+    case LongerLife: break;
   }
-  return Result<void>();
+  return api_error(
+      ApiError::Forbidden,
+      "A key can't outlive its maker's own. Ask for fewer 'expires_in_seconds', or leave them out.",
+      "expires_in_seconds");
 }
 
 }  // namespace
 
 HandlerResult get_own_tenant(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  co_return Reply::json(200, tenant_json(call.scope().record()));
+  auto usage = co_await with_store(
+      call, [&](storage::TenantStore& store, const auto& scope) { return store.usage(scope); });
+  // The tenant's state and policy can be read while its database is away.
+  if (!usage) co_return Reply::json(200, tenant_json(call.scope().record()));
+  co_return Reply::json(200, tenant_json(call.scope().record(), *usage));
 }
 
 HandlerResult create_api_key(Call& call) {
@@ -88,33 +81,43 @@ HandlerResult create_api_key(Call& call) {
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   ObjectReader reader(document.root());
   auto name = reader.text("name", kNameBytesMax);
-  auto user = reader.text("user", kUserBytesMax, true);
+  auto user = reader.text("user", identity::kUserNameBytesMax);
   auto roles = reader.texts("roles", 16, kNameBytesMax);
   auto groups = reader.texts("groups", 64, kNameBytesMax);
   auto lifetime = reader.integer("expires_in_seconds", 60, kExpiryMax);
   BULKHEAD_CO_CHECK_OK(reader.finish());
   if (roles.empty()) co_return api_error(ApiError::MissingParameter, "'roles' is needed.", "roles");
-  if (user->empty()) co_return api_error(ApiError::BadParameter, "'user' must not be empty.", "user");
+  std::string acting = call.principal->user();
+  if (user) {
+    BULKHEAD_CO_TRY(named, named_user(call, *user, "user"));
+    acting = std::move(named);
+  }
   // Recorded whether it is made or refused: who wanted a key that acts as whom.
-  call.record.for_user = call.scope().audit_hash(*user);
-  BULKHEAD_CO_CHECK_OK(check_roles(call, roles));
-  BULKHEAD_CO_CHECK_OK(check_identity(call, *user, groups));
+  call.record.for_user = call.scope().audit_hash(acting);
+  const std::int64_t now = call.services.clock.unix_seconds();
+  const access::Delegation wanted{.user = acting,
+                                  .roles = std::move(roles),
+                                  .groups = std::move(groups),
+                                  .expires = lifetime ? now + *lifetime : 0};
+  const access::DelegationDecision decision =
+      access::decide_delegation(call.services.roles, *call.principal, wanted, now);
+  if (!decision.allowed()) co_return refusal_of(decision);
 
   identity::ApiKeyFormat::NewKey made = call.services.key_format.make(call.scope().tenant());
   identity::ApiKeyRecord record{.id = made.id};
   record.name = name.value_or("");
-  record.user = *user;
-  record.roles = std::move(roles);
-  record.groups = std::move(groups);
-  record.created = call.services.clock.unix_seconds();
-  record.expires = lifetime ? record.created + *lifetime : 0;
+  record.user = wanted.user;
+  record.roles = wanted.roles;
+  record.groups = wanted.groups;
+  record.created = now;
+  record.expires = decision.expires;
   record.keyed_hash =
       identity::api_key_hash(call.scope().key(crypto::Purpose::ApiKeyHash), made.text.reveal_text());
   call.record.target = record.id.str();
   auto stored = co_await with_store(
       call, [&](storage::TenantStore& store, const auto& scope) { return store.put_api_key(scope, record); });
   if (!stored) co_return stored.take_error();
-  co_return Reply::json(200, key_json(record, made.text.reveal_text()));
+  co_return Reply::json(200, key_json(call, record, made.text.reveal_text()));
 }
 
 HandlerResult list_api_keys(Call& call) {
@@ -124,7 +127,7 @@ HandlerResult list_api_keys(Call& call) {
   if (!keys) co_return keys.take_error();
   std::vector<std::string> items, ids;
   for (const identity::ApiKeyRecord& key : *keys) {
-    items.push_back(key_json(key, ""));
+    items.push_back(key_json(call, key, ""));
     ids.push_back(key.id.str());
   }
   co_return Reply::json(200, list_body(items, ids, false));
@@ -138,15 +141,17 @@ HandlerResult revoke_api_key(Call& call) {
   auto keys = co_await with_store(
       call, [&](storage::TenantStore& store, const auto& scope) { return store.list_api_keys(scope); });
   if (!keys) co_return keys.take_error();
-  auto revoked = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto& scope) { return store.revoke_api_key(scope, *id); });
+  auto revoked = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return storage::Tombstones(call.services.platform).revoke_api_key(store, scope, *id);
+  });
   if (!revoked && revoked.error().is(storage::StorageError::NotFound)) co_return not_found("API key");
   if (!revoked) co_return revoked.take_error();
   // From here on no request gets through with it, cached or not.
   call.services.authenticator.forget_credential(id->str());
   for (const identity::ApiKeyRecord& key : *keys) {
     if (key.id == *id)
-      co_await burn_kept(call, call.scope().tenant(), api_key_session(call.scope(), key.user, *id));
+      co_await burn_kept(call, call.scope().tenant(),
+                         api_key_session(call.scope(), current_user(call, key.user), *id));
   }
   co_return Reply::json(200, deleted_body(id->str(), "bulkhead.api_key.deleted"));
 }
@@ -154,10 +159,7 @@ HandlerResult revoke_api_key(Call& call) {
 HandlerResult query_own_audit(Call& call) {
   BULKHEAD_CO_TRY(query, read_audit_query(call.request()));
   query.tenant = call.scope().tenant().str();
-  auto lines =
-      co_await call.services.pool.run([&] { return audit::query(call.services.config.audit.dir, query); });
-  if (!lines) co_return lines.take_error();
-  co_return Reply::json(200, list_body(*lines, {}, lines->size() == query.limit));
+  co_return co_await answer_audit_query(call, std::move(query));
 }
 
 HandlerResult get_receipt(Call& call) {

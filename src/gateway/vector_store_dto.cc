@@ -2,15 +2,13 @@
 
 #include "base/json.h"
 #include "gateway/file_access.h"
+#include "gateway/store_call.h"
+#include "gateway/user_dto.h"
 
 namespace bulkhead::gateway {
 
 namespace json = base::json;
 using base::Result;
-
-namespace {
-constexpr std::size_t kBatch = 100;
-}
 
 std::string_view attachment_status_name(storage::AttachmentStatus status) {
   switch (status) {
@@ -21,21 +19,43 @@ std::string_view attachment_status_name(storage::AttachmentStatus status) {
   return "failed";
 }
 
-Result<std::vector<storage::AttachmentRecord>> readable_attachments(const Call& call,
-                                                                    storage::TenantStore& store,
-                                                                    const base::VectorStoreId& id,
-                                                                    bool ascending) {
-  std::vector<storage::AttachmentRecord> readable;
-  storage::Page cursor{.limit = kBatch, .ascending = ascending};
-  while (true) {
-    BULKHEAD_TRY(batch, store.list_attachments(call.scope(), id, cursor));
-    for (const storage::AttachmentRecord& attachment : batch) {
-      auto file = store.get_file(call.scope(), attachment.file);
-      if (!file && !file.error().is(storage::StorageError::NotFound)) return file.take_error();
-      if (file && may_read(call, *file)) readable.push_back(attachment);
-    }
-    if (batch.size() < kBatch) return readable;
-    cursor.after = batch.back().file.str();
+namespace {
+
+using Attachments = std::vector<storage::AttachmentRecord>;
+
+base::Task<Result<Attachments>> read_attachments(Call& call, const base::VectorStoreId& id, bool ascending) {
+  Attachments readable;
+  storage::Page cursor{.limit = kRowsPerTurn, .ascending = ascending};
+  bool over = false;
+  while (!over) {
+    auto looked =
+        co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<bool> {
+          auto batch = store.list_attachments(scope, id, cursor);
+          if (!batch && batch.error().is(storage::StorageError::NotFound) && cursor.after) {
+            return listing_moved();
+          }
+          if (!batch) return batch.take_error();
+          for (const storage::AttachmentRecord& attachment : *batch) {
+            auto file = store.get_file(scope, attachment.file);
+            if (!file && !file.error().is(storage::StorageError::NotFound)) return file.take_error();
+            if (file && may_read(call, *file)) readable.push_back(attachment);
+          }
+          if (!batch->empty()) cursor.after = batch->back().file.str();
+          return batch->size() < kRowsPerTurn;
+        });
+    if (!looked) co_return looked.take_error();
+    over = *looked;
+  }
+  co_return std::move(readable);
+}
+
+}  // namespace
+
+base::Task<Result<Attachments>> readable_attachments(Call& call, base::VectorStoreId id, bool ascending) {
+  for (int attempt = 1;; ++attempt) {
+    auto found = co_await read_attachments(call, id, ascending);
+    const bool again = !found && found.error().is(storage::StorageError::Busy);
+    if (!again || attempt == kListingAttemptsMax) co_return std::move(found);
   }
 }
 
@@ -59,7 +79,8 @@ void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>&
   }
 }
 
-std::string vector_store_json(const storage::VectorStoreRecord& record, const AttachmentCounts& counts) {
+std::string vector_store_json(const Call& call, const storage::VectorStoreRecord& record,
+                              const AttachmentCounts& counts) {
   std::uint64_t total = counts.in_progress + counts.completed + counts.failed;
   json::Writer w;
   w.begin_object()
@@ -78,7 +99,10 @@ std::string vector_store_json(const storage::VectorStoreRecord& record, const At
       .member("total", total)
       .end_object();
   w.key("metadata").raw(record.metadata_json);
-  w.key("bulkhead").begin_object().member("owner", record.owner).member("default", record.is_default);
+  w.key("bulkhead")
+      .begin_object()
+      .member("owner", shown_user(call, record.owner))
+      .member("default", record.is_default);
   w.end_object().end_object();
   return w.take();
 }

@@ -17,16 +17,16 @@ struct AttachmentCounts {
 AttachmentCounts count_attachments(const std::vector<storage::AttachmentRecord>& attachments);
 
 // The attachments of one store that the caller may read, all pages: also a count of withheld ones would
-// tell that they are there.
-base::Result<std::vector<storage::AttachmentRecord>> readable_attachments(const Call& call,
-                                                                          storage::TenantStore& store,
-                                                                          const base::VectorStoreId& id,
-                                                                          bool ascending);
+// tell that they are there. NotFound when there is no such store.
+base::Task<base::Result<std::vector<storage::AttachmentRecord>>> readable_attachments(Call& call,
+                                                                                      base::VectorStoreId id,
+                                                                                      bool ascending);
 
 // Whoever looks at a file whose indexing was cut short sets it going again.
 void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>& attachments);
 
-std::string vector_store_json(const storage::VectorStoreRecord& record, const AttachmentCounts& counts);
+std::string vector_store_json(const Call& call, const storage::VectorStoreRecord& record,
+                              const AttachmentCounts& counts);
 std::string attachment_json(const storage::AttachmentRecord& attachment);
 std::string_view attachment_status_name(storage::AttachmentStatus status);
 std::string search_json(std::string_view query, const rag::Retrieval& found);

@@ -35,7 +35,7 @@ Result<Named> named_file_in_store(Call& call, storage::TenantStore& store, const
 }
 
 bool may_change(const Call& call, const storage::VectorStoreRecord& store) {
-  return store.owner == call.principal->user() || has_permission(call, access::Permission::FilesManage);
+  return call.principal->is_user(store.owner) || has_permission(call, access::Permission::FilesManage);
 }
 
 base::Error only_owner() {
@@ -75,11 +75,10 @@ HandlerResult attach_file(Call& call) {
 HandlerResult list_attached_files(Call& call) {
   BULKHEAD_CO_TRY(page, read_page(call.request(), {"filter"}));
   auto filter = call.request().query_value("filter");
-  auto attachments = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto&) -> Result<std::vector<storage::AttachmentRecord>> {
-        BULKHEAD_TRY(record, named_store(call, store));
-        return readable_attachments(call, store, record.id, page.ascending);
-      });
+  auto store = co_await with_store(
+      call, [&](storage::TenantStore& each, const auto&) { return named_store(call, each); });
+  if (!store) co_return store.take_error();
+  auto attachments = co_await readable_attachments(call, store->id, page.ascending);
   if (!attachments) co_return attachments.take_error();
   resume_unfinished(call, *attachments);
   std::vector<std::string> items, ids;
@@ -121,6 +120,7 @@ HandlerResult detach_file(Call& call) {
         if (!may_change(call, named.store)) return only_owner();
         BULKHEAD_CHECK_OK(attachment_of(call, store, named));
         BULKHEAD_CHECK_OK(store.delete_attachment(scope, named.store.id, named.file.id));
+        call.services.ingestor.detached(scope.tenant(), named.store.id, named.file.id);
         return named.file.id.str();
       });
   if (!detached) co_return detached.take_error();

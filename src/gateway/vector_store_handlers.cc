@@ -1,9 +1,13 @@
 // /v1/vector_stores: create, list, get, update, delete, search. Files in them:
 // vector_store_file_handlers.cc.
+#include <algorithm>
+
 #include "crypto/random.h"
 #include "gateway/dto.h"
 #include "gateway/file_access.h"
+#include "gateway/generation.h"
 #include "gateway/handlers.h"
+#include "gateway/outcome.h"
 #include "gateway/store_call.h"
 #include "gateway/text_input.h"
 #include "gateway/vector_store_dto.h"
@@ -50,6 +54,7 @@ Result<StoreBody> parse_store_body(const json::Value& root, bool creating) {
   for (const std::string& text : files) {
     auto id = base::FileId::parse(text);
     if (!id) return not_found("file");
+    if (std::find(body.files.begin(), body.files.end(), *id) != body.files.end()) continue;
     body.files.push_back(std::move(*id));
   }
   return body;
@@ -75,10 +80,10 @@ Result<storage::VectorStoreRecord> find_store(storage::TenantStore& store, const
 }
 
 // The store's record and its counts, as an answer.
-Result<std::string> describe(Call& call, storage::TenantStore& store,
-                             const storage::VectorStoreRecord& record) {
-  BULKHEAD_TRY(attachments, readable_attachments(call, store, record.id, false));
-  return vector_store_json(record, count_attachments(attachments));
+base::Task<Result<std::string>> describe(Call& call, storage::VectorStoreRecord record) {
+  auto attachments = co_await readable_attachments(call, record.id, false);
+  if (!attachments) co_return attachments.take_error();
+  co_return vector_store_json(call, record, count_attachments(*attachments));
 }
 
 }  // namespace
@@ -99,24 +104,25 @@ HandlerResult create_vector_store(Call& call) {
   record.is_default = make_default;
   call.record.target = record.id.str();
   std::vector<storage::AttachmentRecord> attached;
-  auto made =
-      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
-        // All files are checked before anything is made.
-        for (const base::FileId& file : body.files) BULKHEAD_CHECK_OK(readable_file(call, store, file));
-        BULKHEAD_CHECK_OK(store.put_vector_store(scope, record));
-        for (const base::FileId& file : body.files) {
-          storage::AttachmentRecord attachment{.store = record.id, .file = file};
-          attachment.created = record.created;
-          BULKHEAD_CHECK_OK(store.put_attachment(scope, attachment));
-          attached.push_back(std::move(attachment));
-        }
-        return describe(call, store, record);
-      });
+  auto made = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<void> {
+    // All files are checked before anything is made.
+    for (const base::FileId& file : body.files) BULKHEAD_CHECK_OK(readable_file(call, store, file));
+    BULKHEAD_CHECK_OK(store.put_vector_store(scope, record));
+    for (const base::FileId& file : body.files) {
+      storage::AttachmentRecord attachment{.store = record.id, .file = file};
+      attachment.created = record.created;
+      BULKHEAD_CHECK_OK(store.put_attachment(scope, attachment));
+      attached.push_back(std::move(attachment));
+    }
+    return {};
+  });
   if (!made) co_return made.take_error();
+  // The maker may read them all.
+  const AttachmentCounts counts = count_attachments(attached);
   for (storage::AttachmentRecord& attachment : attached) {
     call.services.ingestor.start(call.scope(), std::move(attachment));
   }
-  co_return Reply::json(200, std::move(*made));
+  co_return Reply::json(200, vector_store_json(call, record, counts));
 }
 
 HandlerResult list_vector_stores(Call& call) {
@@ -124,33 +130,31 @@ HandlerResult list_vector_stores(Call& call) {
   std::size_t limit = page.limit;
   ++page.limit;
   std::vector<std::string> items, ids;
-  auto listed =
-      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<bool> {
-        BULKHEAD_TRY(records, store.list_vector_stores(scope, page));
-        for (std::size_t i = 0; i < std::min(limit, records.size()); ++i) {
-          BULKHEAD_TRY(item, describe(call, store, records[i]));
-          items.push_back(std::move(item));
-          ids.push_back(records[i].id.str());
-        }
-        return records.size() > limit;
-      });
-  if (!listed) co_return listed.take_error();
-  co_return Reply::json(200, list_body(items, ids, *listed));
+  auto records = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return store.list_vector_stores(scope, page);
+  });
+  if (!records) co_return records.take_error();
+  for (std::size_t i = 0; i < std::min(limit, records->size()); ++i) {
+    auto item = co_await describe(call, (*records)[i]);
+    // Deleted since it was listed.
+    if (!item && item.error().is(storage::StorageError::NotFound)) continue;
+    if (!item) co_return item.take_error();
+    items.push_back(std::move(*item));
+    ids.push_back((*records)[i].id.str());
+  }
+  co_return Reply::json(200, list_body(items, ids, records->size() > limit));
 }
 
 HandlerResult get_vector_store(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  std::vector<storage::AttachmentRecord> attachments;
-  auto found =
-      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
-        BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
-        BULKHEAD_TRY(readable, readable_attachments(call, store, record.id, false));
-        attachments = std::move(readable);
-        return vector_store_json(record, count_attachments(attachments));
-      });
-  if (!found) co_return found.take_error();
-  resume_unfinished(call, attachments);
-  co_return Reply::json(200, std::move(*found));
+  auto record = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return find_store(store, scope, call.captures[0]);
+  });
+  if (!record) co_return record.take_error();
+  auto attachments = co_await readable_attachments(call, record->id, false);
+  if (!attachments) co_return attachments.take_error();
+  resume_unfinished(call, *attachments);
+  co_return Reply::json(200, vector_store_json(call, *record, count_attachments(*attachments)));
 }
 
 HandlerResult update_vector_store(Call& call) {
@@ -158,10 +162,18 @@ HandlerResult update_vector_store(Call& call) {
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
   BULKHEAD_CO_TRY(body, parse_store_body(document.root(), false));
   bool admin = has_permission(call, access::Permission::FilesManage);
+  auto before = co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) {
+    return find_store(store, scope, call.captures[0]);
+  });
+  if (!before) co_return before.take_error();
+  // Counted first: once it is changed, nothing may fail any more.
+  auto attachments = co_await readable_attachments(call, before->id, false);
+  if (!attachments) co_return attachments.take_error();
+  using Record = storage::VectorStoreRecord;
   auto updated =
-      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
+      co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<Record> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
-        if (record.owner != call.principal->user() && !admin) return only_owner();
+        if (!call.principal->is_user(record.owner) && !admin) return only_owner();
         if (body.is_default && *body.is_default != record.is_default && !admin) {
           return only_admin_default();
         }
@@ -170,10 +182,10 @@ HandlerResult update_vector_store(Call& call) {
         if (body.metadata) record.metadata_json = *body.metadata;
         if (body.is_default) record.is_default = *body.is_default;
         BULKHEAD_CHECK_OK(store.put_vector_store(scope, record));
-        return describe(call, store, record);
+        return record;
       });
   if (!updated) co_return updated.take_error();
-  co_return Reply::json(200, std::move(*updated));
+  co_return Reply::json(200, vector_store_json(call, *updated, count_attachments(*attachments)));
 }
 
 HandlerResult delete_vector_store(Call& call) {
@@ -182,9 +194,10 @@ HandlerResult delete_vector_store(Call& call) {
   auto deleted =
       co_await with_store(call, [&](storage::TenantStore& store, const auto& scope) -> Result<std::string> {
         BULKHEAD_TRY(record, find_store(store, scope, call.captures[0]));
-        if (record.owner != call.principal->user() && !admin) return only_owner();
+        if (!call.principal->is_user(record.owner) && !admin) return only_owner();
         call.record.target = record.id.str();
         BULKHEAD_CHECK_OK(store.delete_vector_store(scope, record.id));
+        call.services.ingestor.store_deleted(scope.tenant(), record.id);
         return record.id.str();
       });
   if (!deleted) co_return deleted.take_error();
@@ -211,9 +224,11 @@ HandlerResult search_vector_store(Call& call) {
   call.record.prompt_hash = call.scope().audit_hash(clean_query);
   rag::RetrievalOptions options;
   options.results_max = static_cast<std::size_t>(limit.value_or(kSearchResultsDefault));
-  auto found =
-      co_await call.services.retriever.retrieve(call.engine_context(), clean_query, {store->id}, options);
-  if (!found) co_return found.take_error();
+  ReadingOutcome reading(accounts_of(call), ReadingOutcome::Part::Whole);
+  auto found = co_await call.services.retriever.retrieve(call.engine_context(), clean_query, {store->id},
+                                                         options, reading.tokens);
+  reading.settle();
+  if (!found) co_return explained(call, found.take_error());
   call.record.retrieval_score = found->relevance;
   call.record.reranked_by = found->reranked_by;
   for (const rag::RetrievedChunk& chunk : found->chunks) {

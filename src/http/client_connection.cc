@@ -52,7 +52,7 @@ void ClientPool::close_all() {
 ClientConnection::ClientConnection(Reactor& reactor, int fd, std::unique_ptr<TlsSession> tls,
                                    const ClientOptions& options)
     : Stream(reactor, fd, std::move(tls)), header_bytes_max_(options.header_bytes_max) {
-  set_write_stall_max(options.stall_time_max);
+  set_write_pace(Pace(options.stall_time_max, 0));
 }
 
 void ClientConnection::serialize(const Url& url, const Request& request) {

@@ -165,17 +165,20 @@ base::Result<ListeningSockets> take_inherited(int inherited) {
   return sockets;
 }
 
-std::string peer_name(const AnyAddress& address) {
+Peer peer_of(const AnyAddress& address) {
+  Peer peer;
   char text[INET6_ADDRSTRLEN] = {};
   if (address.base.sa_family == AF_INET) {
     inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof(text));
-    return std::string(text) + ":" + std::to_string(ntohs(address.v4.sin_port));
-  }
-  if (address.base.sa_family == AF_INET6) {
+    peer.port = ntohs(address.v4.sin_port);
+  } else if (address.base.sa_family == AF_INET6) {
     inet_ntop(AF_INET6, &address.v6.sin6_addr, text, sizeof(text));
-    return "[" + std::string(text) + "]:" + std::to_string(ntohs(address.v6.sin6_port));
+    peer.port = ntohs(address.v6.sin6_port);
   }
-  return "unix";
+  peer.network = network_of(text);
+  const bool is_mapped = address.base.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address.v6.sin6_addr);
+  peer.address = is_mapped ? peer.network : text;
+  return peer;
 }
 
 }  // namespace
@@ -234,7 +237,7 @@ void Acceptor::accept_some() {
     socklen_t bytes = sizeof(address);
     const int fd = ::accept4(socket_.native_handle(), &address.base, &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      accepted_(fd, peer_name(address));
+      accepted_(fd, peer_of(address));
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "http/peer.h"
 
 namespace bulkhead::http {
 
@@ -119,7 +120,7 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   Headers headers;
   std::string body;
-  std::string peer;     // "127.0.0.1:50312", or "unix"
+  Peer peer;
   bool secure = false;  // arrived over TLS
   // For the client: may be sent a second time when the first try got no byte of an answer. GET and
   // HEAD always may.

@@ -16,8 +16,6 @@ namespace {
 using detail::BodyDecoder;
 
 constexpr std::size_t kQueryParametersMax = 100;
-// A body's stated length is a promise of the client's; only this much is reserved on its word.
-constexpr std::uint64_t kReserveOnPromiseMax = 1 << 20;
 
 std::optional<Method> parse_method(std::string_view text) {
   for (Method method : {Method::Post, Method::Get, Method::Head, Method::Put, Method::Patch, Method::Delete,
@@ -95,12 +93,16 @@ struct RequestParser::Impl {
   enum class Phase { Head, ReportHeaders, Body, Done, Failed };
 
   explicit Impl(const ParserLimits& limits_in) : limits(limits_in) {}
-  ~Impl() { base::wipe(pending_head); }
+  ~Impl() {
+    base::wipe(pending_head);
+    base::wipe(request.body);
+  }
 
   ParserLimits limits;
   Phase phase = Phase::Head;
   Request request;
   BodyDecoder body = BodyDecoder::none();
+  std::optional<std::uint64_t> body_length = 0;
   std::string pending_head;  // only of a head that did not arrive in one piece
   detail::HeadProgress progress;
   std::optional<base::Error> error;
@@ -247,6 +249,7 @@ bool RequestParser::Impl::parse_framing() {
     expects_continue = true;
   }
   bool has_body = false;
+  body_length = 0;
   if (codings != 0) {
     const auto coding = request.headers.single("transfer-encoding");
     if (!coding || !detail::equal_ignoring_case(*coding, "chunked")) {
@@ -254,6 +257,7 @@ bool RequestParser::Impl::parse_framing() {
                   "The only accepted Transfer-Encoding is chunked.");
     }
     body = BodyDecoder::chunked(limits.body_bytes_max, limits.chunk_count_max);
+    body_length.reset();
     has_body = true;
   } else if (lengths != 0) {
     const auto length = detail::parse_decimal(*request.headers.single("content-length"));
@@ -262,7 +266,7 @@ bool RequestParser::Impl::parse_framing() {
       return fail(HttpError::BodyTooLarge, 413, "The request's body is too large.");
     }
     body = BodyDecoder::length(*length);
-    request.body.reserve(static_cast<std::size_t>(std::min(*length, kReserveOnPromiseMax)));
+    body_length = *length;
     has_body = *length != 0;
   } else {
     body = BodyDecoder::none();
@@ -290,6 +294,7 @@ RequestParser::State RequestParser::Impl::feed_body(std::string_view data, std::
 RequestParser::RequestParser(const ParserLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
 RequestParser::~RequestParser() = default;
 RequestParser::RequestParser(RequestParser&&) noexcept = default;
+RequestParser& RequestParser::operator=(RequestParser&&) noexcept = default;
 
 RequestParser::State RequestParser::feed(std::string_view data, std::size_t& consumed) {
   Impl& impl = *impl_;
@@ -310,6 +315,7 @@ RequestParser::State RequestParser::feed(std::string_view data, std::size_t& con
   return State::Failed;
 }
 
+bool RequestParser::failed() const { return impl_->phase == Impl::Phase::Failed; }
 const base::Error& RequestParser::error() const { return *impl_->error; }
 int RequestParser::error_status() const { return impl_->status; }
 const Request& RequestParser::partial() const { return impl_->request; }
@@ -317,6 +323,16 @@ bool RequestParser::expects_continue() const { return impl_->expects_continue; }
 bool RequestParser::keep_alive() const { return impl_->keep_alive; }
 bool RequestParser::started() const {
   return impl_->phase != Impl::Phase::Head || !impl_->pending_head.empty();
+}
+
+std::optional<std::uint64_t> RequestParser::body_length() const { return impl_->body_length; }
+std::size_t RequestParser::body_received() const { return impl_->request.body.size(); }
+void RequestParser::reserve_body(std::size_t bytes) { impl_->request.body.reserve(bytes); }
+
+Request RequestParser::take_head() {
+  Request head = std::move(impl_->request);
+  impl_->request = Request();
+  return head;
 }
 
 Request RequestParser::take() {

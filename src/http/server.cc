@@ -29,9 +29,15 @@ Response default_malformed(int status, const base::Error& error) {
 
 namespace detail {
 
-void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd, std::string peer) {
+void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd, Peer peer) {
   ++total;
-  if (server->draining || open >= server->options.limits.connections_max) {
+  const ServerLimits& limits = server->options.limits;
+  if (server->draining) {
+    ::close(fd);
+    return;
+  }
+  if (!server->book.enter(peer.network, limits.connections_max, limits.connections_per_address_max)) {
+    ++refused;
     ::close(fd);
     return;
   }
@@ -39,6 +45,7 @@ void ListenerState::adopt(const std::shared_ptr<ServerState>& server, int fd, st
   if (auto context = server->current_tls()) {
     tls = TlsSession::accept(std::move(context));
     if (!tls) {
+      server->book.leave(peer.network);
       ::close(fd);
       return;
     }
@@ -108,7 +115,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ReactorPool& reactors, Optio
   state->tls = options.tls;
   state->options = std::move(options);
   const ServerLimits& limits = state->options.limits;
-  const auto precision = std::min({limits.request_time_max, limits.idle_time_max, limits.write_stall_max});
+  const auto precision = std::min({limits.head_time_max, limits.idle_time_max, limits.stall_time_max});
   for (std::size_t i = 0; i < reactors.size(); ++i) {
     Reactor& reactor = reactors.at(i);
     state->listeners.push_back(std::make_unique<detail::ListenerState>(reactor));
@@ -119,7 +126,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ReactorPool& reactors, Optio
     Reactor& reactor = reactors.at(i);
     detail::Acceptor::Accepted accepted;
     if (shared) {
-      accepted = [state, next = std::size_t{0}](int fd, std::string peer) mutable {
+      accepted = [state, next = std::size_t{0}](int fd, Peer peer) mutable {
         detail::ListenerState* listener = state->listeners[next++ % state->listeners.size()].get();
         if (&listener->reactor == Reactor::current()) {
           listener->adopt(state, fd, std::move(peer));
@@ -129,7 +136,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ReactorPool& reactors, Optio
             [state, listener, fd, peer = std::move(peer)] { listener->adopt(state, fd, peer); });
       };
     } else {
-      accepted = [state, listener = state->listeners[i].get()](int fd, std::string peer) {
+      accepted = [state, listener = state->listeners[i].get()](int fd, Peer peer) {
         listener->adopt(state, fd, std::move(peer));
       };
     }
@@ -162,10 +169,11 @@ bool Server::drain(std::chrono::milliseconds deadline) {
 }
 
 Server::Stats Server::stats() const {
-  Stats stats{0, 0, 0, 0};
+  Stats stats{0, 0, 0, 0, 0};
   for (const auto& listener : impl_->state->listeners) {
     stats.connections_open += listener->open;
     stats.connections_total += listener->total;
+    stats.connections_refused += listener->refused;
     stats.requests_total += listener->requests;
     stats.malformed_total += listener->malformed;
   }

@@ -2,10 +2,15 @@
 //
 // One Listener per reactor (SO_REUSEPORT for TCP); each connection lives on the reactor that
 // accepted it, and its handler runs there as a coroutine. Handlers must not block: blocking work
-// goes to a base::BlockingPool.
+// goes to a base::FairPool.
 //
-// Bounds, all in ServerLimits: headers, body, time to receive a request, idle time between
-// requests, time a slow reader may hold an answer up, connections. Pipelined requests are answered
+// A handler is given the whole request, or, with `Options::body_on_demand`, its head as soon as that is
+// there: then it decides by the head whether to ask for the body at all, and no byte of a body is kept
+// before it does. What it leaves unread is thrown away within bounds, so that the client still gets its
+// answer.
+//
+// Bounds, all in ServerLimits: headers, body, time to receive a head, silence and least rate of a body
+// and of an answer, idle time between requests, connections. Pipelined requests are answered
 // in order, one at a time. Buffers that held a request or an answer are wiped when it is over.
 //
 // Drain: `drain()` stops accepting, closes idle connections, lets running requests finish (answers
@@ -16,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,10 +36,14 @@ namespace bulkhead::http {
 
 struct ServerLimits {
   ParserLimits parser;
-  std::chrono::milliseconds request_time_max{30'000};  // first byte to last byte of a request
+  std::chrono::milliseconds head_time_max{30'000};  // first byte to last byte of a request's head
   std::chrono::milliseconds idle_time_max{75'000};
-  std::chrono::milliseconds write_stall_max{30'000};  // without a byte taken by the client
-  std::size_t connections_max = 4096;                 // per listener
+  // Bodies and answers: how long the client may keep us waiting for a byte, and how many bytes a second
+  // it has to move on average once it has kept us waiting that long in all.
+  std::chrono::milliseconds stall_time_max{30'000};
+  std::size_t transfer_rate_min = 4 << 10;
+  std::size_t connections_max = 4096;                  // of the whole server; more are closed
+  std::size_t connections_per_address_max = SIZE_MAX;  // by Peer::network
 };
 
 // What a handler answers with. Exactly one of `send` or `start` is called; a handler that returns
@@ -44,6 +54,14 @@ class Exchange {
 
   // The request; the handler may move the body out.
   virtual Request& request() = 0;
+  // The length of a body that was not asked for yet; 0 when there is none, nothing when it is chunked.
+  virtual std::optional<std::uint64_t> body_length() const = 0;
+  // Reads on until the body is whole and in request() (true), or `bytes_max` bytes of it are kept (false).
+  // "100 Continue" is sent where it is waited for. After an error
+  // the handler may still answer; the connection is closed then.
+  // Errors: HttpError::Timeout, Malformed, BodyTooLarge (the parser's bound), Cancelled (the client went
+  // away).
+  virtual base::Task<base::Result<bool>> receive_body(std::size_t bytes_max) = 0;
   // Fires when the client goes away or the server gives up on it. Watched while the handler runs.
   virtual const base::CancelToken& cancel_token() const = 0;
 
@@ -62,10 +80,6 @@ class Exchange {
 
 using Handler = std::function<base::Task<void>(Exchange& exchange)>;
 
-// Called with the headers only, before a body is read; an answer here refuses the request
-// (wrong credential, too large) without reading it. Optional.
-using EarlyCheck = std::function<std::optional<Response>(const Request& request)>;
-
 struct ListenAddress {
   std::string host = "127.0.0.1";  // IP address; ignored for a Unix socket
   std::uint16_t port = 0;          // 0: any free one
@@ -80,7 +94,7 @@ class Server {
     ServerLimits limits;
     std::shared_ptr<TlsContext> tls;  // none: plain
     Handler handler;
-    EarlyCheck early_check;
+    bool body_on_demand = false;  // the handler is called with the head and asks for the body itself
     // Answers a request that could not be parsed; gets the status and a safe message. Default: a
     // small JSON error body.
     std::function<Response(int status, const base::Error& error)> malformed;
@@ -98,7 +112,7 @@ class Server {
   bool drain(std::chrono::milliseconds deadline);
 
   struct Stats {
-    std::uint64_t connections_open, connections_total, requests_total, malformed_total;
+    std::uint64_t connections_open, connections_total, connections_refused, requests_total, malformed_total;
   };
   Stats stats() const;
 

@@ -122,10 +122,25 @@ void Stream::on_events(std::uint32_t events) {
 void Stream::flush_write() {
   if (!writer_) return;
   const std::uint64_t sent_before = bytes_sent_;
-  if (advance_write(*writer_)) {
-    resume_writer();
-  } else if (bytes_sent_ != sent_before) {
-    set_deadline_in(write_stall_max_);  // only progress buys time
+  const bool over = advance_write(*writer_);
+  count_write(bytes_sent_ - sent_before, over);
+  if (over) resume_writer();
+}
+
+// Only progress buys time.
+void Stream::count_write(std::uint64_t sent, bool over) {
+  write_pace_.moved(sent);
+  if (over && !write_blocked_) return;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (write_blocked_) {
+    if (sent == 0 && !over) return;
+    write_pace_.waited(now - *write_blocked_);
+  }
+  write_blocked_ = now;
+  if (over) {
+    write_blocked_.reset();
+  } else {
+    set_deadline(write_pace_.deadline(now));
   }
 }
 
@@ -193,7 +208,7 @@ void Stream::WriteAwaiter::await_suspend(std::coroutine_handle<> awaiting) {
   handle = awaiting;
   deadline_before = stream.deadline();
   stream.writer_ = this;
-  stream.set_deadline_in(stream.write_stall_max_);
+  stream.set_deadline_in(stream.write_pace_.stall_max());
   stream.reactor_.impl().flusher.add(stream.shared_from_this());
 }
 

@@ -20,9 +20,12 @@ namespace {
 using KeySets = std::vector<std::shared_ptr<KeySet>>;
 constexpr std::string_view kApiKeyPrefix = "bhk_";
 
-std::shared_ptr<const KeySets> make_key_sets(std::vector<IssuerConfig> issuers, const base::Clock& clock) {
+std::shared_ptr<const KeySets> make_key_sets(std::vector<IssuerConfig> issuers, const base::Clock& clock,
+                                             const std::shared_ptr<KeyWork>& work) {
   auto sets = std::make_shared<KeySets>();
-  for (IssuerConfig& issuer : issuers) sets->push_back(std::make_shared<KeySet>(std::move(issuer), clock));
+  for (IssuerConfig& issuer : issuers) {
+    sets->push_back(std::make_shared<KeySet>(std::move(issuer), clock, work));
+  }
   return sets;
 }
 
@@ -42,6 +45,8 @@ Result<std::string_view> bearer_token(std::string_view authorization) {
   return authorization.substr(kScheme.size());
 }
 
+constexpr std::string_view kOperators = "operators.keys";  // no tenant can have this name
+
 Error api_key_unknown() {
   return Error(IdentityError::ApiKeyUnknown, "The API key is not valid. Check it, or make a new one.");
 }
@@ -53,23 +58,26 @@ struct Authenticator::Impl {
   ApiKeyFormat key_format;
   ApiKeyDirectory& directory;
   const TenantStatus& tenants;
-  base::BlockingPool& pool;
+  const PoolOf pool_of;
   const base::Clock& clock;
   PrincipalCache cache;
+  std::shared_ptr<UserNames> names;
   std::atomic<std::uint64_t> hits{0}, misses{0};
+  const std::shared_ptr<KeyWork> key_work = std::make_shared<KeyWork>();
   mutable std::mutex mutex;
   std::shared_ptr<const KeySets> key_sets;
 
-  Impl(AuthenticatorOptions o, ApiKeyFormat f, ApiKeyDirectory& d, const TenantStatus& t,
-       base::BlockingPool& p, const base::Clock& c)
+  Impl(AuthenticatorOptions o, ApiKeyFormat f, ApiKeyDirectory& d, const TenantStatus& t, PoolOf p,
+       const base::Clock& c)
       : options(std::move(o)),
         key_format(std::move(f)),
         directory(d),
         tenants(t),
-        pool(p),
+        pool_of(std::move(p)),
         clock(c),
         cache(options.cache_entries_max),
-        key_sets(make_key_sets(std::move(options.issuers), c)) {}
+        names(options.user_names ? options.user_names : std::make_shared<UserNames>(options.issuers)),
+        key_sets(make_key_sets(std::move(options.issuers), c, key_work)) {}
 
   Result<void> check_tenant(const Principal& principal) const {
     if (!principal.tenant()) return Result<void>();
@@ -105,16 +113,37 @@ struct Authenticator::Impl {
     BULKHEAD_CO_CHECK_OK(check_header(token, issuer->config()));
     auto key = co_await issuer->key(token.key_id(), token.algorithm());
     if (!key) co_return key.take_error();
-    if (!key->verify(token.algorithm(), base::as_bytes(token.signing_input()), token.signature())) {
+    auto genuine = co_await issuer->verify(std::move(*key), token.algorithm(),
+                                           base::as_bytes(token.signing_input()), token.signature());
+    if (!genuine) co_return genuine.take_error();
+    if (!*genuine) {
       co_return Error(IdentityError::SignatureInvalid, "The token's signature is not valid.");
     }
-    co_return principal_from_verified(token, issuer->config(), clock);
+    co_return principal_from_verified(token, issuer->config(), *names, clock);
+  }
+
+  // A key from before users had issuers acts as its subject of the tenant's legacy issuer, or as a local
+  // user.
+  void set_user(PrincipalFacts& facts, const std::string& stored) const {
+    if (const auto parts = user_parts(stored)) {
+      facts.user_issuer = parts->issuer;
+      facts.subject = parts->subject;
+      facts.earlier_user = facts.tenant && names->legacy_issuer(*facts.tenant) == facts.user_issuer;
+      return;
+    }
+    facts.subject = stored;
+    const auto legacy = facts.tenant ? names->legacy_issuer(*facts.tenant) : std::nullopt;
+    facts.user_issuer = legacy.value_or("");
+    facts.earlier_user = legacy.has_value();
   }
 
   Task<Result<std::shared_ptr<const Principal>>> from_api_key(std::string text) {
     auto parsed = key_format.parse(text);
     if (!parsed) co_return api_key_unknown();
-    auto entry = co_await pool.run([this, &parsed, &text] { return directory.find(*parsed, text); });
+    const std::string party = parsed->tenant ? parsed->tenant->str() : std::string(kOperators);
+    auto entry = co_await pool_of(parsed->tenant).run({.party = party}, [this, &parsed, &text] {
+      return directory.find(*parsed, text);
+    });
     base::wipe(text);
     if (!entry) co_return entry.take_error();
     const ApiKeyRecord& record = entry->record;
@@ -124,7 +153,7 @@ struct Authenticator::Impl {
     PrincipalFacts facts;
     facts.tenant = parsed->tenant;
     facts.is_operator = !parsed->tenant;
-    facts.user = record.user;
+    set_user(facts, record.user);
     facts.roles = facts.is_operator ? std::vector<std::string>{"operator"} : record.roles;
     facts.groups = record.groups;
     facts.credential = CredentialKind::ApiKey;
@@ -135,11 +164,12 @@ struct Authenticator::Impl {
 };
 
 Authenticator::Authenticator(AuthenticatorOptions options, ApiKeyFormat key_format,
-                             ApiKeyDirectory& directory, const TenantStatus& tenants,
-                             base::BlockingPool& pool, const base::Clock& clock)
-    : impl_(std::make_unique<Impl>(std::move(options), std::move(key_format), directory, tenants, pool,
-                                   clock)) {}
-Authenticator::~Authenticator() = default;
+                             ApiKeyDirectory& directory, const TenantStatus& tenants, PoolOf pool_of,
+                             const base::Clock& clock)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(key_format), directory, tenants,
+                                   std::move(pool_of), clock)) {}
+Authenticator::~Authenticator() { stop(); }
+void Authenticator::stop() { impl_->key_work->stop(); }
 
 Task<Result<std::shared_ptr<const Principal>>> Authenticator::authenticate(std::string authorization) {
   auto text = bearer_token(authorization);
@@ -176,7 +206,8 @@ void Authenticator::forget_tenant(const base::TenantId& tenant) { impl_->cache.f
 void Authenticator::forget_credential(std::string_view id) { impl_->cache.forget_credential(id); }
 
 void Authenticator::replace_issuers(std::vector<IssuerConfig> issuers) {
-  auto fresh = make_key_sets(std::move(issuers), impl_->clock);
+  impl_->names->set_issuers(issuers);
+  auto fresh = make_key_sets(std::move(issuers), impl_->clock, impl_->key_work);
   {
     std::lock_guard lock(impl_->mutex);
     impl_->key_sets = std::move(fresh);
@@ -185,11 +216,12 @@ void Authenticator::replace_issuers(std::vector<IssuerConfig> issuers) {
 }
 
 Authenticator::Stats Authenticator::stats() const {
-  Stats stats{impl_->hits.load(), impl_->misses.load(), impl_->cache.size(), 0, 0};
+  Stats stats{impl_->hits.load(), impl_->misses.load(), impl_->cache.size(), 0, 0, 0};
   std::lock_guard lock(impl_->mutex);
   for (const auto& set : *impl_->key_sets) {
     stats.jwks_fetches += set->stats().fetches;
     stats.jwks_failures += set->stats().failures;
+    stats.jwks_unusable_keys += set->stats().unusable_keys;
   }
   return stats;
 }

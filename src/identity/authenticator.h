@@ -14,12 +14,14 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/result.h"
 #include "base/task.h"
 #include "identity/api_key.h"
 #include "identity/error.h"
 #include "identity/issuer_config.h"
 #include "identity/principal.h"
+#include "identity/user_names.h"
 
 namespace bulkhead::identity {
 
@@ -34,15 +36,21 @@ class TenantStatus {
 
 struct AuthenticatorOptions {
   std::vector<IssuerConfig> issuers;
+  std::shared_ptr<UserNames> user_names;  // null: of `issuers`, nothing pinned
   std::size_t token_bytes_max = 16 << 10;
   std::size_t cache_entries_max = 10'000;
 };
 
 class Authenticator {
  public:
+  // Where an API key of this tenant (none: an operator's) is looked up, which blocks.
+  using PoolOf = std::function<base::FairPool&(const std::optional<base::TenantId>&)>;
   Authenticator(AuthenticatorOptions options, ApiKeyFormat key_format, ApiKeyDirectory& directory,
-                const TenantStatus& tenants, base::BlockingPool& pool, const base::Clock& clock);
+                const TenantStatus& tenants, PoolOf pool_of, const base::Clock& clock);
   ~Authenticator();
+  // Ends background work on the reactors and waits for it: once no request runs any more, before the reactors
+  // stop. Blocks.
+  void stop();
 
   // The value of the Authorization header; empty when there was none.
   base::Task<base::Result<std::shared_ptr<const Principal>>> authenticate(std::string authorization);
@@ -56,6 +64,7 @@ class Authenticator {
 
   struct Stats {
     std::uint64_t cache_hits, cache_misses, cache_entries, jwks_fetches, jwks_failures;
+    std::uint64_t jwks_unusable_keys;  // in the sets in use
   };
   Stats stats() const;
 

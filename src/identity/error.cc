@@ -21,6 +21,7 @@ base::ErrorName error_name(IdentityError code) {
     case IdentityError::TenantNotOfIssuer: return {"identity", "tenant_not_of_issuer"};
     case IdentityError::TenantSuspended: return {"identity", "tenant_suspended"};
     case IdentityError::IssuerUnavailable: return {"identity", "issuer_unavailable"};
+    case IdentityError::IssuerBusy: return {"identity", "issuer_busy"};
     case IdentityError::ApiKeyUnknown: return {"identity", "api_key_unknown"};
   }
   return {"identity", "unknown"};

@@ -25,6 +25,7 @@ enum class IdentityError {
   TenantNotOfIssuer,  // the issuer may not speak for this tenant
   TenantSuspended,
   IssuerUnavailable,  // key set could not be had, or is staler than allowed
+  IssuerBusy,         // many signatures of its costly keys wait to be checked
   ApiKeyUnknown,      // also: wrong, revoked, expired
 };
 base::ErrorName error_name(IdentityError code);

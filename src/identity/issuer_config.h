@@ -29,6 +29,9 @@ struct IssuerConfig {
   std::chrono::seconds jwks_refresh{300};
   std::chrono::seconds jwks_stale_max{3'600};  // older than this and unreachable: fail closed
   std::chrono::seconds unknown_kid_interval_min{10};
+  // Records from before users had issuers are its users', for the tenants that it may speak for
+  // (user_names.h).
+  bool legacy_users = false;
   std::string ca_file;      // for https to the issuer; empty: system roots
   bool allow_http = false;  // loopback issuers in development mode only
 };

@@ -1,7 +1,5 @@
 #include "identity/jwks.h"
 
-#include "base/json.h"
-
 namespace bulkhead::identity {
 
 namespace json = base::json;
@@ -39,23 +37,30 @@ Result<crypto::PublicKey> public_key(const json::Value& jwk) {
 
 }  // namespace
 
-Result<std::vector<Jwk>> parse_jwks(std::string_view body) {
-  auto document = json::Document::parse(body);
+JwksDocument::JwksDocument(json::Document document)
+    : document_(std::move(document)), list_(document_.root()["keys"]) {}
+
+Result<JwksDocument> JwksDocument::parse(std::string_view body) {
+  json::Limits limits;
+  limits.bytes_max = kJwksBytesMax;
+  auto document = json::Document::parse(body, limits);
   if (!document) return bad_set(document.error().message());
-  json::Value list = document->root()["keys"];
-  if (!list.is_array() || list.size() > kJwksKeysMax)
-    return bad_set("`keys` is not a list of at most 64 keys");
-  std::vector<Jwk> keys;
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    json::Value jwk = list.at(i);
-    if (!for_signatures(jwk)) continue;
-    auto algorithm = crypto::parse_jws_algorithm(text(jwk, "alg"));
-    if (jwk["alg"].exists() && !algorithm) continue;
-    auto key = public_key(jwk);
-    if (!key) continue;
-    keys.push_back({std::string(text(jwk, "kid")), algorithm, std::move(*key)});
+  JwksDocument set(std::move(*document));
+  if (!set.list_.is_array() || set.list_.size() > kJwksKeysMax) {
+    return bad_set("`keys` is not a list of at most " + std::to_string(kJwksKeysMax) + " keys");
   }
-  return keys;
+  return set;
+}
+
+Result<std::optional<Jwk>> JwksDocument::key(std::size_t index) const {
+  const json::Value jwk = list_.at(index);
+  if (!for_signatures(jwk)) return std::optional<Jwk>();
+  const auto algorithm = crypto::parse_jws_algorithm(text(jwk, "alg"));
+  if (jwk["alg"].exists() && !algorithm) return std::optional<Jwk>();
+  auto key = public_key(jwk);
+  if (!key && key.error().is(crypto::CryptoError::Unsupported)) return std::optional<Jwk>();
+  if (!key) return key.take_error();
+  return std::optional<Jwk>(Jwk{std::string(text(jwk, "kid")), algorithm, std::move(*key)});
 }
 
 const Jwk* find_key(const std::vector<Jwk>& keys, std::string_view id, crypto::JwsAlgorithm algorithm) {

@@ -3,7 +3,9 @@
 // Renewed when older than `jwks_refresh`, and when a token names an unknown key (at most once per
 // `unknown_kid_interval_min`); one fetch at a time, others wait for it. When the issuer can't be
 // reached the old set stays in use until `jwks_stale_max`, then everything fails closed.
-// Thread safety: all members from every thread; `key` is awaited on a reactor.
+// Keys are made on KeyWork's threads, never on the reactor: a set can hold large ones. One that can't be used
+// is passed over and counted.
+// Thread safety: all members from every thread; `key` and `verify` are awaited on a reactor.
 #pragma once
 
 #include <memory>
@@ -15,20 +17,26 @@
 #include "crypto/jose.h"
 #include "identity/error.h"
 #include "identity/issuer_config.h"
+#include "identity/key_work.h"
 
 namespace bulkhead::identity {
 
 class KeySet {
  public:
-  KeySet(IssuerConfig config, const base::Clock& clock);
+  KeySet(IssuerConfig config, const base::Clock& clock, std::shared_ptr<KeyWork> work);
   ~KeySet();
   // The key for `key_id` that fits `algorithm`. An empty id is answered only when exactly one key
   // fits.
   base::Task<base::Result<crypto::PublicKey>> key(std::string key_id, crypto::JwsAlgorithm algorithm);
+  // Whether `signature` is the key's over `message`. With a costly key it is checked on KeyWork's threads;
+  // an error (IssuerBusy) when many are waiting for that already.
+  base::Task<base::Result<bool>> verify(crypto::PublicKey key, crypto::JwsAlgorithm algorithm,
+                                        base::ByteView message, base::ByteView signature) const;
   const IssuerConfig& config() const;
 
   struct Stats {
     std::uint64_t fetches = 0, failures = 0;
+    std::uint64_t unusable_keys = 0;  // in the set as it was last fetched
   };
   Stats stats() const;
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "identity/principal.h"
+#include "identity/user_id.h"
 
 namespace bulkhead::identity {
 
@@ -15,7 +16,9 @@ struct PrincipalFacts {
   std::optional<base::TenantId> tenant;
   bool is_operator = false;
   bool is_upkeep = false;
-  std::string user;
+  // Of the user: a local one's issuer is empty. `earlier_user` when it is the tenant's legacy issuer.
+  std::string user_issuer, subject;
+  bool earlier_user = false;
   std::vector<std::string> roles, groups;
   CredentialKind credential = CredentialKind::Jwt;
   std::string credential_id, issuer, client, login;
@@ -29,7 +32,9 @@ class PrincipalFactory {
     principal->tenant_ = std::move(facts.tenant);
     principal->operator_ = facts.is_operator;
     principal->upkeep_ = facts.is_upkeep;
-    principal->user_ = std::move(facts.user);
+    principal->user_ = user_id(facts.user_issuer, facts.subject);
+    principal->user_issuer_ = std::move(facts.user_issuer);
+    if (facts.earlier_user) principal->earlier_user_ = std::move(facts.subject);
     principal->roles_ = std::move(facts.roles);
     principal->groups_ = std::move(facts.groups);
     principal->credential_ = facts.credential;

@@ -170,6 +170,7 @@ Result<void> check_header(const UnverifiedToken& token, const IssuerConfig& issu
 
 Result<std::shared_ptr<const Principal>> principal_from_verified(const UnverifiedToken& token,
                                                                  const IssuerConfig& issuer,
+                                                                 const UserNames& names,
                                                                  const base::Clock& clock) {
   json::Value claims = token.unverified_claims();
   PrincipalFacts facts;
@@ -187,7 +188,9 @@ Result<std::shared_ptr<const Principal>> principal_from_verified(const Unverifie
   BULKHEAD_TRY(tenant, read_tenant(claims, issuer));
   BULKHEAD_TRY(roles, read_list(at_path(claims, issuer.roles_claim), issuer.roles_claim));
   BULKHEAD_TRY(groups, read_list(at_path(claims, issuer.groups_claim), issuer.groups_claim));
-  facts.user = std::string(*subject);
+  facts.subject = std::string(*subject);
+  facts.user_issuer = issuer.issuer;
+  facts.earlier_user = tenant && names.legacy_issuer(*tenant) == issuer.issuer;
   facts.credential_id = std::move(token_id);
   facts.client = std::move(client);
   facts.login = std::move(login);

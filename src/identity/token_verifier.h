@@ -9,6 +9,7 @@
 #include "identity/issuer_config.h"
 #include "identity/principal.h"
 #include "identity/token.h"
+#include "identity/user_names.h"
 
 namespace bulkhead::identity {
 
@@ -18,6 +19,7 @@ base::Result<void> check_header(const UnverifiedToken& token, const IssuerConfig
 // `token`'s signature has been verified with a key of `issuer`.
 base::Result<std::shared_ptr<const Principal>> principal_from_verified(const UnverifiedToken& token,
                                                                        const IssuerConfig& issuer,
+                                                                       const UserNames& names,
                                                                        const base::Clock& clock);
 
 }  // namespace bulkhead::identity

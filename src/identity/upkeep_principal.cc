@@ -7,7 +7,7 @@ namespace bulkhead::identity {
 std::shared_ptr<const Principal> UpkeepPrincipal::make(const base::TenantId& tenant) {
   PrincipalFacts facts;
   facts.tenant = tenant;
-  facts.user = "bulkhead/upkeep";
+  facts.subject = "bulkhead/upkeep";
   facts.is_upkeep = true;
   facts.credential = CredentialKind::ApiKey;
   return PrincipalFactory::make(std::move(facts));

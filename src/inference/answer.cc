@@ -30,6 +30,7 @@ void Answer::take_with_tools(std::size_t index, bool ended, AnswerChoice& piece)
 
 AnswerChoice Answer::take(const GenerationChannel::Item& item) {
   AnswerChoice piece;
+  tokens_ += item.tokens;
   piece.text = item.text;
   piece.finish_reason = item.finish_reason;
   piece.logprobs = item.logprobs;

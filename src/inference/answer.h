@@ -19,11 +19,14 @@ class Answer {
   AnswerChoice take(const GenerationChannel::Item& item);
   // Everything so far, by choice.
   const std::vector<AnswerChoice>& choices() const { return whole_; }
+  // Generated so far, over all choices.
+  std::int64_t tokens() const { return tokens_; }
 
  private:
   void take_with_tools(std::size_t index, bool ended, AnswerChoice& piece);
   std::shared_ptr<const AnswerFormat> format_;
   bool logprobs_;
+  std::int64_t tokens_ = 0;
   std::vector<AnswerChoice> whole_;
   std::vector<std::string> raw_;   // with tools: the model's own text
   std::vector<std::size_t> read_;  // bytes of it when it was last read

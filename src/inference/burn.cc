@@ -4,10 +4,10 @@
 #include <chrono>
 #include <cstring>
 
-#include "base/json.h"
+#include "base/bytes.h"
 #include "base/log.h"
+#include "base/scrub.h"
 #include "ggml.h"
-#include "llama-ext.h"
 
 namespace bulkhead::inference {
 
@@ -55,32 +55,52 @@ void zero(ggml_tensor* tensor, std::size_t offset, std::size_t bytes) {
   }
 }
 
-}  // namespace
-
-void BurnResult::add(const BurnResult& more) {
-  bool first = tokens_erased == 0 && kv_bytes_zeroed == 0 && micros == 0;
-  verified = more.verified && (first || verified);
-  kv_bytes_zeroed += more.kv_bytes_zeroed;
-  kv_bytes_nonzero_after += more.kv_bytes_nonzero_after;
-  tokens_erased += more.tokens_erased;
-  tokens_kept += more.tokens_kept;
-  micros += more.micros;
+std::uint64_t micros_since(std::chrono::steady_clock::time_point began) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)
+          .count());
 }
 
-std::string burn_json(const BurnResult& result) {
-  base::json::Writer w;
-  w.begin_object()
-      .member("verified", result.verified)
-      .member("kv_bytes_zeroed", result.kv_bytes_zeroed)
-      .member("kv_bytes_read_back_nonzero", result.kv_bytes_nonzero_after)
-      .member("tokens_erased", result.tokens_erased)
-      .member("tokens_kept", result.tokens_kept);
-  w.key("buffers_cleared").begin_array();
-  if (result.verified) {
-    for (const char* name : {"compute", "work", "logits", "batch", "graph"}) w.value(name);
-  }
-  w.end_array().member("micros", result.micros).end_object();
-  return w.take();
+}  // namespace
+
+Eraser Eraser::real() { return {zero, &llama_context_scrub}; }
+
+base::BurnReport new_burn_report(bool burn) {
+  base::BurnReport report;
+  report.engine = "worker";
+  report.rows = burn ? base::RowsFate::NothingKept : base::RowsFate::Skipped;
+  report.reuse = base::RowsReuse::None;
+  report.heap_wiped_on_free = base::heap_scrubbing_linked() && base::heap_scrubbing();
+  return report;
+}
+
+void clear_and_check(void* data, std::size_t bytes, base::Memory memory, base::BurnReport& report) {
+  if (bytes > 0) base::wipe(data, bytes);
+  base::ClearedMemory entry{.memory = memory, .bytes = bytes, .read_back = bytes};
+  entry.nonzero = nonzero_bytes(static_cast<const char*>(data), bytes);
+  report.add(entry);
+}
+
+base::BurnReport scrub_context(llama_context* context, bool burn, const Eraser& eraser) {
+  base::BurnReport report = new_burn_report(burn);
+  if (!burn) return report;
+  const auto began = std::chrono::steady_clock::now();
+  const llama_scrub_report done = eraser.scrub_context(context);
+  auto enter = [&report](base::Memory memory, const llama_scrub_part& part) {
+    report.add(
+        {.memory = memory, .bytes = part.cleared, .read_back = part.read_back, .nonzero = part.nonzero});
+  };
+  enter(base::Memory::Compute, done.compute);
+  enter(base::Memory::Work, done.work);
+  enter(base::Memory::Output, done.output);
+  report.add({.memory = base::Memory::Objects, .method = base::ClearMethod::Freed, .objects = done.freed});
+  report.micros = micros_since(began);
+  return report;
+}
+
+bool all_proven(const base::BurnReport& report) {
+  return std::all_of(report.cleared.begin(), report.cleared.end(),
+                     [](const base::ClearedMemory& entry) { return entry.proven(); });
 }
 
 bool CacheTensors::on_eval(ggml_tensor* tensor, bool, void* self) {
@@ -102,38 +122,36 @@ void CacheTensors::look_at(ggml_tensor* tensor) {
   if (std::find(tensors_.begin(), tensors_.end(), tensor) == tensors_.end()) tensors_.push_back(tensor);
 }
 
-BurnResult Burner::erase_sequence(llama_seq_id sequence, std::uint64_t tokens) const {
-  auto began = std::chrono::steady_clock::now();
-  BurnResult result;
-  result.tokens_erased = tokens;
+base::BurnReport Burner::erase_sequence(llama_seq_id sequence, std::uint64_t tokens) const {
+  const auto began = std::chrono::steady_clock::now();
+  base::BurnReport report = new_burn_report(enabled_);
   llama_memory_seq_rm(llama_get_memory(context_), sequence, -1, -1);
-  if (!enabled_) return result;
+  if (!enabled_) return report;
+  report.tokens_erased = tokens;
   llama_synchronize(context_);
-  auto stream = static_cast<std::size_t>(sequence);
+  base::ClearedMemory entry{.memory = base::Memory::KvRows};
+  const auto stream = static_cast<std::size_t>(sequence);
   for (ggml_tensor* tensor : tensors_.all()) {
     // Shape: row width, cells, streams; rows of one stream lie one after another.
     const auto cells = static_cast<std::uint64_t>(tensor->ne[1]);
     const std::size_t row = tensor->nb[1], begin = stream * tensor->nb[2];
     std::uint64_t erased = std::min(tokens, cells);
     const std::uint64_t behind = std::min(kCellsBehind, cells - erased);
-    zero(tensor, begin, erased * row);
+    eraser_.zero_rows(tensor, begin, erased * row);
     if (nonzero_bytes(tensor, begin + erased * row, behind * row) != 0) {
       base::log::warning("burn_found_cells_behind", {{"tokens", static_cast<std::int64_t>(tokens)}});
       erased = cells;
-      zero(tensor, begin, erased * row);
+      eraser_.zero_rows(tensor, begin, erased * row);
     }
-    result.kv_bytes_zeroed += erased * row;
-    result.kv_bytes_nonzero_after += nonzero_bytes(tensor, begin, erased * row);
+    entry.bytes += erased * row;
+    entry.nonzero += nonzero_bytes(tensor, begin, erased * row);
+    entry.read_back += erased * row;
   }
-  result.verified = !tensors_.all().empty() && result.kv_bytes_nonzero_after == 0;
-  result.micros = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)
-          .count());
-  return result;
-}
-
-void Burner::scrub_shared() const {
-  if (enabled_) llama_context_scrub(context_);
+  report.add(entry);
+  const bool zeroed = !tensors_.all().empty() && entry.proven();
+  report.rows = zeroed ? base::RowsFate::Zeroed : base::RowsFate::Failed;
+  report.micros = micros_since(began);
+  return report;
 }
 
 }  // namespace bulkhead::inference

@@ -1,7 +1,6 @@
 #include "inference/chat_format.h"
 
-#include <algorithm>
-
+#include "base/json.h"
 #include "crypto/random.h"
 #include "llama-common/chat.h"
 #include "llama-common/log.h"
@@ -83,38 +82,48 @@ class PegFormat final : public AnswerFormat {
   bool parallel_;
 };
 
-// Cuts every control token inside client text in two, so that no tokenizer sees it whole.
+// JSON text without the escapes that a template's own parser would undo after the cutting.
+std::string unescaped(const std::string& text) {
+  if (text.find('\\') == std::string::npos) return text;
+  auto document = base::json::Document::parse(text);
+  if (!document) return text;
+  base::json::Writer w;
+  w.copy(document->root());
+  return w.take();
+}
+
+// Replaces every reserved text inside client text, so that no tokenizer sees it whole.
 class Cutter {
  public:
-  Cutter(const std::vector<std::string>& controls, Frame& frame) : controls_(controls), frame_(frame) {}
+  Cutter(const TextSet& reserved, Frame& frame) : reserved_(reserved), frame_(frame) {}
 
-  std::string operator()(std::string text) {
-    for (const std::string& control : controls_) {
-      for (std::size_t at = text.find(control); at != std::string::npos; at = text.find(control, at)) {
-        // The whole token becomes a mark; its characters come back as content.
-        std::string mark = ChatFormat::new_mark();
-        text.replace(at, control.size(), mark);
-        frame_.marked.push_back({mark, control, false});
-        at += mark.size();
+  std::string operator()(const std::string& text) {
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t bytes = reserved_.longest_at(text, at);
+      if (bytes == 0) {
+        out += text[at++];
+        continue;
       }
+      // The whole of it becomes a mark; its characters come back as content.
+      frame_.marked.push_back({ChatFormat::new_mark(), text.substr(at, bytes), false});
+      out += frame_.marked.back().mark;
+      at += bytes;
     }
-    return text;
+    return out;
   }
 
  private:
-  const std::vector<std::string>& controls_;
+  const TextSet& reserved_;
   Frame& frame_;
 };
 
 class CommonFormat final : public ChatFormat {
  public:
-  CommonFormat(common_chat_templates_ptr templates, std::vector<std::string> controls)
-      : templates_(std::move(templates)), controls_(std::move(controls)) {
+  CommonFormat(common_chat_templates_ptr templates, const TextSet& reserved)
+      : templates_(std::move(templates)), reserved_(reserved) {
     auto caps = common_chat_templates_get_caps(templates_.get());
     takes_tools_ = caps["supports_tools"] || caps["supports_tool_calls"];
-    // Longest first, so that a token that holds another is cut as a whole.
-    std::sort(controls_.begin(), controls_.end(),
-              [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
   }
 
   bool takes_tools() const override { return takes_tools_; }
@@ -139,10 +148,10 @@ class CommonFormat final : public ChatFormat {
       // are about the names and schemas themselves.
       common_chat_templates_inputs marked = lay_out(messages, out.frame);
       common_chat_templates_inputs plain = marked;
-      Cutter cut(controls_, out.frame);
+      Cutter cut(reserved_, out.frame);
       for (const Tool& tool : request.tools) {
         if (named(request) && tool.name != request.choice) continue;
-        marked.tools.push_back({cut(tool.name), cut(tool.description), cut(tool.parameters)});
+        marked.tools.push_back({cut(tool.name), cut(tool.description), cut(unescaped(tool.parameters))});
         plain.tools.push_back({tool.name, tool.description, tool.parameters});
       }
       marked.tool_choice = plain.tool_choice = choice_of(request);
@@ -201,7 +210,7 @@ class CommonFormat final : public ChatFormat {
     common_chat_templates_inputs inputs;
     inputs.use_jinja = true;
     inputs.enable_thinking = false;
-    Cutter cut(controls_, frame);
+    Cutter cut(reserved_, frame);
     for (const ChatMessage& message : messages) {
       common_chat_msg& laid = inputs.messages.emplace_back();
       laid.role = message.role;
@@ -211,14 +220,14 @@ class CommonFormat final : public ChatFormat {
         laid.content = frame.marked.back().mark;
       }
       for (const ToolCall& call : message.tool_calls) {
-        laid.tool_calls.push_back({cut(call.name), cut(call.arguments), cut(call.id)});
+        laid.tool_calls.push_back({cut(call.name), cut(unescaped(call.arguments)), cut(call.id)});
       }
     }
     return inputs;
   }
 
   common_chat_templates_ptr templates_;
-  std::vector<std::string> controls_;
+  const TextSet& reserved_;
   bool takes_tools_ = false;
 };
 
@@ -228,13 +237,12 @@ std::string ChatFormat::new_mark() { return kMarkBegin + crypto::random_id(kMark
 
 Result<std::unique_ptr<ChatFormat>> ChatFormat::make(const llama_model* model,
                                                      const std::string& chat_template,
-                                                     std::vector<std::string> control_tokens) {
+                                                     const TextSet& reserved) {
   // Its warnings quote prompts and answers.
   common_log_set_verbosity_thold(-1);
   try {
     auto templates = common_chat_templates_init(model, chat_template);
-    return std::unique_ptr<ChatFormat>(
-        std::make_unique<CommonFormat>(std::move(templates), std::move(control_tokens)));
+    return std::unique_ptr<ChatFormat>(std::make_unique<CommonFormat>(std::move(templates), reserved));
   } catch (const std::exception& error) {
     return Error(InferenceError::Unsupported, "The model's chat template can't be read.", error.what());
   }

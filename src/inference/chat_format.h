@@ -2,9 +2,9 @@
 // how calls are read back out of the answer. Built on llama.cpp's common library, which knows the formats
 // of the models it serves; its types stay inside the .cc file.
 //
-// Text of clients never becomes a control token: message contents stand as unguessable marks while
-// the template is rendered, and control tokens inside names, descriptions, schemas and arguments are cut
-// out and replaced by a mark of its own (see Model::tokenize_frame).
+// Text of clients never becomes a reserved token (content_tokenizer.h): message contents stand as unguessable
+// marks while the template is rendered, and reserved texts inside names, descriptions, schemas and arguments
+// are cut out and replaced by marks of their own (see Model::tokenize_frame).
 // Thread safety: immutable after make.
 #pragma once
 
@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "inference/constraint.h"
 #include "inference/error.h"
+#include "inference/text_set.h"
 
 struct llama_model;
 
@@ -74,10 +75,10 @@ struct ToolPrompt {
 
 class ChatFormat {
  public:
-  // Unsupported when the template, a Jinja text, can't be read.
+  // Unsupported when the template, a Jinja text, can't be read. `reserved` outlives it.
   static base::Result<std::unique_ptr<ChatFormat>> make(const llama_model* model,
                                                         const std::string& chat_template,
-                                                        std::vector<std::string> control_tokens);
+                                                        const TextSet& reserved);
   // A mark that stands for text; it is in no document and no vocabulary. All are of one length, and begin
   // with kMarkBegin.
   static constexpr const char* kMarkBegin = "zq";

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/bytes.h"
 #include "ggml-cpu.h"
-#include "llama-ext.h"
 
 namespace bulkhead::inference {
 
@@ -18,6 +16,8 @@ namespace {
 constexpr std::size_t kBatchTokens = 2048;  // the longest text
 // Texts share a batch up to here. More gains nothing, and every text's attention passes over all of them.
 constexpr std::size_t kSharedTokens = 512;
+// The same for documents: what a question that comes meanwhile waits for.
+constexpr std::size_t kSharedTokensBackground = 256;
 constexpr std::size_t kSequencesMax = 16;
 constexpr std::size_t kLineMax = 64;  // waiting requests of one tenant
 constexpr int kPollLevel = 0;
@@ -25,8 +25,10 @@ constexpr int kPollLevel = 0;
 }  // namespace
 
 Result<std::unique_ptr<Encoder>> Encoder::start(const Model& model, EncoderUse use, int threads, bool burn,
+                                                std::function<void()> unclean, Eraser eraser,
                                                 base::LoopPulse pulse) {
-  std::unique_ptr<Encoder> encoder(new Encoder(model, use, burn, pulse));
+  std::unique_ptr<Encoder> encoder(
+      new Encoder(model, use, burn, std::move(unclean), std::move(eraser), pulse));
   llama_context_params params = llama_context_default_params();
   params.embeddings = true;
   params.pooling_type = use == EncoderUse::Ranking ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_MEAN;
@@ -70,7 +72,7 @@ std::int64_t Encoder::dimensions() const {
   return use_ == EncoderUse::Ranking ? 1 : llama_model_n_embd(model_.handle());
 }
 
-Task<Result<EncodedTexts>> Encoder::encode(std::string tenant, double weight, std::vector<Tokens> texts,
+Task<Result<EncodedTexts>> Encoder::encode(Caller caller, std::vector<Tokens> texts,
                                            std::string_view parameter) {
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (texts[i].size() <= static_cast<std::size_t>(context())) continue;
@@ -82,17 +84,16 @@ Task<Result<EncodedTexts>> Encoder::encode(std::string tenant, double weight, st
         .with_parameter(name);
   }
   auto job = std::make_shared<Job>();
-  job->tenant = std::move(tenant);
-  job->weight = weight;
+  job->caller = std::move(caller);
   job->texts = std::move(texts);
   job->result.rows.resize(job->texts.size());
   {
     std::lock_guard lock(mutex_);
     if (stopping_) co_return Error(InferenceError::ShuttingDown, "The engine is shutting down.");
-    if (queue_.size(job->tenant) >= kLineMax) {
+    if (queue_.size(job->caller.tenant) >= kLineMax) {
       co_return Error(InferenceError::QueueFull, "Too many requests are waiting for this model.");
     }
-    queue_.push(job->tenant, job->weight, 0, job);
+    queue_.push(job->caller.priority, job->caller.tenant, job->caller.weight, job);
   }
   work_.notify_one();
   co_await job->done;
@@ -108,38 +109,63 @@ void Encoder::run() {
       pulse_.busy(!queue_.empty());
       work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
-      job = queue_.take()->second;
+      job = queue_.take()->item;
     }
     pulse_.busy(true);
-    std::size_t tokens = compute_batch(*job);
-    bool finished = job->failure || job->done_texts == job->texts.size();
+    std::size_t tokens = 0;
+    if (lost_) {
+      job->failure.emplace(InferenceError::ShuttingDown, "The engine is shutting down.");
+    } else if (job->caller.cancel.cancelled()) {
+      job->failure.emplace(InferenceError::Cancelled, "The request was cancelled.");
+    } else {
+      tokens = compute_batch(*job);
+    }
+    const bool finished = job->failure || job->done_texts == job->texts.size();
     {
       std::lock_guard lock(mutex_);
-      queue_.charge(job->tenant, static_cast<double>(tokens));
-      if (!finished) queue_.push_front(job->tenant, job->weight, job);
+      const Caller& caller = job->caller;
+      queue_.charge(caller.priority, caller.tenant, static_cast<double>(tokens));
+      // Behind the tenant's other requests: a long one doesn't hold up its colleagues' short ones.
+      if (!finished) queue_.push(caller.priority, caller.tenant, caller.weight, job);
     }
     if (finished) job->done.set();
   }
 }
 
 std::size_t Encoder::compute_batch(Job& job) {
+  const std::size_t shared = job.caller.priority == 0 ? kSharedTokens : kSharedTokensBackground;
   std::size_t end = job.done_texts, tokens = 0;
   while (end < job.texts.size() && end - job.done_texts < kSequencesMax &&
-         (tokens == 0 || tokens + job.texts[end].size() <= kSharedTokens)) {
+         (tokens == 0 || tokens + job.texts[end].size() <= shared)) {
     tokens += job.texts[end++].size();
   }
   if (!compute(job, end)) job.failure.emplace(InferenceError::Failed, "The model failed on this input.");
   job.result.tokens += static_cast<std::int64_t>(tokens);
-  if (burn_) {
-    llama_context_scrub(context_);
-    std::fill(batch_.token, batch_.token + kBatchTokens, 0);
-    for (std::size_t i = job.done_texts; i < end; ++i) {
-      base::wipe(job.texts[i].data(), job.texts[i].size() * sizeof(Token));
+  const base::BurnReport report = clear(job, end);
+  if (!all_proven(report)) {
+    job.failure.emplace(InferenceError::Failed, "The engine could not clear its memory and is started anew.");
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
     }
-    job.result.cleared = true;
+    lost_ = true;
+    unclean_();
   }
+  job.result.burn.add(report);
   job.done_texts = end;
   return tokens;
+}
+
+// Nothing here is kept from one batch to the next, so there are no rows.
+base::BurnReport Encoder::clear(Job& job, std::size_t end) {
+  base::BurnReport report = scrub_context(context_, burn_, eraser_);
+  if (!burn_) return report;
+  clear_and_check(batch_.token, kBatchTokens * sizeof(Token), base::Memory::Batch, report);
+  for (std::size_t i = job.done_texts; i < end; ++i) {
+    clear_and_check(job.texts[i].data(), job.texts[i].size() * sizeof(Token), base::Memory::Batch, report);
+    report.tokens_erased += job.texts[i].size();
+  }
+  return report;
 }
 
 bool Encoder::compute(Job& job, std::size_t end) {

@@ -37,6 +37,7 @@ Task<GenerationChannel::Item> GenerationChannel::next() {
         while (!items_.empty() && joins(item, items_.front())) {
           Item& more = items_.front();
           item.text += more.text;
+          item.tokens += more.tokens;
           std::move(more.logprobs.begin(), more.logprobs.end(), std::back_inserter(item.logprobs));
           items_.pop_front();
         }

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "base/result.h"
 #include "base/task.h"
-#include "inference/burn.h"
 #include "inference/error.h"
 #include "inference/request.h"
 
@@ -21,7 +21,7 @@ namespace bulkhead::inference {
 struct GenerationResult {
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
   std::int64_t cached_tokens = 0;  // of the prompt, not read again
-  BurnResult burn;
+  base::BurnReport burn;
 };
 
 struct TokenLogprob {
@@ -37,6 +37,7 @@ class GenerationChannel {
   struct Item {
     std::size_t choice = 0;
     std::string text;
+    std::int64_t tokens = 0;  // generated since this choice's last item
     std::vector<TokenLogprob> logprobs;
     std::string finish_reason;               // "stop", "length": this choice has ended
     std::optional<GenerationResult> result;  // last item of all

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstdio>
+#include <optional>
 #include <thread>
 
 #include "base/clock.h"
@@ -62,8 +64,7 @@ base::Secret read_key(int fd) {
   return key;
 }
 
-ModelFile model_file(const std::string& text, const std::string& sha256,
-                     const std::string& chat_template = "") {
+ModelFile model_file(const std::string& text, const std::string& sha256, const std::string& chat_template) {
   std::size_t equals = text.find('=');
   if (equals == std::string::npos) {
     die(base::Error(InferenceError::BadRequest, "A model is given as ID=PATH, not \"" + text + "\"."));
@@ -76,9 +77,25 @@ void quiet_log(ggml_log_level level, const char* text, void*) {
 }
 
 template <typename T>
-std::unique_ptr<T> or_die(base::Result<std::unique_ptr<T>> result) {
+T or_die(base::Result<T> result) {
   if (!result) die(result.error());
   return std::move(*result);
+}
+
+struct OpenFiles {
+  std::optional<OpenModelFile> chat, embedding, rerank;
+};
+
+OpenFiles open_files(const Options& options) {
+  OpenFiles out;
+  auto open = [](std::optional<OpenModelFile>& file, const std::string& model, const std::string& sha256,
+                 const std::string& chat_template) {
+    if (!model.empty()) file = or_die(OpenModelFile::open(model_file(model, sha256, chat_template)));
+  };
+  open(out.chat, options.chat, options.chat_sha256, options.chat_template);
+  open(out.embedding, options.embedding, options.embedding_sha256, "");
+  open(out.rerank, options.rerank, options.rerank_sha256, "");
+  return out;
 }
 
 void wait_for_signal(const sigset_t& signals) {
@@ -99,7 +116,28 @@ int serve(Options options) {
   options.scheduler.burn = !options.no_burn;
   options.scheduler.lookahead = !options.no_lookahead;
 
+  // Shared memory is mapped before the sandbox closes.
   Pulse pulse(options.pulse_fd < 0 ? nullptr : or_die(base::PulseMemory::open(options.pulse_fd)));
+  // A model file is parsed inside the sandbox, as whatever clients send is.
+  OpenFiles files = open_files(options);
+  if (auto sandboxed = enter_sandbox(); !sandboxed) die(sandboxed.error());
+  base::log::info("sandboxed", {});
+
+  // Before the first thread, so that all of them leave the signals to the main thread.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  // A worker that can't clear its memory ends, as if it were told to, and the gateway starts another.
+  std::atomic<bool> clean{true};
+  auto unclean = [&clean, main = pthread_self()] {
+    clean = false;
+    pthread_kill(main, SIGTERM);
+  };
+  options.scheduler.unclean = unclean;
+
   options.scheduler.pulse = pulse.loop(WorkerLoop::Scheduler);
   Preparation::Options preparing{.line_max = options.scheduler.line_max};
   for (std::size_t i = 0; i < std::min(preparing.threads, kPreparationLoopsMax); ++i) {
@@ -111,35 +149,28 @@ int serve(Options options) {
   std::unique_ptr<Model> chat, embedding, rerank;
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<Encoder> embedder, reranker;
-  if (!options.chat.empty()) {
-    chat = or_die(Model::load(model_file(options.chat, options.chat_sha256, options.chat_template),
-                              ModelKind::Chat, options.gpu_layers));
+  if (files.chat) {
+    chat = or_die(Model::load(std::move(*files.chat), ModelKind::Chat, options.gpu_layers));
     scheduler = or_die(Scheduler::start(*chat, options.scheduler));
     engine.chat = chat.get();
     engine.scheduler = scheduler.get();
   }
-  if (!options.embedding.empty()) {
-    embedding = or_die(Model::load(model_file(options.embedding, options.embedding_sha256),
-                                   ModelKind::Embedding, options.gpu_layers));
-    embedder = or_die(Encoder::start(*embedding, EncoderUse::Embedding, options.scheduler.batch_threads,
-                                     !options.no_burn, pulse.loop(WorkerLoop::Embedder)));
+  if (files.embedding) {
+    embedding = or_die(Model::load(std::move(*files.embedding), ModelKind::Embedding, options.gpu_layers));
+    embedder =
+        or_die(Encoder::start(*embedding, EncoderUse::Embedding, options.scheduler.batch_threads,
+                              !options.no_burn, unclean, Eraser::real(), pulse.loop(WorkerLoop::Embedder)));
     engine.embedding = embedding.get();
     engine.embedder = embedder.get();
   }
-  if (!options.rerank.empty()) {
-    rerank = or_die(Model::load(model_file(options.rerank, options.rerank_sha256), ModelKind::Rerank,
-                                options.gpu_layers));
-    reranker = or_die(Encoder::start(*rerank, EncoderUse::Ranking, options.scheduler.batch_threads,
-                                     !options.no_burn, pulse.loop(WorkerLoop::Reranker)));
+  if (files.rerank) {
+    rerank = or_die(Model::load(std::move(*files.rerank), ModelKind::Rerank, options.gpu_layers));
+    reranker =
+        or_die(Encoder::start(*rerank, EncoderUse::Ranking, options.scheduler.batch_threads, !options.no_burn,
+                              unclean, Eraser::real(), pulse.loop(WorkerLoop::Reranker)));
     engine.rerank = rerank.get();
     engine.reranker = reranker.get();
   }
-
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   Routes routes(engine, verifier, clock);
   http::ReactorPool reactors(1);
@@ -153,7 +184,6 @@ int serve(Options options) {
   pulse.start(reactors.at(0));
   // From here on llama.cpp's errors may quote what a client sent (a grammar, a schema).
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
-  if (auto sandboxed = enter_sandbox(); !sandboxed) die(sandboxed.error());
   base::log::info("ready", {{"chat", std::string_view(chat ? chat->id() : "")},
                             {"embedding", std::string_view(embedding ? embedding->id() : "")},
                             {"rerank", std::string_view(rerank ? rerank->id() : "")}});
@@ -166,7 +196,7 @@ int serve(Options options) {
   if (scheduler) scheduler->stop();
   static_cast<void>((*started)->drain(std::chrono::seconds(2)));
   started->reset();
-  return 0;
+  return clean ? 0 : 1;
 }
 
 }  // namespace

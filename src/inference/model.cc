@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <fstream>
 #include <unordered_map>
+#include <utility>
 
 #include "base/file.h"
 #include "crypto/hash.h"
@@ -34,24 +34,25 @@ std::string joined(const std::array<std::string_view, N>& names) {
   return text;
 }
 
-Result<std::string> hash_of_gguf(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return Error(InferenceError::ModelUnreadable,
-                 "The model file " + path.string() + " can't be opened. Check engine.*.path.");
-  }
-  std::array<char, 4> magic{};
-  in.read(magic.data(), magic.size());
-  // GGUF alone: formats that can carry code are never loaded (AISVS 4.1.2).
-  if (std::string_view(magic.data(), magic.size()) != "GGUF") {
-    return Error(InferenceError::Unsupported, path.string() + " is not a GGUF file.");
-  }
-  in.seekg(0);
+Error damaged(const std::filesystem::path& path) {
+  return Error(InferenceError::ModelUnreadable,
+               "llama.cpp can't load " + path.string() + ": the file is damaged or of an unknown kind.");
+}
+
+Result<std::string> hash_of_gguf(std::FILE* file, const std::filesystem::path& path) {
+  std::rewind(file);
   crypto::Sha256 hash;
   std::vector<char> buffer(kReadBytes);
-  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0) {
-    hash.update(base::as_bytes(std::string_view(buffer.data(), static_cast<std::size_t>(in.gcount()))));
+  bool first = true;
+  while (std::size_t got = std::fread(buffer.data(), 1, buffer.size(), file)) {
+    const std::string_view bytes(buffer.data(), got);
+    // GGUF alone: formats that can carry code are never loaded (AISVS 4.1.2).
+    if (std::exchange(first, false) && !bytes.starts_with("GGUF")) break;
+    hash.update(base::as_bytes(bytes));
   }
+  const bool whole = !first && std::feof(file) != 0 && std::ferror(file) == 0;
+  std::rewind(file);
+  if (!whole) return Error(InferenceError::Unsupported, path.string() + " is not a GGUF file.");
   return base::hex_encode(hash.finish());
 }
 
@@ -79,15 +80,17 @@ Result<void> check_architecture(const llama_model* model, ModelKind kind) {
 
 // Does the file hold what makes one score of a pair? llama.cpp loads files without it, and then gives
 // numbers that mean nothing.
-bool has_rank_head(const std::filesystem::path& path) {
-  gguf_context* file = gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr});
-  bool found = file && gguf_find_tensor(file, "cls.output.weight") >= 0;
-  gguf_free(file);
+bool has_rank_head(std::FILE* file) {
+  std::rewind(file);
+  gguf_context* parsed = gguf_init_from_file_ptr(file, {.no_alloc = true, .ctx = nullptr});
+  bool found = parsed && gguf_find_tensor(parsed, "cls.output.weight") >= 0;
+  gguf_free(parsed);
   return found;
 }
 
-Result<void> check_head(const llama_model* model, const std::filesystem::path& path, ModelKind kind) {
-  bool ranks = has_rank_head(path);
+Result<void> check_head(const llama_model* model, std::FILE* file, const std::filesystem::path& path,
+                        ModelKind kind) {
+  bool ranks = has_rank_head(file);
   if (kind != ModelKind::Rerank) {
     if (!ranks) return Result<void>();
     return Error(InferenceError::Unsupported,
@@ -128,42 +131,57 @@ std::string apply_template(const std::string& name, const std::vector<llama_chat
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> Model::load(const ModelFile& file, ModelKind kind, int gpu_layers) {
-  BULKHEAD_TRY(hash, hash_of_gguf(file.path));
-  if (!file.sha256.empty() && hash != file.sha256) {
-    return Error(InferenceError::HashMismatch, "The model file " + file.path.string() +
+Result<OpenModelFile> OpenModelFile::open(const ModelFile& file) {
+  OpenModelFile out;
+  out.names_ = file;
+  out.file_.reset(std::fopen(file.path.c_str(), "rbe"));
+  if (!out.file_) {
+    return Error(InferenceError::ModelUnreadable,
+                 "The model file " + file.path.string() + " can't be opened. Check engine.*.path.");
+  }
+  if (!file.chat_template.empty()) {
+    auto text = base::read_file(file.chat_template, kTemplateBytesMax);
+    if (!text) {
+      return Error(InferenceError::ModelUnreadable, "The chat template " + file.chat_template.string() +
+                                                        " can't be read: " + text.error().message());
+    }
+    out.chat_template_ = std::move(*text);
+  }
+  return out;
+}
+
+Result<std::unique_ptr<Model>> Model::load(OpenModelFile file, ModelKind kind, int gpu_layers) {
+  const ModelFile& names = file.names_;
+  BULKHEAD_TRY(hash, hash_of_gguf(file.file_.get(), names.path));
+  if (!names.sha256.empty() && hash != names.sha256) {
+    return Error(InferenceError::HashMismatch, "The model file " + names.path.string() +
                                                    " is not the pinned one: its SHA-256 is " + hash +
-                                                   ", the configuration says " + file.sha256 + ".");
+                                                   ", the configuration says " + names.sha256 + ".");
   }
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = gpu_layers;
   params.check_tensors = true;
   std::unique_ptr<Model> model(new Model);
-  model->model_ = llama_model_load_from_file(file.path.c_str(), params);
-  if (!model->model_) {
-    return Error(InferenceError::ModelUnreadable, "llama.cpp can't load " + file.path.string() +
-                                                      ": the file is damaged or of an unknown kind.");
-  }
+  model->model_ = llama_model_load_from_file_ptr(file.file_.get(), params);
+  if (!model->model_) return damaged(names.path);
   BULKHEAD_CHECK_OK(check_architecture(model->model_, kind));
-  BULKHEAD_CHECK_OK(check_head(model->model_, file.path, kind));
+  BULKHEAD_CHECK_OK(check_head(model->model_, file.file_.get(), names.path, kind));
   model->vocab_ = llama_model_get_vocab(model->model_);
-  model->id_ = file.id;
+  model->id_ = names.id;
   model->sha256_ = std::move(hash);
   model->token_bytes_max_ = model->longest_token(kind);
   if (kind == ModelKind::Chat) {
-    BULKHEAD_CHECK_OK(model->prepare_chat(file.chat_template));
+    BULKHEAD_CHECK_OK(model->prepare_chat(std::move(file.chat_template_)));
+  } else {
+    BULKHEAD_TRY(content, ContentTokenizer::make(model->vocab_, ""));
+    model->content_ = std::move(content);
   }
   return model;
 }
 
-Result<void> Model::prepare_chat(const std::filesystem::path& chat_template) {
+Result<void> Model::prepare_chat(std::string chat_template) {
   if (!chat_template.empty()) {
-    auto text = base::read_file(chat_template, kTemplateBytesMax);
-    if (!text) {
-      return Error(InferenceError::ModelUnreadable, "The chat template " + chat_template.string() +
-                                                        " can't be read: " + text.error().message());
-    }
-    template_ = std::move(*text);
+    template_ = std::move(chat_template);
   } else if (const char* text = llama_model_chat_template(model_, nullptr)) {
     template_ = text;
   } else {
@@ -172,12 +190,9 @@ Result<void> Model::prepare_chat(const std::filesystem::path& chat_template) {
   }
   std::vector<ChatMessage> trial = {{"system", "a", {}, ""}, {"user", "b", {}, ""}};
   known_template_ = known_frame(trial).ok();
-  std::vector<std::string> controls;
-  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token) {
-    if ((llama_vocab_get_attr(vocab_, token) & LLAMA_TOKEN_ATTR_CONTROL) == 0) continue;
-    if (const char* name = llama_vocab_get_text(vocab_, token); name && *name) controls.emplace_back(name);
-  }
-  if (auto made = ChatFormat::make(model_, template_, std::move(controls)); made) {
+  BULKHEAD_TRY(content, ContentTokenizer::make(vocab_, template_));
+  content_ = std::move(content);
+  if (auto made = ChatFormat::make(model_, template_, content_->reserved_texts()); made) {
     format_ = std::move(*made);
   } else if (!known_template_) {
     return made.take_error();
@@ -205,23 +220,6 @@ Model::~Model() {
 }
 
 std::int64_t Model::trained_context() const { return llama_model_n_ctx_train(model_); }
-
-Tokens Model::tokenize(std::string_view text, bool add_special, bool parse_special) const {
-  Tokens tokens(text.size() + 8);
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    int count = llama_tokenize(vocab_, text.data(), static_cast<int>(text.size()), tokens.data(),
-                               static_cast<int>(tokens.size()), add_special, parse_special);
-    if (count >= 0) {
-      tokens.resize(static_cast<std::size_t>(count));
-      return tokens;
-    }
-    tokens.resize(static_cast<std::size_t>(-count));
-  }
-  return {};
-}
-
-Tokens Model::tokenize_content(std::string_view text) const { return tokenize(text, false, false); }
-Tokens Model::tokenize_for_embedding(std::string_view text) const { return tokenize(text, true, false); }
 
 // As llama.cpp's own server joins a pair, whose scores ours equal.
 Tokens Model::tokenize_pair(const Tokens& query, std::string_view document) const {
@@ -258,13 +256,13 @@ Result<Tokens> Model::tokenize_frame(const Frame& frame) const {
        at = text.find(ChatFormat::kMarkBegin, at + 1)) {
     auto found = by_mark.find(text.substr(at, frame.marked.front().mark.size()));
     if (found == by_mark.end()) continue;
-    append(tokenize(text.substr(done, at - done), done == 0, true));
+    append(tokenize_template(text.substr(done, at - done), done == 0));
     append(tokenize_content(found->second->text));
     met.insert(found->second);
     done = at + found->first.size();
     at = done - 1;
   }
-  append(tokenize(text.substr(done), done == 0, true));
+  append(tokenize_template(text.substr(done), done == 0));
   for (const Marked& marked : frame.marked) {
     if (marked.needed && !met.contains(&marked)) return lost_text();
   }
@@ -316,7 +314,7 @@ Result<ToolChat> Model::prepare_tools(const std::vector<ChatMessage>& messages,
   out.constraint = std::move(laid.constraint);
   out.stops = std::move(laid.stops);
   for (const std::string& text : laid.shown) {
-    Tokens one = tokenize(text, false, true);
+    Tokens one = tokenize_template(text, false);
     if (one.size() == 1) out.shown.insert(one[0]);
   }
   out.format = std::move(laid.format);
@@ -330,11 +328,7 @@ Tokens Model::tokenize_completion(std::string_view text) const {
   return tokens;
 }
 
-std::string Model::piece(llama_token token, bool control) const {
-  std::array<char, 256> buffer;
-  int bytes = llama_token_to_piece(vocab_, token, buffer.data(), buffer.size(), 0, control);
-  return bytes > 0 ? std::string(buffer.data(), static_cast<std::size_t>(bytes)) : std::string();
-}
+std::string Model::piece(llama_token token, bool control) const { return piece_of(vocab_, token, control); }
 
 bool Model::ends_generation(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }
 

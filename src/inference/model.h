@@ -1,13 +1,13 @@
 // A GGUF model: loading (pinned by hash), tokenising, the chat template.
 //
-// Control tokens belong to the template alone: the template is rendered around unguessable marks
-// (chat_format.h), its own text is tokenised with special tokens on, what stands in the marks'
-// stead with special tokens off (AISVS 2.1.7). So "<|im_start|>" in a message or document is plain
-// characters.
+// Reserved tokens belong to the template alone: the template is rendered around unguessable marks
+// (chat_format.h), its own text is tokenised with special tokens on, what stands in the marks' stead as
+// content (content_tokenizer.h, AISVS 2.1.7). So "<|im_start|>" in a message or document is plain characters.
 // Thread safety: immutable after load.
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "inference/chat_format.h"
+#include "inference/content_tokenizer.h"
 #include "inference/error.h"
 #include "inference/request.h"
 #include "llama.h"
@@ -31,6 +32,22 @@ struct ModelFile {
   std::filesystem::path chat_template;  // empty: the model's own
 };
 
+// A model's files, open and not parsed yet: what is hashed is what is loaded, whatever happens to the names
+// meanwhile, and the sandbox can be entered in between.
+class OpenModelFile {
+ public:
+  static base::Result<OpenModelFile> open(const ModelFile& file);
+
+ private:
+  friend class Model;
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  ModelFile names_;
+  std::unique_ptr<std::FILE, Close> file_;
+  std::string chat_template_;  // empty: the model's own
+};
+
 // A chat with tools, ready to be generated from.
 struct ToolChat {
   Tokens prompt;
@@ -42,7 +59,7 @@ struct ToolChat {
 
 class Model {
  public:
-  static base::Result<std::unique_ptr<Model>> load(const ModelFile& file, ModelKind kind, int gpu_layers);
+  static base::Result<std::unique_ptr<Model>> load(OpenModelFile file, ModelKind kind, int gpu_layers);
   ~Model();
 
   llama_model* handle() const { return model_; }
@@ -51,10 +68,11 @@ class Model {
   const std::string& sha256() const { return sha256_; }
   std::int64_t trained_context() const;
 
-  // Text as content: no special tokens, none recognised.
-  Tokens tokenize_content(std::string_view text) const;
+  // Text as content: no special tokens, and no reserved one made of it.
+  Tokens tokenize_content(std::string_view text) const { return content_->tokenize(text); }
   // For embedding models: content between the model's own begin and end tokens.
-  Tokens tokenize_for_embedding(std::string_view text) const;
+  Tokens tokenize_for_embedding(std::string_view text) const { return content_->tokenize_whole(text); }
+  const ContentTokenizer& content() const { return *content_; }
   // For cross-encoders: query and document, joined by the tokens that the vocabulary joins them with.
   Tokens tokenize_pair(const Tokens& query, std::string_view document) const;
   base::Result<Tokens> tokenize_chat(const std::vector<ChatMessage>& messages) const;
@@ -71,17 +89,21 @@ class Model {
 
  private:
   Model() = default;
-  Tokens tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  // The template's own text.
+  Tokens tokenize_template(std::string_view text, bool add_special) const {
+    return tokenize_raw(vocab_, text, add_special, true);
+  }
   base::Result<Tokens> tokenize_frame(const Frame& frame) const;
   base::Result<Frame> known_frame(const std::vector<ChatMessage>& messages) const;
   std::size_t longest_token(ModelKind kind) const;
-  base::Result<void> prepare_chat(const std::filesystem::path& chat_template);
+  base::Result<void> prepare_chat(std::string chat_template);
 
   llama_model* model_ = nullptr;
   const llama_vocab* vocab_ = nullptr;
   std::string id_, sha256_, template_;
   std::size_t token_bytes_max_ = 0;
-  bool known_template_ = false;         // one that llama.h renders by itself
+  bool known_template_ = false;  // one that llama.h renders by itself
+  std::unique_ptr<ContentTokenizer> content_;
   std::unique_ptr<ChatFormat> format_;  // chat models with a template that can be rendered
 };
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
-#include "base/bytes.h"
+#include "inference/burn.h"
 
 namespace bulkhead::inference {
+
+using base::BurnReport;
 
 std::size_t common_prefix(const Tokens& a, const Tokens& b) {
   std::size_t shorter = std::min(a.size(), b.size());
@@ -13,32 +15,22 @@ std::size_t common_prefix(const Tokens& a, const Tokens& b) {
       a.begin());
 }
 
-void KeptBurn::add(const KeptBurn& more) {
-  prefixes += more.prefixes;
-  tokens += more.tokens;
-  bytes_zeroed += more.bytes_zeroed;
-  verified = verified && more.verified;
-}
-
 PrefixCache::~PrefixCache() { burn_all(); }
 
-KeptBurn PrefixCache::erase(Entry& entry) const {
-  KeptBurn burned{1, entry.tokens.size(), entry.bytes(), true};
-  if (!options_.burn) {
-    burned.bytes_zeroed = 0;
-    burned.verified = false;
-    return burned;
-  }
-  base::wipe(entry.state.data(), entry.state.size());
-  base::wipe(entry.tokens.data(), entry.tokens.size() * sizeof(Token));
-  burned.verified =
-      std::all_of(entry.state.begin(), entry.state.end(), [](std::uint8_t byte) { return byte == 0; });
-  return burned;
+BurnReport PrefixCache::erase(Entry& entry) const {
+  BurnReport report = new_burn_report(options_.burn);
+  report.prefixes = 1;
+  if (!options_.burn) return report;
+  report.tokens_erased = entry.tokens.size();
+  clear_and_check(entry.state.data(), entry.state.size(), base::Memory::PrefixRows, report);
+  clear_and_check(entry.tokens.data(), entry.tokens.size() * sizeof(Token), base::Memory::PrefixRows, report);
+  report.rows = all_proven(report) ? base::RowsFate::Zeroed : base::RowsFate::Failed;
+  return report;
 }
 
 template <typename Chosen>
-KeptBurn PrefixCache::burn_where(Partition& partition, Chosen chosen) {
-  KeptBurn sum;
+BurnReport PrefixCache::burn_where(Partition& partition, Chosen chosen) {
+  BurnReport sum = new_burn_report(options_.burn);
   for (auto at = partition.kept.begin(); at != partition.kept.end();) {
     if (!chosen(*at)) {
       ++at;
@@ -52,8 +44,8 @@ KeptBurn PrefixCache::burn_where(Partition& partition, Chosen chosen) {
 }
 
 template <typename Chosen>
-KeptBurn PrefixCache::burn_everywhere(Chosen chosen) {
-  KeptBurn sum;
+BurnReport PrefixCache::burn_everywhere(Chosen chosen) {
+  BurnReport sum = new_burn_report(options_.burn);
   for (auto& [tenant, partition] : partitions_) sum.add(burn_where(partition, chosen));
   std::erase_if(partitions_, [](const auto& partition) { return partition.second.kept.empty(); });
   return sum;
@@ -100,20 +92,20 @@ bool PrefixCache::keep(const PrefixKey& key, Entry entry, Time now) {
   return true;
 }
 
-KeptBurn PrefixCache::burn_session(const std::string& tenant, const std::string& session) {
+BurnReport PrefixCache::burn_session(const std::string& tenant, const std::string& session) {
   return burn_everywhere(
       [&](const Kept& kept) { return kept.key.tenant == tenant && kept.key.session == session; });
 }
 
-KeptBurn PrefixCache::burn_tenant(const std::string& tenant) {
+BurnReport PrefixCache::burn_tenant(const std::string& tenant) {
   return burn_everywhere([&](const Kept& kept) { return kept.key.tenant == tenant; });
 }
 
-KeptBurn PrefixCache::burn_expired(Time now) {
+BurnReport PrefixCache::burn_expired(Time now) {
   return burn_everywhere([now](const Kept& kept) { return kept.entry.used + kept.entry.lifetime <= now; });
 }
 
-KeptBurn PrefixCache::burn_all() {
+BurnReport PrefixCache::burn_all() {
   return burn_everywhere([](const Kept&) { return true; });
 }
 

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "inference/tokens.h"
 
 namespace bulkhead::inference {
@@ -26,13 +27,6 @@ namespace bulkhead::inference {
 struct PrefixKey {
   std::string tenant, session, model, adapter;
   auto operator<=>(const PrefixKey&) const = default;
-};
-
-// What was erased, and whether reading it back found zeros only.
-struct KeptBurn {
-  std::uint64_t prefixes = 0, tokens = 0, bytes_zeroed = 0;
-  bool verified = true;
-  void add(const KeptBurn& more);
 };
 
 class PrefixCache {
@@ -63,10 +57,11 @@ class PrefixCache {
   // Keeps it, in place of entries that it continues. False, and the entry burned, when it can't be kept.
   bool keep(const PrefixKey& key, Entry entry, Time now);
 
-  KeptBurn burn_session(const std::string& tenant, const std::string& session);
-  KeptBurn burn_tenant(const std::string& tenant);
-  KeptBurn burn_expired(Time now);
-  KeptBurn burn_all();
+  // Each says what it erased and read back.
+  base::BurnReport burn_session(const std::string& tenant, const std::string& session);
+  base::BurnReport burn_tenant(const std::string& tenant);
+  base::BurnReport burn_expired(Time now);
+  base::BurnReport burn_all();
   std::optional<Time> next_expiry() const;
 
   std::size_t entries() const;
@@ -82,10 +77,10 @@ class PrefixCache {
     std::size_t bytes = 0;
   };
   template <typename Chosen>
-  KeptBurn burn_where(Partition& partition, Chosen chosen);
+  base::BurnReport burn_where(Partition& partition, Chosen chosen);
   template <typename Chosen>
-  KeptBurn burn_everywhere(Chosen chosen);
-  KeptBurn erase(Entry& entry) const;
+  base::BurnReport burn_everywhere(Chosen chosen);
+  base::BurnReport erase(Entry& entry) const;
 
   Options options_;
   std::map<std::string, Partition> partitions_;

@@ -25,7 +25,7 @@ struct RequestContext {
   std::chrono::seconds prefix_lifetime{300};  // since the last use
   bool exclusive = false;                     // decoded in batches of its own
   double weight = 1;                          // share under contention
-  std::size_t priority = 0;                   // class inside the tenant; 0 first
+  std::size_t priority = 0;                   // 0: interactive, 1: background, 2: maintenance
 };
 
 struct SamplingOptions {

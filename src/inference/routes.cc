@@ -1,5 +1,7 @@
 #include "inference/routes.h"
 
+#include <utility>
+
 #include "crypto/random.h"
 #include "http/sse.h"
 #include "inference/wire.h"
@@ -16,6 +18,9 @@ namespace {
 constexpr std::size_t kEmbeddingInputsMax = 256;
 constexpr std::size_t kRerankDocumentsMax = 256;
 constexpr std::size_t kTokenizeInputsMax = 1536;
+
+// How seldom a whole answer's usage is told while it is made.
+constexpr std::int64_t kProgressTokens = 64;
 
 Error model_unknown() { return Error(InferenceError::ModelUnknown, "There is no such model."); }
 Error no_route() { return Error(InferenceError::ModelUnknown, "There is no such path."); }
@@ -43,12 +48,22 @@ http::Response too_long(std::size_t tokens, std::size_t context) {
   return http::Response::json(400, w.take());
 }
 
+Encoder::Caller caller_of(http::Exchange& exchange, const RequestContext& context) {
+  return {context.tenant, context.weight, context.priority, exchange.cancel_token()};
+}
+
 void count_line(std::string& out, const char* name, std::uint64_t value) {
   out += std::string("# TYPE ") + name + " counter\n" + name + " " + std::to_string(value) + "\n";
 }
 
 void gauge_line(std::string& out, const char* name, std::uint64_t value) {
   out += std::string("# TYPE ") + name + " gauge\n" + name + " " + std::to_string(value) + "\n";
+}
+
+Task<Result<void>> start_stream(http::Exchange& exchange) {
+  http::Headers headers;
+  headers.set("content-type", "text/event-stream");
+  return exchange.start(200, std::move(headers));
 }
 
 }  // namespace
@@ -143,6 +158,7 @@ Result<Routes::Submitted> Routes::submit(const std::string& text, RequestContext
   BULKHEAD_TRY(format, prepare(body, *generation, chat));
   Submitted out{body.model,
                 body.stream,
+                body.progress,
                 generation->request.n,
                 generation->request.sampling.top_logprobs.has_value(),
                 generation->channel,
@@ -180,10 +196,18 @@ Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestC
   // The first item decides between an error answer and a stream.
   GenerationChannel::Item item = co_await channel->next();
   if (item.error) co_return std::move(*item.error);
+  const auto prompt_tokens = static_cast<std::int64_t>(submitted.prompt_tokens);
   if (submitted.stream) {
     streamed = true;
-    co_await stream(exchange, head, *channel, answer, std::move(item));
+    co_await stream(exchange, head, prompt_tokens, *channel, answer, std::move(item));
     co_return http::Response();
+  }
+  if (submitted.progress) {
+    auto done = co_await stream_progress(exchange, head, prompt_tokens, *channel, answer, std::move(item));
+    streamed = exchange.started();
+    if (done) co_return http::Response();
+    if (streamed) exchange.abort();
+    co_return done.take_error();
   }
   while (true) {
     if (item.error) co_return std::move(*item.error);
@@ -194,17 +218,22 @@ Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestC
   co_return http::Response::json(200, answer_body(head, answer.choices(), *item.result));
 }
 
-Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
-                          Answer& answer, GenerationChannel::Item item) {
-  http::Headers headers;
-  headers.set("content-type", "text/event-stream");
-  auto open = co_await exchange.start(200, std::move(headers));
+Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, std::int64_t prompt_tokens,
+                          GenerationChannel& channel, Answer& answer, GenerationChannel::Item item) {
+  // The reader counts a token for each event with content; where that would be wrong, and at first, the event
+  // says the counts.
+  std::int64_t counted = -1;
+  auto open = co_await start_stream(exchange);
   while (!item.error) {
     AnswerChoice piece = answer.take(item);
     bool says_something =
         !piece.text.empty() || !piece.calls.empty() || piece.has_logprobs || !piece.finish_reason.empty();
     if (open && says_something) {
-      std::string event = http::sse_event(chunk_body(head, item.choice, piece));
+      if (counted >= 0 && (!piece.text.empty() || piece.has_logprobs)) ++counted;
+      std::optional<Progress> progress;
+      if (counted != answer.tokens()) progress = {prompt_tokens, answer.tokens()};
+      counted = answer.tokens();
+      std::string event = http::sse_event(chunk_body(head, item.choice, piece, progress));
       if (item.result)
         event += http::sse_event(last_chunk_body(head, *item.result)) + http::sse_event("[DONE]");
       open = co_await exchange.write(std::move(event));
@@ -219,12 +248,36 @@ Task<void> Routes::stream(http::Exchange& exchange, const AnswerHead& head, Gene
   open = co_await exchange.finish();
 }
 
+Task<Result<void>> Routes::stream_progress(http::Exchange& exchange, const AnswerHead& head,
+                                           std::int64_t prompt_tokens, GenerationChannel& channel,
+                                           Answer& answer, GenerationChannel::Item item) {
+  std::int64_t told = 0;
+  std::string event;
+  while (!item.error) {
+    answer.take(item);
+    if (item.result) {
+      event =
+          http::sse_event(whole_chunk_body(head, answer.choices(), *item.result)) + http::sse_event("[DONE]");
+    } else if (answer.tokens() - told >= kProgressTokens) {
+      told = answer.tokens();
+      event = http::sse_event(progress_body(head, {prompt_tokens, told}));
+    }
+    if (!event.empty()) {
+      if (!exchange.started()) BULKHEAD_CO_CHECK_OK(co_await start_stream(exchange));
+      BULKHEAD_CO_CHECK_OK(co_await exchange.write(std::exchange(event, std::string())));
+    }
+    if (item.result) co_return co_await exchange.finish();
+    item = co_await channel.next();
+  }
+  co_return std::move(*item.error);
+}
+
 Task<Result<http::Response>> Routes::burn(const http::Request& request, RequestContext context) {
   if (!engine_.scheduler) co_return model_unknown();
   BULKHEAD_CO_TRY(scope, parse_burn(request.body));
   std::optional<std::string> session;
   if (scope == BurnScope::Session) session = context.session;
-  KeptBurn burned = co_await engine_.scheduler->burn_kept(context.tenant, std::move(session));
+  base::BurnReport burned = co_await engine_.scheduler->burn_kept(context.tenant, std::move(session));
   co_return http::Response::json(200, burn_body(burned));
 }
 
@@ -235,8 +288,8 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
                                                           [this, text = std::move(exchange.request().body)] {
                                                             return read_embeddings(text);
                                                           }));
-  auto embedded = co_await engine_.embedder->encode(std::move(context.tenant), context.weight,
-                                                    std::move(body.texts), "input");
+  auto embedded =
+      co_await engine_.embedder->encode(caller_of(exchange, context), std::move(body.texts), "input");
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
@@ -248,8 +301,9 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
   }
   w.end_array().member("model", body.model).key("usage").begin_object();
   w.member("prompt_tokens", embedded->tokens).member("total_tokens", embedded->tokens).end_object();
-  w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", embedded->cleared);
-  w.end_object().end_object().end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, embedded->burn);
+  w.end_object().end_object();
   co_return http::Response::json(200, w.take());
 }
 
@@ -259,8 +313,8 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   BULKHEAD_CO_TRY(body, co_await engine_.preparation->run(
                             context, bytes, exchange.cancel_token(),
                             [this, text = std::move(exchange.request().body)] { return read_rerank(text); }));
-  auto ranked = co_await engine_.reranker->encode(std::move(context.tenant), context.weight,
-                                                  std::move(body.texts), "documents");
+  auto ranked =
+      co_await engine_.reranker->encode(caller_of(exchange, context), std::move(body.texts), "documents");
   if (!ranked) co_return ranked.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").member("model", body.model).key("results").begin_array();
@@ -270,8 +324,9 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   }
   w.end_array().key("usage").begin_object();
   w.member("prompt_tokens", ranked->tokens).member("total_tokens", ranked->tokens).end_object();
-  w.key("bulkhead").begin_object().key("burn").begin_object().member("verified", ranked->cleared);
-  w.end_object().end_object().end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, ranked->burn);
+  w.end_object().end_object();
   co_return http::Response::json(200, w.take());
 }
 
@@ -391,6 +446,7 @@ http::Response Routes::metrics() const {
     gauge_line(out, "bulkhead_engine_waiting_tenants", stats.waiting_tenants);
     gauge_line(out, "bulkhead_engine_kept_prefixes", stats.kept_prefixes);
     gauge_line(out, "bulkhead_engine_kept_bytes", stats.kept_bytes);
+    gauge_line(out, "bulkhead_engine_slots_withdrawn", stats.withdrawn);
   }
   return http::Response::text(200, out);
 }

@@ -38,6 +38,7 @@ class Routes {
   struct Submitted {
     std::string model;
     bool stream = false;
+    bool progress = false;
     std::size_t choices = 1;
     bool logprobs = false;
     std::shared_ptr<GenerationChannel> channel;  // null: the prompt does not fit, and nothing was taken
@@ -61,8 +62,12 @@ class Routes {
 
   base::Task<base::Result<http::Response>> generate(http::Exchange& exchange, RequestContext context,
                                                     bool chat, bool& streamed);
-  base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, GenerationChannel& channel,
-                          Answer& answer, GenerationChannel::Item item);
+  base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, std::int64_t prompt_tokens,
+                          GenerationChannel& channel, Answer& answer, GenerationChannel::Item item);
+  // An error that comes before anything was sent is still to be answered.
+  base::Task<base::Result<void>> stream_progress(http::Exchange& exchange, const AnswerHead& head,
+                                                 std::int64_t prompt_tokens, GenerationChannel& channel,
+                                                 Answer& answer, GenerationChannel::Item item);
   base::Task<base::Result<http::Response>> embeddings(http::Exchange& exchange, RequestContext context);
   base::Task<base::Result<http::Response>> rerank(http::Exchange& exchange, RequestContext context);
   base::Task<base::Result<http::Response>> burn(const http::Request& request, RequestContext context);

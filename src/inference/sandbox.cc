@@ -1,13 +1,18 @@
 #include "inference/sandbox.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "base/scrub.h"
 #include "inference/error.h"
@@ -19,7 +24,8 @@ using base::Result;
 
 namespace {
 
-// What a running worker needs: its descriptors, memory, threads, time.
+// What a worker needs to read its models from open files and to serve: its descriptors, memory, threads,
+// time.
 constexpr int kAllowed[] = {
     SCMP_SYS(read),
     SCMP_SYS(write),
@@ -37,8 +43,6 @@ constexpr int kAllowed[] = {
     SCMP_SYS(setsockopt),
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
-    SCMP_SYS(fcntl),
-    SCMP_SYS(ioctl),
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(epoll_wait),
@@ -49,12 +53,11 @@ constexpr int kAllowed[] = {
     SCMP_SYS(timerfd_create),
     SCMP_SYS(timerfd_settime),
     SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat),
     SCMP_SYS(lseek),
-    SCMP_SYS(mmap),
+    SCMP_SYS(pread64),
+    SCMP_SYS(fadvise64),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
-    SCMP_SYS(mprotect),
     SCMP_SYS(madvise),
     SCMP_SYS(brk),
     SCMP_SYS(mlock),
@@ -64,15 +67,8 @@ constexpr int kAllowed[] = {
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(sched_yield),
-    SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(sched_setaffinity),
-    SCMP_SYS(sched_setscheduler),
-    SCMP_SYS(sched_getparam),
-    SCMP_SYS(sched_getscheduler),
     SCMP_SYS(getpid),
     SCMP_SYS(gettid),
-    SCMP_SYS(getppid),
-    SCMP_SYS(tgkill),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_getres),
     SCMP_SYS(clock_nanosleep),
@@ -93,8 +89,42 @@ constexpr int kAllowed[] = {
 };
 
 // arch_prctl(2): ARCH_GET_XCOMP_PERM and ARCH_REQ_XCOMP_PERM.
-constexpr std::uint64_t kGetXcompPermission = 0x1022;
-constexpr std::uint64_t kRequestXcompPermission = 0x1023;
+constexpr scmp_datum_t kGetXcompPermission = 0x1022;
+constexpr scmp_datum_t kRequestXcompPermission = 0x1023;
+
+// Calls that are harmless with some values of one argument only.
+struct Narrowed {
+  int call;
+  scmp_arg_cmp argument;
+};
+
+std::vector<Narrowed> narrowed() {
+  constexpr scmp_datum_t kExecute = PROT_EXEC;
+  const auto self = static_cast<scmp_datum_t>(getpid());
+  std::vector<Narrowed> out = {
+      // Memory is never executable, so that bytes of a model or a prompt can't become code.
+      {SCMP_SYS(mmap), {2, SCMP_CMP_MASKED_EQ, kExecute, 0}},
+      {SCMP_SYS(mprotect), {2, SCMP_CMP_MASKED_EQ, kExecute, 0}},
+      // abort() and pthread_kill may signal this process, not another one of the same user.
+      {SCMP_SYS(tgkill), {0, SCMP_CMP_EQ, self, 0}},
+      // Threads yes, processes no. clone3 hides its flags from filters: glibc falls back to clone.
+      {SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}},
+      {SCMP_SYS(sched_getaffinity), {0, SCMP_CMP_EQ, 0, 0}},
+      {SCMP_SYS(sched_getaffinity), {0, SCMP_CMP_EQ, self, 0}},
+  };
+  // ggml asks for the AMX tile registers when it first multiplies on a CPU that has them.
+  for (scmp_datum_t request : {kGetXcompPermission, kRequestXcompPermission}) {
+    out.push_back({SCMP_SYS(arch_prctl), {0, SCMP_CMP_EQ, request, 0}});
+  }
+  // Not F_SETOWN, which would send others signals, nor the terminal's requests.
+  for (scmp_datum_t command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC}) {
+    out.push_back({SCMP_SYS(fcntl), {1, SCMP_CMP_EQ, command, 0}});
+  }
+  for (scmp_datum_t request : {scmp_datum_t{FIONBIO}, scmp_datum_t{FIONREAD}}) {
+    out.push_back({SCMP_SYS(ioctl), {1, SCMP_CMP_MASKED_EQ, 0xffff'ffff, request}});
+  }
+  return out;
+}
 
 // Only an attacker asks for these.
 constexpr int kDeadly[] = {
@@ -115,7 +145,9 @@ constexpr int kDeadly[] = {
     SCMP_SYS(mount),
     SCMP_SYS(init_module),
     SCMP_SYS(bpf),
+    SCMP_SYS(pidfd_getfd),
     SCMP_SYS(io_uring_setup),
+    SCMP_SYS(userfaultfd),
 };
 
 }  // namespace
@@ -141,19 +173,12 @@ Result<void> enter_sandbox() {
   for (int call : kDeadly) {
     if (status == 0) status = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, 0);
   }
-  // Threads yes, processes no. clone3 hides its flags from filters: glibc falls back to clone.
-  if (status == 0) {
-    scmp_arg_cmp thread = {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD};
-    status = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &thread);
-  }
-  if (status == 0) status = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-  // ggml asks for the AMX tile registers when it first multiplies on a CPU that has them.
-  for (std::uint64_t request : {kGetXcompPermission, kRequestXcompPermission}) {
-    scmp_arg_cmp wanted = {0, SCMP_CMP_EQ, request, 0};
+  for (const Narrowed& rule : narrowed()) {
     if (status == 0) {
-      status = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(arch_prctl), 1, &wanted);
+      status = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule.call, 1, &rule.argument);
     }
   }
+  if (status == 0) status = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
   if (status == 0) status = seccomp_load(filter);
   seccomp_release(filter);
   if (status != 0) return failed(status);

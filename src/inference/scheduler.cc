@@ -22,6 +22,10 @@ ggml_threadpool* make_threads(int count) {
 }
 
 Error shutting_down() { return Error(InferenceError::ShuttingDown, "The engine is shutting down."); }
+Error unclean() {
+  return Error(InferenceError::ShuttingDown,
+               "The engine could not clear its memory and is started anew. Try again in a moment.");
+}
 
 }  // namespace
 
@@ -45,7 +49,7 @@ Result<std::unique_ptr<Scheduler>> Scheduler::start(const Model& model, Schedule
 Result<void> Scheduler::open_context() {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(options_.context * options_.slots);
-  params.n_batch = static_cast<std::uint32_t>(options_.batch_tokens + options_.slots + kGuessesAStepMax);
+  params.n_batch = static_cast<std::uint32_t>(batch_capacity());
   params.n_ubatch = params.n_batch;
   params.n_seq_max = static_cast<std::uint32_t>(options_.slots);
   params.n_outputs_max = static_cast<std::uint32_t>(options_.slots + kGuessesAStepMax);
@@ -74,10 +78,10 @@ Result<void> Scheduler::open_context() {
   bool decoded = llama_decode(context_, batch_) == 0;
   batch_.n_tokens = 0;
   if (decoded && !options_.step_cost) measure_steps();
-  Burner burner(context_, cache_tensors_, true);
-  BurnResult first = burner.erase_sequence(0, kGuessesAStepMax);
-  burner.scrub_shared();
-  if (!decoded || !first.verified) {
+  Burner burner(context_, cache_tensors_, true, options_.eraser);
+  base::BurnReport first = burner.erase_sequence(0, kGuessesAStepMax);
+  first.add(burner.scrub_shared());
+  if (!decoded || !first.verified()) {
     return Error(InferenceError::Unsupported,
                  "This model's memory could not be erased in a trial, so it is not served.");
   }
@@ -146,6 +150,7 @@ Result<void> Scheduler::submit(std::shared_ptr<Generation> generation) {
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return shutting_down();
+    if (unclean_) return unclean();
     if (lines_.size(who.tenant) >= options_.line_max) {
       return Error(InferenceError::QueueFull, "Too many requests are waiting.");
     }
@@ -165,13 +170,13 @@ void Scheduler::wake() {
   work_.notify_one();
 }
 
-Task<KeptBurn> Scheduler::burn_kept(std::string tenant, std::optional<std::string> session) {
+Task<base::BurnReport> Scheduler::burn_kept(std::string tenant, std::optional<std::string> session) {
   auto command = std::make_shared<BurnCommand>();
   command->tenant = std::move(tenant);
   command->session = std::move(session);
   {
     std::lock_guard lock(mutex_);
-    if (stopping_) co_return KeptBurn{};  // all is burned on the way out
+    if (stopping_) co_return new_burn_report(options_.burn);  // all is burned on the way out
     commands_.push_back(command);
   }
   work_.notify_one();
@@ -186,6 +191,7 @@ void Scheduler::run() {
     admit();
     step();
     finish_ended();
+    if (unclean_) end_all(&unclean);
     stats_.kept_prefixes = prefixes_.entries();
     stats_.kept_bytes = prefixes_.bytes();
   }
@@ -193,10 +199,10 @@ void Scheduler::run() {
   pulse_.busy(false);
 }
 
-// What still runs is told so and burned.
-void Scheduler::shut_down() {
+// What runs and what waits is told so; what ran is burned.
+void Scheduler::end_all(base::Error (*reason)()) {
   for (auto& slot : slots_) {
-    if (slot) slot->fail(shutting_down());
+    if (slot) slot->fail(reason());
   }
   finish_ended();
   std::vector<SequencePtr> waiting;
@@ -207,9 +213,13 @@ void Scheduler::shut_down() {
   for (SequencePtr& sequence : waiting) {
     if (std::exchange(sequence->generation->abandoned, true)) continue;
     GenerationChannel::Item last;
-    last.error = shutting_down();
+    last.error = reason();
     sequence->generation->channel->push(std::move(last));
   }
+}
+
+void Scheduler::shut_down() {
+  end_all(&shutting_down);
   run_commands();
   prefixes_.burn_all();
 }

@@ -10,13 +10,16 @@
 // share only a little of it (inference/reading_shares.h). Lowest free slot first, so that
 // active streams stay packed. A sequence of an `exclusive` tenant is decoded alone, in chunks of fixed
 // size: its numbers depend on nobody else.
-// After a sequence ends, for whatever reason, it is burned before the request's last message leaves.
+// After a sequence ends, for whatever reason, it is burned before the request's last message leaves. A slot
+// whose rows could not be cleared is withdrawn: nothing is decoded in it again. When none is left, or memory
+// that all share could not be cleared, nothing more is served and `unclean` is told.
 // Thread safety: `submit`, `wake`, `burn_kept` and the counters from every thread.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -45,6 +48,8 @@ struct SchedulerOptions {
   std::size_t line_max = 64;       // waiting requests of one tenant
   PrefixCache::Options prefix;
   bool burn = true;
+  Eraser eraser = Eraser::real();
+  std::function<void()> unclean = [] {};  // on the scheduler's thread, once
   bool lookahead = true;
   std::optional<StepCost> step_cost;  // measured when it isn't given
   base::LoopPulse pulse;
@@ -62,24 +67,26 @@ class Scheduler {
   base::Result<void> submit(std::shared_ptr<Generation> generation);
   void wake();
   // Burns every kept prefix of the tenant; with a session, of that session alone.
-  base::Task<KeptBurn> burn_kept(std::string tenant, std::optional<std::string> session);
+  base::Task<base::BurnReport> burn_kept(std::string tenant, std::optional<std::string> session);
 
   struct Stats {
     std::atomic<std::uint64_t> prompt_tokens{0}, cached_tokens{0}, generated_tokens{0}, burns{0},
         burn_micros{0}, steps{0}, busy_micros{0}, active{0}, waiting{0}, waiting_tenants{0}, set_aside{0},
-        admitted{0}, wait_micros{0}, kept_prefixes{0}, kept_bytes{0}, guessed_tokens{0}, guessed_right{0};
+        admitted{0}, wait_micros{0}, kept_prefixes{0}, kept_bytes{0}, guessed_tokens{0}, guessed_right{0},
+        withdrawn{0};
   };
   const Stats& stats() const { return stats_; }
   const SchedulerOptions& options() const { return options_; }
 
  private:
   static constexpr std::size_t kGuessesAStepMax = 16;
+  std::size_t batch_capacity() const { return options_.batch_tokens + options_.slots + kGuessesAStepMax; }
   using Time = std::chrono::steady_clock::time_point;
   using SequencePtr = std::unique_ptr<Sequence>;
   struct BurnCommand {
     std::string tenant;
     std::optional<std::string> session;
-    KeptBurn burned;
+    base::BurnReport burned;
     base::Event done;
   };
 
@@ -90,6 +97,7 @@ class Scheduler {
   bool wait_for_work();
   void run_commands();
   void shut_down();
+  void end_all(base::Error (*reason)());
 
   // scheduler_admit.cc
   void drop_cancelled();
@@ -126,8 +134,11 @@ class Scheduler {
   double sample_all(Sequence& sequence, std::size_t slot);
   void learn_costs(std::size_t read, double seconds);
   void finish_ended();
-  void end(std::size_t slot);
-  void finish_generation(Sequence& sequence, const BurnResult& burned);
+  void end(std::size_t slot, base::BurnReport shared);
+  void finish_generation(Sequence& sequence, const base::BurnReport& burned);
+  base::BurnReport scrub_shared();
+  base::BurnReport erase_slot(std::size_t slot, std::uint64_t cells);
+  void stop_serving(const char* why);
 
   const Model& model_;
   const SchedulerOptions options_;
@@ -138,6 +149,7 @@ class Scheduler {
   struct ggml_threadpool* batch_threads_ = nullptr;
   llama_batch batch_{};
   std::vector<SequencePtr> slots_;
+  std::set<std::size_t> withdrawn_;  // their rows could not be cleared
   PrefixCache prefixes_;
   StepCost step_cost_;
   ReadingSpeed reading_speed_;
@@ -149,6 +161,7 @@ class Scheduler {
   std::deque<std::shared_ptr<BurnCommand>> commands_;
   bool woken_ = false;
   bool stopping_ = false;
+  std::atomic<bool> unclean_{false};  // memory could not be cleared: nothing more is taken
   Stats stats_;
   std::thread thread_;
 };

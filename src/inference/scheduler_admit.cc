@@ -44,7 +44,7 @@ void Scheduler::drop_cancelled() {
 
 std::optional<std::size_t> Scheduler::free_slot() const {
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    if (!slots_[slot]) return slot;
+    if (!slots_[slot] && !withdrawn_.contains(slot)) return slot;
   }
   return std::nullopt;
 }
@@ -69,7 +69,13 @@ void Scheduler::admit() {
       std::lock_guard lock(mutex_);
       next = lines_.take(*tenant);
     }
-    place(std::move(next), *free_slot());
+    auto slot = free_slot();
+    if (!slot) {  // the victim's could not be cleared
+      std::lock_guard lock(mutex_);
+      put_back(std::move(next));
+      break;
+    }
+    place(std::move(next), *slot);
   }
   std::lock_guard lock(mutex_);
   stats_.waiting = lines_.size();
@@ -83,7 +89,7 @@ double Scheduler::SlotShares::of(const std::string& tenant) const {
 // The lock is held.
 Scheduler::SlotShares Scheduler::slot_shares() const {
   SlotShares out;
-  out.slots = static_cast<double>(slots_.size());
+  out.slots = static_cast<double>(slots_.size() - withdrawn_.size());
   lines_.each_waiting([&](const std::string& waiting, double weight) { out.weights[waiting] = weight; });
   for (const auto& slot : slots_) {
     if (!slot) continue;
@@ -127,6 +133,7 @@ std::optional<std::size_t> Scheduler::victim_for(const std::string& tenant) cons
   std::optional<std::size_t> victim;
   double furthest = 1;
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (!slots_[slot]) continue;  // withdrawn
     const Sequence& sequence = *slots_[slot];
     const std::string& owner = tenant_of(sequence);
     if (owner == tenant || sequence.ended()) continue;
@@ -144,9 +151,7 @@ std::optional<std::size_t> Scheduler::victim_for(const std::string& tenant) cons
 void Scheduler::set_aside(std::size_t slot) {
   SequencePtr sequence = std::move(slots_[slot]);
   if (!sequence->held.empty()) sequence->rows = Rows(rows_of(slot));
-  Burner burner(context_, cache_tensors_, options_.burn);
-  BurnResult burned = burner.erase_sequence(static_cast<llama_seq_id>(slot), sequence->cells_used);
-  sequence->generation->result.burn.add(burned);
+  sequence->generation->result.burn.add(erase_slot(slot, sequence->cells_used));
   stats_.set_aside.fetch_add(1);
   stats_.active.fetch_sub(1);
   std::lock_guard lock(mutex_);

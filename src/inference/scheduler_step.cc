@@ -214,13 +214,11 @@ void Scheduler::finish_ended() {
   }
   if (ended.empty()) return;
   // All logits of this step have been sampled from: the shared buffers may go.
-  auto began = Clock::now();
-  Burner(context_, cache_tensors_, options_.burn).scrub_shared();
-  stats_.burn_micros.fetch_add(static_cast<std::uint64_t>(seconds_since(began) * 1e6));
-  for (std::size_t slot : ended) end(slot);
+  const base::BurnReport shared = scrub_shared();
+  for (std::size_t slot : ended) end(slot, shared);
 }
 
-void Scheduler::end(std::size_t slot) {
+void Scheduler::end(std::size_t slot, base::BurnReport report) {
   SequencePtr sequence = std::move(slots_[slot]);
   auto key = prefix_key(*sequence);
   std::uint64_t kept = 0;
@@ -228,16 +226,19 @@ void Scheduler::end(std::size_t slot) {
     PrefixCache::Entry entry{sequence->held, rows_of(slot), sequence->request().context.prefix_lifetime, {}};
     if (prefixes_.keep(*key, std::move(entry), Clock::now())) kept = sequence->held.size();
   }
-  Burner burner(context_, cache_tensors_, options_.burn);
-  BurnResult burned = burner.erase_sequence(static_cast<llama_seq_id>(slot), sequence->cells_used);
-  burned.tokens_kept = kept;
+  report.add(erase_slot(slot, sequence->cells_used));
+  report.tokens_kept = kept;
+  if (kept > 0 || (key && sequence->generation->result.cached_tokens > 0)) {
+    const RequestContext& who = sequence->request().context;
+    report.reuse = who.prefix == PrefixScope::Tenant ? base::RowsReuse::Tenant : base::RowsReuse::Session;
+    report.reuse_seconds = static_cast<std::uint64_t>(who.prefix_lifetime.count());
+  }
   stats_.burns.fetch_add(1);
-  stats_.burn_micros.fetch_add(burned.micros);
   stats_.active.fetch_sub(1);
-  finish_generation(*sequence, burned);
+  finish_generation(*sequence, report);
 }
 
-void Scheduler::finish_generation(Sequence& sequence, const BurnResult& burned) {
+void Scheduler::finish_generation(Sequence& sequence, const base::BurnReport& burned) {
   std::shared_ptr<Generation> generation = sequence.generation;
   GenerationResult& result = generation->result;
   result.burn.add(burned);
@@ -245,6 +246,7 @@ void Scheduler::finish_generation(Sequence& sequence, const BurnResult& burned) 
   if (generation->choices_left == 0) return;  // another choice has failed, and all was said
   GenerationChannel::Item last;
   last.choice = sequence.choice;
+  last.tokens = sequence.take_untold();
   if (sequence.failure) {
     last.error = std::move(sequence.failure);
     generation->choices_left = 0;

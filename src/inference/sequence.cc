@@ -1,6 +1,7 @@
 #include "inference/sequence.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bytes.h"
 
@@ -41,9 +42,12 @@ void Sequence::push_text(std::string piece, std::optional<TokenLogprob> logprob)
   GenerationChannel::Item item;
   item.choice = choice;
   item.text = std::move(piece);
+  item.tokens = take_untold();
   if (logprob) item.logprobs.push_back(std::move(*logprob));
   generation->channel->push(std::move(item));
 }
+
+std::int64_t Sequence::take_untold() { return generated - std::exchange(told, generated); }
 
 void Sequence::accept(const Model& model, Token token, std::optional<TokenLogprob> logprob) {
   if (model.ends_generation(token)) {

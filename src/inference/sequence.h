@@ -48,6 +48,8 @@ struct Sequence {
   void accept(const Model& model, Token token, std::optional<TokenLogprob> logprob);
   void fail(base::Error error);
   void push_text(std::string piece, std::optional<TokenLogprob> logprob);
+  // How many tokens nobody was told of yet; now they are.
+  std::int64_t take_untold();
 
   std::shared_ptr<Generation> generation;
   std::size_t choice = 0;
@@ -57,6 +59,7 @@ struct Sequence {
   std::size_t cells_used = 0;  // the most that ever were: what burning must cover
   Token next = -1;             // sampled, not decoded yet
   std::int64_t generated = 0, generated_max = 0;
+  std::int64_t told = 0;        // of `generated`, that an item has told of
   std::int32_t logits_at = -1;  // index in the current batch; those of `guessed` follow
   Tokens guessed;               // for the places after `next`, in the current batch
   GuessRecord guesses;

@@ -7,12 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/burn_report.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "http/message.h"
 #include "inference/chat_format.h"
 #include "inference/generation.h"
-#include "inference/prefix_cache.h"
 
 namespace bulkhead::inference {
 
@@ -26,6 +26,7 @@ struct GenerateBody {
   std::optional<ToolRequest> tools;
   GenerationRequest request;  // sampling, limits and format; no prompt and no context yet
   bool stream = false;
+  bool progress = false;  // a whole answer, as a stream that tells the usage as it grows
 };
 base::Result<GenerateBody> parse_chat(std::string_view body);
 base::Result<GenerateBody> parse_completion(std::string_view body);
@@ -61,9 +62,18 @@ struct AnswerChoice {
 };
 std::string answer_body(const AnswerHead& head, const std::vector<AnswerChoice>& choices,
                         const GenerationResult& result);
-std::string chunk_body(const AnswerHead& head, std::size_t index, const AnswerChoice& piece);
+// Tokens so far.
+struct Progress {
+  std::int64_t prompt_tokens = 0, completion_tokens = 0;
+};
+std::string chunk_body(const AnswerHead& head, std::size_t index, const AnswerChoice& piece,
+                       const std::optional<Progress>& progress = std::nullopt);
+std::string progress_body(const AnswerHead& head, const Progress& progress);
+// All choices, usage and burn.
+std::string whole_chunk_body(const AnswerHead& head, const std::vector<AnswerChoice>& choices,
+                             const GenerationResult& result);
 std::string last_chunk_body(const AnswerHead& head, const GenerationResult& result);
-std::string burn_body(const KeptBurn& burned);
+std::string burn_body(const base::BurnReport& burned);
 http::Response error_answer(const base::Error& error);
 
 }  // namespace bulkhead::inference

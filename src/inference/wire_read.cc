@@ -118,6 +118,7 @@ Result<void> read_sampling(const json::Value& root, GenerateBody& out) {
   GenerationRequest& request = out.request;
   SamplingOptions& sampling = request.sampling;
   BULKHEAD_CHECK_OK(read_flag(root, "stream", out.stream));
+  BULKHEAD_CHECK_OK(read_flag(root, "progress", out.progress));
   BULKHEAD_CHECK_OK(read_count(root, "max_tokens", 1, INT64_MAX, request.max_tokens));
   BULKHEAD_CHECK_OK(read_count(root, "n", 1, kChoicesMax, request.n));
   BULKHEAD_CHECK_OK(read_real(root, "temperature", 0, 2, sampling.temperature));
@@ -289,17 +290,32 @@ Result<RequestContext> parse_context(const http::Request& request) {
       std::chrono::seconds(number("x-bulkhead-prefix-seconds", 1, kPrefixSecondsMax, 300));
   context.exclusive = choice("x-bulkhead-batching", {"shared", "exclusive"}) == 1;
   context.weight = static_cast<double>(number("x-bulkhead-weight", 1, kWeightMax, 1));
-  context.priority = choice("x-bulkhead-priority", {"interactive", "background"});
+  context.priority = choice("x-bulkhead-priority", {"interactive", "background", "maintenance"});
   if (!fits) return Error(InferenceError::BadContext, "The signed context is incomplete or malformed.");
   return context;
 }
 
 Result<GenerateBody> parse_chat(std::string_view body) {
-  BULKHEAD_TRY(document,
-               parse_object(body, {"model", "messages", "stream", "stream_options", "max_tokens",
-                                   "temperature", "top_p", "seed", "stop", "n", "presence_penalty",
-                                   "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
-                                   "response_format", "tools", "tool_choice", "parallel_tool_calls"}));
+  BULKHEAD_TRY(document, parse_object(body, {"model",
+                                             "messages",
+                                             "stream",
+                                             "progress",
+                                             "stream_options",
+                                             "max_tokens",
+                                             "temperature",
+                                             "top_p",
+                                             "seed",
+                                             "stop",
+                                             "n",
+                                             "presence_penalty",
+                                             "frequency_penalty",
+                                             "logit_bias",
+                                             "logprobs",
+                                             "top_logprobs",
+                                             "response_format",
+                                             "tools",
+                                             "tool_choice",
+                                             "parallel_tool_calls"}));
   json::Value root = document.root();
   GenerateBody out;
   out.model = text_or_empty(root["model"]);
@@ -317,9 +333,9 @@ Result<GenerateBody> parse_chat(std::string_view body) {
 
 Result<GenerateBody> parse_completion(std::string_view body) {
   BULKHEAD_TRY(document,
-               parse_object(body, {"model", "prompt", "stream", "stream_options", "max_tokens", "temperature",
-                                   "top_p", "seed", "stop", "n", "presence_penalty", "frequency_penalty",
-                                   "logit_bias", "logprobs", "response_format"}));
+               parse_object(body, {"model", "prompt", "stream", "progress", "stream_options", "max_tokens",
+                                   "temperature", "top_p", "seed", "stop", "n", "presence_penalty",
+                                   "frequency_penalty", "logit_bias", "logprobs", "response_format"}));
   json::Value root = document.root();
   GenerateBody out;
   out.model = text_or_empty(root["model"]);

@@ -25,7 +25,14 @@ void write_usage_and_burn(json::Writer& w, const GenerationResult& result) {
       .member("total_tokens", result.prompt_tokens + result.completion_tokens);
   w.key("prompt_tokens_details").begin_object().member("cached_tokens", result.cached_tokens).end_object();
   w.end_object();
-  w.key("bulkhead").begin_object().key("burn").raw(burn_json(result.burn)).end_object();
+  w.key("bulkhead").begin_object().key("burn");
+  base::write(w, result.burn);
+  w.end_object();
+}
+
+void write_progress(json::Writer& w, const Progress& progress) {
+  w.key("usage").begin_object().member("prompt_tokens", progress.prompt_tokens);
+  w.member("completion_tokens", progress.completion_tokens).end_object();
 }
 
 void write_token(json::Writer& w, const std::string& bytes, float logprob) {
@@ -158,11 +165,33 @@ std::string answer_body(const AnswerHead& head, const std::vector<AnswerChoice>&
   return w.take();
 }
 
-std::string chunk_body(const AnswerHead& head, std::size_t index, const AnswerChoice& piece) {
+std::string chunk_body(const AnswerHead& head, std::size_t index, const AnswerChoice& piece,
+                       const std::optional<Progress>& progress) {
   json::Writer w = begin(head, true);
   w.key("choices").begin_array();
   write_choice(w, head, index, piece, true);
-  w.end_array().end_object();
+  w.end_array();
+  if (progress) write_progress(w, *progress);
+  w.end_object();
+  return w.take();
+}
+
+std::string progress_body(const AnswerHead& head, const Progress& progress) {
+  json::Writer w = begin(head, true);
+  w.key("choices").begin_array().end_array();
+  write_progress(w, progress);
+  w.end_object();
+  return w.take();
+}
+
+std::string whole_chunk_body(const AnswerHead& head, const std::vector<AnswerChoice>& choices,
+                             const GenerationResult& result) {
+  json::Writer w = begin(head, true);
+  w.key("choices").begin_array();
+  for (std::size_t i = 0; i < choices.size(); ++i) write_choice(w, head, i, choices[i], true);
+  w.end_array();
+  write_usage_and_burn(w, result);
+  w.end_object();
   return w.take();
 }
 
@@ -174,14 +203,9 @@ std::string last_chunk_body(const AnswerHead& head, const GenerationResult& resu
   return w.take();
 }
 
-std::string burn_body(const KeptBurn& burned) {
+std::string burn_body(const base::BurnReport& burned) {
   json::Writer w;
-  w.begin_object()
-      .member("prefixes", burned.prefixes)
-      .member("tokens", burned.tokens)
-      .member("bytes_zeroed", burned.bytes_zeroed)
-      .member("verified", burned.verified)
-      .end_object();
+  base::write(w, burned);
   return w.take();
 }
 

@@ -26,7 +26,10 @@ Task<Result<Vectors>> embed_head(engine::Engine& engine, engine::CallContext con
     auto made = co_await engine.embed(context, model, {text}, space);
     const bool shorter =
         !made && made.error().is(engine::EngineError::ContextExceeded) && text.size() > kTextBytesMin;
-    if (!shorter) co_return made;
+    if (!shorter) {
+      if (!made) co_return made.take_error();
+      co_return std::move(made->vectors);
+    }
     text = head_of(text, text.size() / 2);
   }
 }
@@ -61,7 +64,7 @@ Task<Result<Vectors>> embed_texts(engine::Engine& engine, engine::CallContext co
         !made && too_long == TooLong::EmbedHead && made.error().is(engine::EngineError::ContextExceeded);
     if (!made && !each_alone) co_return made.take_error();
     if (made) {
-      for (auto& vector : *made) vectors.push_back(std::move(vector));
+      for (auto& vector : made->vectors) vectors.push_back(std::move(vector));
       continue;
     }
     for (std::string& text : some) {

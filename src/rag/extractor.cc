@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t kAnswerFactor = 8;
 // Of the file's name only its ending is of use to the worker.
 constexpr std::size_t kNameBytesMax = 200;
+// Whose work on the pool this is: who waits for an extraction takes turns before it.
+constexpr char kParty[] = "extractions";
 constexpr std::size_t kTitleBytesMax = 300;
 constexpr std::size_t kMessageBytesMax = 300;
 constexpr std::size_t kTypeBytesMax = 16;
@@ -147,11 +149,11 @@ base::ErrorName error_name(ExtractError code) {
 
 struct Extractor::Impl {
   ExtractorOptions options;
-  base::BlockingPool& pool;
+  base::FairPool& pool;
   Slots slots;
   std::atomic<std::uint64_t> started{0}, failed{0}, killed{0};
 
-  Impl(ExtractorOptions o, base::BlockingPool& p)
+  Impl(ExtractorOptions o, base::FairPool& p)
       : options(std::move(o)), pool(p), slots(std::max<std::size_t>(1, options.concurrent)) {}
 
   Result<ExtractedDocument> run(const std::string& name, const std::string& content,
@@ -185,7 +187,7 @@ struct Extractor::Impl {
   }
 };
 
-Extractor::Extractor(ExtractorOptions options, base::BlockingPool& pool)
+Extractor::Extractor(ExtractorOptions options, base::FairPool& pool)
     : impl_(std::make_shared<Impl>(std::move(options), pool)) {}
 Extractor::~Extractor() = default;
 
@@ -197,6 +199,7 @@ Task<Result<ExtractedDocument>> Extractor::extract(std::string file_name, std::s
     co_return Error(ExtractError::Cancelled, "The request was cancelled.");
   }
   auto document = co_await impl->pool.run(
+      {.party = kParty, .cancel = cancel},
       [&impl, &file_name, &content, &cancel] { return impl->run(file_name, content, cancel); });
   impl->slots.leave();
   base::wipe(content);

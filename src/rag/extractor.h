@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fair_pool.h"
 #include "base/result.h"
 #include "base/task.h"
 
@@ -55,7 +56,7 @@ struct ExtractorOptions {
 
 class Extractor {
  public:
-  Extractor(ExtractorOptions options, base::BlockingPool& pool);
+  Extractor(ExtractorOptions options, base::FairPool& pool);
   ~Extractor();
   base::Task<base::Result<ExtractedDocument>> extract(std::string file_name, std::string content,
                                                       base::CancelToken cancel);

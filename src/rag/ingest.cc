@@ -4,11 +4,11 @@
 #include <atomic>
 #include <map>
 #include <mutex>
-#include <set>
+#include <optional>
 
 #include "base/log.h"
 #include "rag/chunker.h"
-#include "rag/embedding.h"
+#include "rag/piece_embedder.h"
 
 namespace bulkhead::rag {
 
@@ -18,8 +18,9 @@ using base::Task;
 
 namespace {
 
-constexpr int kSplitRoundsMax = 6;
-constexpr std::size_t kTokenizeBatch = 256;
+// Whether a document is still wanted is asked of the store once in so many windows: what is deleted through
+// the gateway is cancelled at once, this is for what goes another way (an erasure).
+constexpr std::size_t kWindowsUnasked = 16;
 constexpr std::chrono::seconds kFirstWait{1}, kLongestWait{60};
 // A worker that died may have died of this very file.
 constexpr int kDeathsMax = 2;
@@ -31,6 +32,7 @@ struct Reason {
 
 Reason reason_of(const Error& error) {
   auto extract = error.as<ExtractError>();
+  if (error.is(storage::StorageError::QuotaExceeded)) return {"server_error", error.message()};
   if (!extract) return {"server_error", "The file could not be indexed just now. Attach it again later."};
   switch (*extract) {
     case ExtractError::UnsupportedFile: return {"unsupported_file", error.message()};
@@ -57,6 +59,24 @@ bool is_passing(const Error& error) {
   return error.is(ExtractError::Unavailable);
 }
 
+// The engine was lost over it, and so may the next one be.
+bool lost_an_engine(const Error& error) {
+  return error.is(engine::EngineError::Failed) || error.is(engine::EngineError::TimedOut);
+}
+// A document's text, cut.
+struct Pieces {
+  std::string title;
+  std::vector<PieceOfText> pieces;
+};
+
+// An attachment that is being worked on.
+struct Active {
+  base::VectorStoreId store;
+  base::FileId file;
+  base::CancelToken cancel;
+  std::optional<storage::AttachmentRecord> again;  // attached anew after it was cancelled
+};
+
 // An attachment that is to be tried again.
 struct LeftOver {
   storage::AttachmentRecord attachment;
@@ -72,148 +92,143 @@ struct Ingestor::Impl {
   storage::StoreManager& stores;
   engine::Engine& engine;
   Extractor& extractor;
-  base::BlockingPool& pool;
+  storage::StorePools& pools;
   const base::Clock& clock;
   const IngestOptions options;
-  engine::FairQueue queue;
+  engine::FairQueue extraction;
+  std::vector<std::unique_ptr<engine::FairQueue>> lanes;  // by size, smallest first
   base::CancelToken stopping;
   base::Gate gate;
   std::mutex mutex;
-  std::set<std::string> active;                                    // tenant/store/file
+  std::map<std::string, Active> active;                            // tenant/store/file
   std::map<base::TenantId, std::map<std::string, LeftOver>> left;  // by the same keys
   std::atomic<std::size_t> left_count{0};
 
-  Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, base::BlockingPool& p, const base::Clock& c,
-       IngestOptions o)
+  Impl(storage::StoreManager& s, engine::Engine& e, Extractor& x, storage::StorePools& p,
+       const base::Clock& c, IngestOptions o)
       : stores(s),
         engine(e),
         extractor(x),
-        pool(p),
+        pools(p),
         clock(c),
         options(std::move(o)),
-        queue(options.concurrent, options.waiting_per_tenant) {}
+        // One tenant leaves a permit to others, so that a document that takes long to read delays only its
+        // own.
+        extraction(options.concurrent, options.waiting_per_tenant,
+                   std::max<std::size_t>(options.concurrent, 2) - 1) {
+    for (const IngestLane& lane : options.lanes) {
+      lanes.push_back(std::make_unique<engine::FairQueue>(lane.documents_max, options.waiting_per_tenant,
+                                                          lane.tenant_max));
+    }
+  }
 
+  static std::string prefix_of(const base::TenantId& tenant) { return tenant.str() + "/"; }
   static std::string key_of(const tenancy::TenantScope& scope, const storage::AttachmentRecord& attachment) {
-    return scope.tenant().str() + "/" + attachment.store.str() + "/" + attachment.file.str();
+    return prefix_of(scope.tenant()) + attachment.store.str() + "/" + attachment.file.str();
   }
 
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    using R = std::invoke_result_t<Work, storage::TenantStore&>;
-    if (auto over = stores.held_up(scope.tenant())) co_await *over;
-    auto result = co_await pool.run([this, &scope, &work]() -> R {
-      auto store = stores.open(scope);
-      if (!store) return store.take_error();
-      return work(**store);
-    });
-    co_return std::move(result);
+    return storage::on_store(stores, pools, scope, {.party = scope.tenant().str(), .background = true},
+                             std::move(work));
   }
 
-  // Pieces that the embedding model accepts: those over its bound are halved until they fit.
-  Task<Result<std::vector<PieceOfText>>> fitting_pieces(engine::CallContext context, std::string title,
-                                                        std::vector<PieceOfText> pieces) {
-    for (int round = 0; round < kSplitRoundsMax; ++round) {
-      std::vector<PieceOfText> next;
-      bool split_any = false;
-      for (std::size_t begin = 0; begin < pieces.size(); begin += kTokenizeBatch) {
-        std::size_t end = std::min(pieces.size(), begin + kTokenizeBatch);
-        std::vector<std::string> texts;
-        for (std::size_t i = begin; i < end; ++i) texts.push_back(embedding_text(title, pieces[i]));
-        auto counts = co_await engine.count_tokens(context, options.embedding_model, std::move(texts));
-        if (!counts) co_return counts.take_error();
-        for (std::size_t i = begin; i < end; ++i) {
-          bool fits = (*counts)[i - begin] <= static_cast<std::int64_t>(options.chunk_tokens_max);
-          std::vector<PieceOfText> halves;
-          if (!fits) halves = split_piece(pieces[i]);
-          if (halves.size() < 2) {
-            next.push_back(std::move(pieces[i]));
-          } else {
-            split_any = true;
-            for (PieceOfText& half : halves) next.push_back(std::move(half));
-          }
-        }
-      }
-      pieces = std::move(next);
-      if (!split_any) break;
-    }
-    co_return std::move(pieces);
-  }
-
-  // Each piece's vectors in the spaces of the embedding model: two while another model takes its place. The
-  // next one's are not waited for when it fails: they are made up for before anybody is sent there.
-  Task<Result<std::vector<storage::ChunkVectors>>> embed_all(engine::CallContext context, std::string title,
-                                                             const std::vector<PieceOfText>& pieces) {
-    std::vector<std::string> texts;
-    for (const PieceOfText& piece : pieces) texts.push_back(embedding_text(title, piece));
-    const engine::EmbeddingSpaces spaces = engine.embedding_spaces(options.embedding_model);
-    std::vector<storage::ChunkVectors> vectors(pieces.size());
-    for (const base::EmbeddingSpace& space : wanted_spaces(spaces)) {
-      const bool is_next = space != spaces.current;
-      auto made = co_await embed_texts(engine, context, options.embedding_model, texts, space,
-                                       options.embed_batch, is_next ? TooLong::EmbedHead : TooLong::Refuse);
-      if (!made && is_next) {
-        base::log::warning("ingest_without_next_model", {{"file", std::string_view(context.request_id)},
-                                                         {"error", made.error().name().code}});
-        continue;
-      }
-      if (!made) co_return made.take_error();
-      for (std::size_t i = 0; i < vectors.size(); ++i) vectors[i].push_back({space, std::move((*made)[i])});
-    }
-    co_return std::move(vectors);
-  }
-
-  // The number of the file's chunks, made when there are none yet.
-  Task<Result<std::uint32_t>> index_file(tenancy::TenantScope scope, base::FileId file,
-                                         base::CancelToken cancel) {
-    auto record = co_await on_store(scope, [&](storage::TenantStore& s) { return s.get_file(scope, file); });
-    if (!record) co_return record.take_error();
+  // The text of a file. Only this holds a permit for extraction.
+  Task<Result<Pieces>> read_pieces(tenancy::TenantScope scope, storage::FileRecord file,
+                                   base::CancelToken cancel) {
+    auto permit = co_await extraction.enter(scope.tenant(), cancel);
+    if (!permit) co_return permit.take_error();
     auto content =
-        co_await on_store(scope, [&](storage::TenantStore& s) { return s.file_content(scope, file); });
+        co_await on_store(scope, [&](storage::TenantStore& s) { return s.file_content(scope, file.id); });
     if (!content) co_return content.take_error();
-    auto document = co_await extractor.extract(record->name, std::move(*content), cancel);
+    auto document = co_await extractor.extract(file.name, std::move(*content), cancel);
     if (!document) co_return document.take_error();
-    std::string title = document->title.empty() ? record->name : document->title;
-
-    engine::CallContext context{scope, "ingest", file.str(), cancel};
-    auto pieces = co_await fitting_pieces(context, title, chunk_document(*document));
-    if (!pieces) co_return pieces.take_error();
-    if (pieces->empty()) {
+    Pieces out{.title = document->title.empty() ? file.name : document->title, .pieces = {}};
+    auto cut =
+        co_await pools.requests(scope.tenant())
+            .run({.party = scope.tenant().str(), .cancel = cancel, .background = true},
+                 [&document]() -> Result<std::vector<PieceOfText>> { return chunk_document(*document); });
+    if (!cut) co_return cut.take_error();
+    out.pieces = std::move(*cut);
+    if (out.pieces.empty()) {
       co_return Error(ExtractError::InvalidFile, "The file holds no text that can be searched.");
     }
-    auto vectors = co_await embed_all(context, title, *pieces);
-    if (!vectors) co_return vectors.take_error();
+    co_return std::move(out);
+  }
 
-    std::vector<storage::Chunk> chunks;
-    for (std::size_t i = 0; i < pieces->size(); ++i) {
-      PieceOfText& piece = (*pieces)[i];
-      std::string heading = title;
-      if (!piece.heading.empty() && piece.heading != title) heading += " > " + piece.heading;
-      chunks.push_back({.file = file,
-                        .ordinal = static_cast<std::uint32_t>(i),
-                        .text = std::move(piece.text),
-                        .heading = std::move(heading),
-                        .page = piece.page,
-                        .begin = piece.begin,
-                        .end = piece.end});
+  // Cancels the work of an attachment that is there no more.
+  Task<Result<void>> still_wanted(tenancy::TenantScope scope, storage::AttachmentRecord attachment,
+                                  base::CancelToken cancel) {
+    auto found = co_await on_store(scope, [&](storage::TenantStore& s) {
+      return s.get_attachment(scope, attachment.store, attachment.file);
+    });
+    if (!found && found.error().is(storage::StorageError::NotFound))
+      cancel.cancel(base::CancelReason::Abandoned);
+    if (!found) co_return found.take_error();
+    co_return Result<void>();
+  }
+
+  // A window of pieces after the other, so that other tenants' and other files' turns come in between. The
+  // file becomes searchable as a whole, at the end.
+  Task<Result<std::uint32_t>> index_pieces(tenancy::TenantScope scope, storage::AttachmentRecord attachment,
+                                           Pieces read, base::CancelToken cancel) {
+    const base::FileId file = attachment.file;
+    engine::CallContext context{scope, "ingest", file.str(), cancel, engine::Priority::Background};
+    const PieceEmbedding how{options.embedding_model, options.chunk_tokens_max, options.embed_batch};
+    EmbeddedDocument made;
+    std::size_t windows = 0;
+    for (std::size_t begin = 0; begin < read.pieces.size(); begin += options.embed_batch) {
+      const std::size_t end = std::min(read.pieces.size(), begin + options.embed_batch);
+      std::vector<PieceOfText> window(
+          std::make_move_iterator(read.pieces.begin() + static_cast<std::ptrdiff_t>(begin)),
+          std::make_move_iterator(read.pieces.begin() + static_cast<std::ptrdiff_t>(end)));
+      if (++windows % kWindowsUnasked == 0) {
+        BULKHEAD_CO_CHECK_OK(co_await still_wanted(scope, attachment, cancel));
+      }
+      if (cancel.cancelled()) co_return Error(engine::EngineError::Cancelled, "The ingest was cancelled.");
+      BULKHEAD_CO_CHECK_OK(
+          co_await embed_window(engine, context, how, file, read.title, std::move(window), made));
     }
     auto stored = co_await on_store(scope, [&](storage::TenantStore& s) -> Result<void> {
-      BULKHEAD_CHECK_OK(s.replace_chunks(scope, file, chunks, *vectors));
+      BULKHEAD_CHECK_OK(s.replace_chunks(scope, file, made.chunks, made.vectors));
       return s.set_file_status(scope, file, storage::FileStatus::Processed, "");
     });
     if (!stored) co_return stored.take_error();
-    co_return static_cast<std::uint32_t>(chunks.size());
+    co_return static_cast<std::uint32_t>(made.chunks.size());
   }
 
-  Task<Result<std::uint32_t>> chunks_of(tenancy::TenantScope scope, base::FileId file,
+  std::size_t lane_of(std::uint64_t bytes, std::size_t pieces) const {
+    std::size_t lane = 0;
+    while (lane + 1 < lanes.size() &&
+           (bytes > options.lanes[lane].bytes_max || pieces > options.lanes[lane].pieces_max)) {
+      ++lane;
+    }
+    return lane;
+  }
+
+  // The number of the file's chunks, made when there are none yet; 0 when they are there.
+  Task<Result<std::uint32_t>> chunks_of(tenancy::TenantScope scope, storage::AttachmentRecord attachment,
                                         base::CancelToken cancel) {
-    auto indexed =
-        co_await on_store(scope, [&](storage::TenantStore& s) { return s.has_chunks(scope, file); });
-    if (!indexed) co_return indexed.take_error();
-    if (*indexed) co_return std::uint32_t{0};
-    auto place = co_await queue.enter(scope.tenant(), cancel);
-    if (!place) co_return place.take_error();
-    co_return co_await index_file(scope, file, cancel);
+    const base::FileId file = attachment.file;
+    auto record = co_await on_store(scope, [&](storage::TenantStore& s) { return s.get_file(scope, file); });
+    if (!record) co_return record.take_error();
+    std::size_t lane = lane_of(record->bytes, 0);
+    while (true) {
+      auto permit = co_await lanes[lane]->enter(scope.tenant(), cancel);
+      if (!permit) co_return permit.take_error();
+      // Perhaps made meanwhile, for another vector store.
+      auto indexed =
+          co_await on_store(scope, [&](storage::TenantStore& s) { return s.has_chunks(scope, file); });
+      if (!indexed) co_return indexed.take_error();
+      if (*indexed) co_return std::uint32_t{0};
+      auto read = co_await read_pieces(scope, *record, cancel);
+      if (!read) co_return read.take_error();
+      // A small file can hold a large text. It is read once more when its turn among the large ones comes.
+      const std::size_t needed = lane_of(record->bytes, read->pieces.size());
+      if (needed == lane) co_return co_await index_pieces(scope, attachment, std::move(*read), cancel);
+      lane = needed;
+    }
   }
 
   // Whether it is over: done, or failed and recorded so.
@@ -246,7 +261,7 @@ struct Ingestor::Impl {
   // Whether to try again later.
   bool another_time(const base::TenantId& tenant, const std::string& key, const Error& error) {
     if (is_passing(error)) return true;
-    if (!error.is(engine::EngineError::Failed)) return false;
+    if (!lost_an_engine(error)) return false;
     std::lock_guard lock(mutex);
     auto& mine = left[tenant];
     const auto found = mine.find(key);
@@ -254,11 +269,17 @@ struct Ingestor::Impl {
   }
 
   // Only here, so that what is over at one attempt is never kept for another. Beyond the bound nothing
-  // is noted: it stays InProgress until somebody looks at it.
-  void note(const base::TenantId& tenant, const std::string& key, storage::AttachmentRecord attachment,
-            bool over, bool died) {
+  // is noted: it stays InProgress until somebody looks at it. Gives what is to be done at once.
+  std::optional<storage::AttachmentRecord> note(const base::TenantId& tenant, const std::string& key,
+                                                storage::AttachmentRecord attachment, bool over, bool died) {
     std::lock_guard lock(mutex);
-    active.erase(key);
+    Active& mine_now = active.find(key)->second;
+    std::optional<storage::AttachmentRecord> again = std::exchange(mine_now.again, std::nullopt);
+    if (again) {
+      mine_now.cancel = base::CancelToken();
+    } else {
+      active.erase(key);
+    }
     auto& mine = left[tenant];
     if (over) {
       mine.erase(key);
@@ -272,6 +293,27 @@ struct Ingestor::Impl {
     }
     if (mine.empty()) left.erase(tenant);
     count_left();
+    return again;
+  }
+
+  // Cancels what is done for the attachments that `is_meant` names.
+  template <typename Meant>
+  void cancel_some(const base::TenantId& tenant, Meant is_meant) {
+    std::vector<base::CancelToken> cancelled;
+    {
+      std::lock_guard lock(mutex);
+      const std::string prefix = prefix_of(tenant);
+      for (auto each = active.lower_bound(prefix); each != active.end() && each->first.starts_with(prefix);
+           ++each) {
+        if (is_meant(each->second)) cancelled.push_back(each->second.cancel);
+      }
+    }
+    for (const base::CancelToken& each : cancelled) each.cancel(base::CancelReason::Abandoned);
+  }
+
+  base::CancelToken token_of(const std::string& key) {
+    std::lock_guard lock(mutex);
+    return active.find(key)->second.cancel;
   }
 
   // The lock is held.
@@ -284,24 +326,28 @@ struct Ingestor::Impl {
   static Task<void> work(std::shared_ptr<Impl> self, base::Gate::Pass pass, tenancy::TenantScope scope,
                          storage::AttachmentRecord attachment, std::string key) {
     static_cast<void>(pass);
-    base::CancelToken cancel;
-    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel("shutdown"); });
-    auto on_cut = scope.cancel_token().on_cancel([cancel] { cancel.cancel("tenant_cut"); });
-    auto chunks = co_await self->chunks_of(scope, attachment.file, cancel);
-    bool over = true;
-    bool died = !chunks && chunks.error().is(engine::EngineError::Failed);
-    // Cut short: it stays InProgress and is taken up again by a later request that looks at it.
-    if (!cancel.cancelled()) {
-      over = (chunks || !self->another_time(scope.tenant(), key, chunks.error())) &&
-             co_await self->finish(scope, attachment, std::move(chunks));
+    std::optional<storage::AttachmentRecord> next = std::move(attachment);
+    while (next) {
+      const base::CancelToken cancel = self->token_of(key);
+      auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
+      const base::CancelToken cut = scope.cancel_token();
+      auto on_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
+      auto chunks = co_await self->chunks_of(scope, *next, cancel);
+      bool over = true;
+      const bool died = !chunks && lost_an_engine(chunks.error());
+      // Cut short: it is gone, or stays InProgress and is taken up again by a later request that looks at it.
+      if (!cancel.cancelled()) {
+        over = (chunks || !self->another_time(scope.tenant(), key, chunks.error())) &&
+               co_await self->finish(scope, *next, std::move(chunks));
+      }
+      next = self->note(scope.tenant(), key, std::move(*next), over, died);
     }
-    self->note(scope.tenant(), key, std::move(attachment), over, died);
   }
 };
 
 Ingestor::Ingestor(storage::StoreManager& stores, engine::Engine& engine, Extractor& extractor,
-                   base::BlockingPool& pool, const base::Clock& clock, IngestOptions options)
-    : impl_(std::make_shared<Impl>(stores, engine, extractor, pool, clock, std::move(options))) {}
+                   storage::StorePools& pools, const base::Clock& clock, IngestOptions options)
+    : impl_(std::make_shared<Impl>(stores, engine, extractor, pools, clock, std::move(options))) {}
 Ingestor::~Ingestor() { stop(); }
 
 void Ingestor::start(const tenancy::TenantScope& scope, storage::AttachmentRecord attachment) {
@@ -311,7 +357,11 @@ void Ingestor::start(const tenancy::TenantScope& scope, storage::AttachmentRecor
   if (!pass || !executor) return;
   {
     std::lock_guard lock(impl_->mutex);
-    if (!impl_->active.insert(key).second) return;
+    auto [mine, fresh] = impl_->active.try_emplace(key, Active{attachment.store, attachment.file, {}, {}});
+    if (!fresh) {
+      if (mine->second.cancel.cancelled()) mine->second.again = std::move(attachment);
+      return;
+    }
   }
   base::spawn(*executor, Impl::work(impl_, std::move(*pass), scope, std::move(attachment), std::move(key)));
 }
@@ -343,6 +393,19 @@ void Ingestor::take_up(const tenancy::TenantScope& scope) {
   for (storage::AttachmentRecord& attachment : due) start(scope, std::move(attachment));
 }
 
+void Ingestor::detached(const base::TenantId& tenant, const base::VectorStoreId& store,
+                        const base::FileId& file) {
+  impl_->cancel_some(tenant, [&](const Active& each) { return each.store == store && each.file == file; });
+}
+
+void Ingestor::file_deleted(const base::TenantId& tenant, const base::FileId& file) {
+  impl_->cancel_some(tenant, [&](const Active& each) { return each.file == file; });
+}
+
+void Ingestor::store_deleted(const base::TenantId& tenant, const base::VectorStoreId& store) {
+  impl_->cancel_some(tenant, [&](const Active& each) { return each.store == store; });
+}
+
 void Ingestor::forget(const base::TenantId& tenant) {
   std::lock_guard lock(impl_->mutex);
   impl_->left.erase(tenant);
@@ -350,7 +413,7 @@ void Ingestor::forget(const base::TenantId& tenant) {
 }
 
 void Ingestor::stop() {
-  impl_->stopping.cancel("shutdown");
+  impl_->stopping.cancel(base::CancelReason::Shutdown);
   impl_->gate.close();
 }
 

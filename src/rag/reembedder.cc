@@ -94,14 +94,8 @@ struct Reembedder::Impl {
   template <typename Work>
   auto on_store(const tenancy::TenantScope& scope, Work work)
       -> Task<std::invoke_result_t<Work, storage::TenantStore&>> {
-    using R = std::invoke_result_t<Work, storage::TenantStore&>;
-    if (auto over = uses.stores.held_up(scope.tenant())) co_await *over;
-    auto result = co_await uses.pool.run([this, &scope, &work]() -> R {
-      auto store = uses.stores.open(scope);
-      if (!store) return store.take_error();
-      return work(**store);
-    });
-    co_return std::move(result);
+    return storage::on_store(uses.stores, uses.pools, scope,
+                             {.party = scope.tenant().str(), .background = true}, std::move(work));
   }
 
   Task<Result<std::vector<Due>>> due_files(tenancy::TenantScope scope, Spaces wanted) {
@@ -153,8 +147,9 @@ struct Reembedder::Impl {
         co_await on_store(scope, [&](storage::TenantStore& store) { return store.file_chunks(scope, file); });
     if (!chunks) co_return chunks.take_error();
     if (chunks->batch == 0) co_return Result<void>();
-    BULKHEAD_CO_CHECK_OK(
-        co_await complete(engine::CallContext{scope, "reindex", file.str(), cancel}, *chunks, wanted));
+    BULKHEAD_CO_CHECK_OK(co_await complete(
+        engine::CallContext{scope, "reindex", file.str(), cancel, engine::Priority::Maintenance}, *chunks,
+        wanted));
     co_return co_await on_store(scope, [&](storage::TenantStore& store) {
       return store.put_vectors(scope, file, chunks->batch, chunks->vectors);
     });
@@ -162,14 +157,16 @@ struct Reembedder::Impl {
 
   Task<Outcome> do_tenant(base::TenantId tenant, base::CancelToken cancel) {
     Outcome outcome;
-    auto scope = co_await uses.opening_pool.run([&] { return uses.upkeep.scope(tenant); });
+    auto scope = co_await uses.pools.opening(tenant).run({.party = tenant.str(), .background = true},
+                                                         [&] { return uses.upkeep.scope(tenant); });
     if (!scope) {
       outcome.skipped = cannot_be_opened(scope.error());
       outcome.failed = !outcome.skipped;
       if (outcome.failed) log_delay(tenant, scope.error());
       co_return outcome;
     }
-    auto on_cut = scope->cancel_token().on_cancel([cancel] { cancel.cancel("tenant_cut"); });
+    const base::CancelToken cut = scope->cancel_token();
+    auto on_cut = cut.on_cancel([cancel, cut] { cancel.cancel(cut.reason()); });
     const engine::EmbeddingSpaces spaces = uses.engine.embedding_spaces(options.embedding_model);
     const Spaces wanted = wanted_spaces(spaces);
     if (!spaces.current.known()) co_return outcome;
@@ -195,7 +192,7 @@ struct Reembedder::Impl {
   static Task<void> work(std::shared_ptr<Impl> self, base::Gate::Pass pass, base::TenantId tenant) {
     static_cast<void>(pass);
     base::CancelToken cancel;
-    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel("shutdown"); });
+    auto on_stop = self->stopping.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
     Outcome outcome = co_await self->do_tenant(tenant, cancel);
     // What was asked for meanwhile: a search found something that this look came too early for.
     while (!outcome.failed && !outcome.skipped && self->take_again(tenant)) {
@@ -427,7 +424,7 @@ void Reembedder::on_event(std::function<void(const ReembedEvent&)> listener) {
 }
 
 void Reembedder::stop() {
-  impl_->stopping.cancel("shutdown");
+  impl_->stopping.cancel(base::CancelReason::Shutdown);
   impl_->gate.close();
   impl_->shared.reset();
 }

@@ -8,7 +8,8 @@
 // version of the model waits for that. Tenants that can't be opened are passed over and named; their
 // documents are done at their first use.
 //
-// One file at a time of a tenant, admitted round-robin between tenants. All is done in a scope of the
+// One file at a time of a tenant, admitted round-robin between tenants; embedded at maintenance priority, in
+// turn by batch (engine/embed_queue.h). All is done in a scope of the
 // platform's own for that tenant; what fails just now is tried again at the next round.
 //
 // Thread safety: all members from every thread; `run_once` blocks, `stop` too.
@@ -21,6 +22,7 @@
 
 #include "base/task.h"
 #include "engine/engine.h"
+#include "storage/store_pools.h"
 #include "storage/upkeep.h"
 
 namespace bulkhead::rag {
@@ -28,7 +30,7 @@ namespace bulkhead::rag {
 struct ReembedOptions {
   std::string embedding_model;
   std::size_t embed_batch = 8;  // small: questions are embedded in between
-  std::size_t concurrent = 2;   // files at once
+  std::size_t concurrent = 8;   // files in memory at once, each of another tenant
   std::size_t tenants_at_once = 4;
   // The last spaces that everything was found to have; kept over restarts.
   std::function<base::Result<std::optional<std::string>>()> load;
@@ -60,8 +62,7 @@ class Reembedder {
     storage::StoreManager& stores;
     const tenancy::TenantDirectory& tenants;
     engine::Engine& engine;
-    base::BlockingPool& pool;
-    base::BlockingPool& opening_pool;  // may have to ask a key provider
+    storage::StorePools& pools;
     base::Executor& executor;
   };
   Reembedder(Uses uses, ReembedOptions options);

@@ -116,7 +116,7 @@ double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<st
 }
 
 Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
-                     const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
+                     const access::RoleTable& roles, std::string embedding_model, storage::StorePools& pools,
                      std::function<void(const base::TenantId&)> on_lacking,
                      std::function<std::string()> rerank_model)
     : stores_(stores),
@@ -124,19 +124,20 @@ Retriever::Retriever(storage::StoreManager& stores, vector::IndexCache& indexes,
       engine_(engine),
       roles_(roles),
       embedding_model_(std::move(embedding_model)),
-      pool_(pool),
+      pools_(pools),
       on_lacking_(std::move(on_lacking)),
       rerank_model_(std::move(rerank_model)) {}
 
 Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::string question,
                                             std::vector<base::VectorStoreId> vector_stores,
-                                            RetrievalOptions options) {
+                                            RetrievalOptions options, std::int64_t& tokens) {
   base::EmbeddingSpace space = engine_.embedding_spaces(embedding_model_).current;
-  auto found = co_await retrieve_in(space, context, question, vector_stores, options);
+  auto found = co_await retrieve_in(space, context, question, vector_stores, options, tokens);
   const base::EmbeddingSpace now = engine_.embedding_spaces(embedding_model_).current;
   if (!found && now != space) {
     // The model went over to another one between the question and its search.
-    found = co_await retrieve_in(now, context, std::move(question), std::move(vector_stores), options);
+    found =
+        co_await retrieve_in(now, context, std::move(question), std::move(vector_stores), options, tokens);
   }
   if (!found && found.error().is(storage::StorageError::Reindexing)) on_lacking_(context.scope.tenant());
   co_return found;
@@ -145,48 +146,61 @@ Task<Result<Retrieval>> Retriever::retrieve(engine::CallContext context, std::st
 Task<Result<Retrieval>> Retriever::retrieve_in(base::EmbeddingSpace space, engine::CallContext context,
                                                std::string question,
                                                std::vector<base::VectorStoreId> vector_stores,
-                                               RetrievalOptions options) {
-  std::string head = prefix_of(question, kQuestionBytesMax);
-  if (head.empty()) co_return Retrieval{};
-  auto vectors = co_await engine_.embed(context, embedding_model_, {head}, space);
-  // Text of many tokens a byte (hex, base64, Chinese): refused before it costs anything, so a shorter
-  // head is tried. A long question is no error of the client's: the model sees all of it.
-  while (!vectors && vectors.error().is(engine::EngineError::ContextExceeded) &&
-         head.size() > kQuestionBytesMin) {
-    head = prefix_of(question, head.size() / 2);
-    vectors = co_await engine_.embed(context, embedding_model_, {head}, space);
-  }
-  if (!vectors) co_return vectors.take_error();
-  std::vector<float> query = std::move(vectors->at(0));
-  if (auto over = stores_.held_up(context.scope.tenant())) co_await *over;
+                                               RetrievalOptions options, std::int64_t& tokens) {
+  if (question.empty()) co_return Retrieval{};
+  BULKHEAD_CO_TRY(query, co_await embed_question(space, context, question, tokens));
   std::string model = rerank_model_();
   std::size_t chunks_max =
       model.empty() ? options.results_max : std::max(options.results_max, options.rerank_max);
-  auto found = co_await pool_.run([&]() {
-    return search(context.scope, question, query, space, std::move(vector_stores), options, chunks_max);
-  });
+  auto found = co_await storage::on_store(stores_, pools_, context.scope,
+                                          {.party = context.scope.tenant().str(), .cancel = context.cancel},
+                                          [&](storage::TenantStore& store) {
+                                            return search(store, context.scope, question, query, space,
+                                                          std::move(vector_stores), options, chunks_max);
+                                          });
   if (!found) co_return found.take_error();
   if (!model.empty() && !found->chunks.empty()) {
-    BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found));
+    BULKHEAD_CO_CHECK_OK(co_await rerank(std::move(context), std::move(model), question, *found, tokens));
     std::size_t kept = std::min(found->chunks.size(), options.results_max);
     found->chunks.erase(found->chunks.begin() + static_cast<std::ptrdiff_t>(kept), found->chunks.end());
   }
   co_return std::move(found);
 }
 
+Task<Result<std::vector<float>>> Retriever::embed_question(base::EmbeddingSpace space,
+                                                           engine::CallContext context,
+                                                           const std::string& question,
+                                                           std::int64_t& tokens) {
+  std::string head = prefix_of(question, kQuestionBytesMax);
+  while (true) {
+    auto made = co_await engine_.embed(context, embedding_model_, {head}, space);
+    tokens += engine::tokens_read(made, head.size());
+    if (made) co_return std::move(made->vectors.at(0));
+    // Text of many tokens a byte (hex, base64, Chinese): refused before it costs anything, so a shorter
+    // head is tried. A long question is no error of the client's: the model sees all of it.
+    const bool shorter =
+        made.error().is(engine::EngineError::ContextExceeded) && head.size() > kQuestionBytesMin;
+    if (!shorter) co_return made.take_error();
+    head = prefix_of(question, head.size() / 2);
+  }
+}
+
 Task<Result<void>> Retriever::rerank(engine::CallContext context, std::string model,
-                                     const std::string& question, Retrieval& found) {
+                                     const std::string& question, Retrieval& found, std::int64_t& tokens) {
   std::size_t question_bytes = kRerankQuestionBytesMax, chunk_bytes = kRerankChunkBytesMax;
   Result<engine::Ranking> ranking = engine::Ranking();
   // A pair that is too long for the model is refused before it costs anything: shorter heads are tried.
   // They are for the order alone; the chat model sees everything.
   while (true) {
+    std::size_t bytes = 0;
     std::vector<std::string> texts;
     for (const RetrievedChunk& chunk : found.chunks) {
       std::string text = chunk.chunk.heading.empty() ? "" : chunk.chunk.heading + "\n";
       texts.push_back(prefix_of(text + chunk.chunk.text, chunk_bytes));
+      bytes += texts.back().size();
     }
     ranking = co_await engine_.rerank(context, model, prefix_of(question, question_bytes), std::move(texts));
+    tokens += engine::tokens_read(ranking, bytes);
     if (ranking || !ranking.error().is(engine::EngineError::ContextExceeded)) break;
     if (chunk_bytes <= kRerankBytesMin) break;
     question_bytes = std::max(question_bytes / 2, kRerankBytesMin);
@@ -201,21 +215,21 @@ Task<Result<void>> Retriever::rerank(engine::CallContext context, std::string mo
   co_return Result<void>();
 }
 
-Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std::string& question,
-                                    const std::vector<float>& query, const base::EmbeddingSpace& space,
+Result<Retrieval> Retriever::search(storage::TenantStore& store, const tenancy::TenantScope& scope,
+                                    const std::string& question, const std::vector<float>& query,
+                                    const base::EmbeddingSpace& space,
                                     std::vector<base::VectorStoreId> vector_stores,
                                     const RetrievalOptions& options, std::size_t chunks_max) {
-  BULKHEAD_TRY(store, stores_.open(scope));
   if (vector_stores.empty()) {
-    BULKHEAD_TRY(defaults, store->default_vector_stores(scope));
+    BULKHEAD_TRY(defaults, store.default_vector_stores(scope));
     for (const auto& record : defaults) vector_stores.push_back(record.id);
   } else {
-    for (const auto& id : vector_stores) BULKHEAD_CHECK_OK(store->get_vector_store(scope, id));
+    for (const auto& id : vector_stores) BULKHEAD_CHECK_OK(store.get_vector_store(scope, id));
   }
   Retrieval result;
   if (vector_stores.empty()) return result;
 
-  BULKHEAD_TRY(candidates, store->candidates(scope, vector_stores));
+  BULKHEAD_TRY(candidates, store.candidates(scope, vector_stores));
   std::vector<base::FileId> files;
   for (const auto& candidate : candidates) {
     if (access::decide_document(roles_, scope.principal(), candidate.owner, candidate.access).allowed) {
@@ -226,7 +240,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   result.files_withheld = candidates.size() - files.size();
   if (files.empty()) return result;
 
-  BULKHEAD_TRY(nearest, vector::search(scope, *store, indexes_, space, query, files, options.pool));
+  BULKHEAD_TRY(nearest, vector::search(scope, store, indexes_, space, query, files, options.pool));
   if (nearest.dimensions != 0 && nearest.dimensions != query.size()) {
     return Error(engine::EngineError::BadAnswer,
                  "The embedding model gave a vector of the wrong size. Try again, or tell your operator.",
@@ -237,7 +251,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   const std::vector<vector::Hit>& by_vector = nearest.hits;
   std::vector<storage::LexicalHit> by_text;
   if (!words.empty()) {
-    BULKHEAD_TRY(hits, store->search_text(scope, words, files, options.pool));
+    BULKHEAD_TRY(hits, store.search_text(scope, words, files, options.pool));
     by_text = std::move(hits);
   }
 
@@ -261,7 +275,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
   });
   if (order.size() > chunks_max) order.resize(chunks_max);
 
-  BULKHEAD_TRY(chunks, store->get_chunks(scope, order));
+  BULKHEAD_TRY(chunks, store.get_chunks(scope, order));
   if (chunks.size() != order.size()) {
     return Error(storage::StorageError::Busy, "Documents changed during the search. Try again.");
   }
@@ -275,7 +289,7 @@ Result<Retrieval> Retriever::search(const tenancy::TenantScope& scope, const std
                              .similarity = fused[order[i]].similarity};
     auto name = names.find(retrieved.chunk.file.str());
     if (name == names.end()) {
-      BULKHEAD_TRY(file, store->get_file(scope, retrieved.chunk.file));
+      BULKHEAD_TRY(file, store.get_file(scope, retrieved.chunk.file));
       name = names.emplace(retrieved.chunk.file.str(), file.name).first;
     }
     retrieved.file_name = name->second;

@@ -30,6 +30,7 @@
 #include "base/task.h"
 #include "engine/engine.h"
 #include "storage/store_manager.h"
+#include "storage/store_pools.h"
 #include "vector/index.h"
 
 namespace bulkhead::rag {
@@ -67,26 +68,33 @@ std::vector<std::string> content_words(std::string_view text);
 class Retriever {
  public:
   Retriever(storage::StoreManager& stores, vector::IndexCache& indexes, engine::Engine& engine,
-            const access::RoleTable& roles, std::string embedding_model, base::BlockingPool& pool,
+            const access::RoleTable& roles, std::string embedding_model, storage::StorePools& pools,
             std::function<void(const base::TenantId&)> on_lacking,  // called before Reindexing is given
             std::function<std::string()> rerank_model);
 
-  // Searches `vector_stores`; empty means the tenant's default ones.
+  // Searches `vector_stores`; empty means the tenant's default ones. `tokens` grows by what the models have
+  // read, whether or not the search ends well.
   base::Task<base::Result<Retrieval>> retrieve(engine::CallContext context, std::string question,
                                                std::vector<base::VectorStoreId> vector_stores,
-                                               RetrievalOptions options);
+                                               RetrievalOptions options, std::int64_t& tokens);
 
  private:
   // The same in one space of the embedding model's.
   base::Task<base::Result<Retrieval>> retrieve_in(base::EmbeddingSpace space, engine::CallContext context,
                                                   std::string question,
                                                   std::vector<base::VectorStoreId> vector_stores,
-                                                  RetrievalOptions options);
+                                                  RetrievalOptions options, std::int64_t& tokens);
+  // The question's vector; of its head where the model can't take all of it.
+  base::Task<base::Result<std::vector<float>>> embed_question(base::EmbeddingSpace space,
+                                                              engine::CallContext context,
+                                                              const std::string& question,
+                                                              std::int64_t& tokens);
   // Orders the chunks by the scores of `model`.
   base::Task<base::Result<void>> rerank(engine::CallContext context, std::string model,
-                                        const std::string& question, Retrieval& found);
-  base::Result<Retrieval> search(const tenancy::TenantScope& scope, const std::string& question,
-                                 const std::vector<float>& query, const base::EmbeddingSpace& space,
+                                        const std::string& question, Retrieval& found, std::int64_t& tokens);
+  base::Result<Retrieval> search(storage::TenantStore& store, const tenancy::TenantScope& scope,
+                                 const std::string& question, const std::vector<float>& query,
+                                 const base::EmbeddingSpace& space,
                                  std::vector<base::VectorStoreId> vector_stores,
                                  const RetrievalOptions& options, std::size_t chunks_max);
 
@@ -95,7 +103,7 @@ class Retriever {
   engine::Engine& engine_;
   const access::RoleTable& roles_;
   std::string embedding_model_;
-  base::BlockingPool& pool_;
+  storage::StorePools& pools_;
   const std::function<void(const base::TenantId&)> on_lacking_;
   std::function<std::string()> rerank_model_;  // id of the model that is to rerank just now; "" for none
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "storage/store.h"
@@ -20,6 +21,11 @@ class OpenStore : public TenantStore {
   // again and again. A store that is busy just now is left for the next time; one that keeps nothing has
   // nothing to do.
   virtual void forget_pages() {}
+  // What was kept after the last change that went through this handle; no statement is run.
+  Usage usage_seen() const {
+    std::scoped_lock lock(usage_mutex_);
+    return usage_seen_;
+  }
   // Something in it was found under an older key when it was opened, or was written before there were data
   // keys.
   virtual bool needs_upkeep() const = 0;
@@ -28,6 +34,16 @@ class OpenStore : public TenantStore {
   // for an upload.
   virtual std::optional<Result<FoundApiKey>> try_find_api_key(const Scope& opener,
                                                               const base::ApiKeyId& id) = 0;
+
+ protected:
+  void note_usage(const Usage& usage) {
+    std::scoped_lock lock(usage_mutex_);
+    usage_seen_ = usage;
+  }
+
+ private:
+  mutable std::mutex usage_mutex_;
+  Usage usage_seen_;
 };
 
 // A place where stores can be, beside the embedded one. Thread safe; all members block.

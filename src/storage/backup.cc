@@ -18,8 +18,13 @@ using base::Error;
 using base::Result;
 using base::TenantId;
 
-constexpr std::string_view kTenantFormat = "bulkhead/tenant/1";
-constexpr std::size_t kTenantParts = 9;
+constexpr std::string_view kTenantFormat = "bulkhead/tenant/2";
+constexpr std::size_t kTenantParts = 11;
+// As versions before users had issuers wrote it: without the last two parts.
+constexpr std::string_view kTenantFormat1 = "bulkhead/tenant/1";
+constexpr std::size_t kTenantParts1 = 9;
+// Of the list of tombstones in an archive. A longer one is left out, and the restore says so.
+constexpr std::size_t kTombstonesBytesMax = 512 << 10;
 constexpr std::string_view kAdoptedSetting = "adopted-api-keys/";
 constexpr std::string_view kReplacingSetting = "restore-replaces/";
 
@@ -31,11 +36,18 @@ Error in_use() {
   return Error(StorageError::Busy, "Another backup or restore is under way. Wait until it has ended.");
 }
 
-base::Bytes tenant_facts(const tenancy::TenantScope& scope, const tenancy::Tenant& tenant) {
+// "=" and the issuer; "" for nobody's.
+std::string legacy_part(const LegacyUsers* users, const TenantId& tenant) {
+  const auto issuer = users ? users->issuer_of(tenant) : std::nullopt;
+  return issuer ? "=" + *issuer : std::string();
+}
+
+base::Bytes tenant_facts(const tenancy::TenantScope& scope, const tenancy::Tenant& tenant,
+                         const std::string& legacy, const std::string& tombstones) {
   return pack_parts({kTenantFormat, tenant.id.str(), tenant.display_name, tenancy::mode_name(tenant.mode),
                      tenancy::state_name(tenant.state), std::to_string(tenant.created),
                      tenant.policy.to_json(), scope.key(crypto::Purpose::ApiKeyHash).reveal_text(),
-                     scope.key(crypto::Purpose::AuditHash).reveal_text()});
+                     scope.key(crypto::Purpose::AuditHash).reveal_text(), legacy, tombstones});
 }
 
 template <typename Enum>
@@ -71,9 +83,28 @@ void leave_out(Subject& subject, const std::set<std::string>& names) {
 
 }  // namespace
 
+// An empty list of tombstones was too long.
+Result<void> read_later_parts(const std::vector<std::string>& parts, TenantFacts& facts) {
+  if (parts.size() == kTenantParts1) return {};
+  const std::string& legacy = parts[kTenantParts1];
+  const std::string& tombstones = parts[kTenantParts1 + 1];
+  facts.says_users = true;
+  if (!legacy.empty()) facts.legacy_issuer = legacy.substr(1);
+  if (tombstones.empty()) return {};
+  BULKHEAD_TRY(known, Tombstones::from_json(tombstones));
+  facts.tombstones = std::move(known);
+  facts.all_tombstones = true;
+  return {};
+}
+
 Result<TenantFacts> read_tenant_facts(const base::Secret& record) {
   auto parts = unpack_parts(record.reveal(), kTenantParts, "the tenant's record in a backup");
-  if (!parts || (*parts)[0] != kTenantFormat) {
+  std::string_view format = kTenantFormat;
+  if (!parts) {
+    parts = unpack_parts(record.reveal(), kTenantParts1, "the tenant's record in a backup");
+    format = kTenantFormat1;
+  }
+  if (!parts || (*parts)[0] != format) {
     return refused("This backup is of a format that this version does not know. Use a newer Bulkhead.",
                    "the tenant's record");
   }
@@ -103,6 +134,7 @@ Result<TenantFacts> read_tenant_facts(const base::Secret& record) {
   const auto read = std::from_chars(created.data(), created.data() + created.size(), facts.tenant.created);
   if (read.ec != std::errc() || facts.api_key_hash.size() != 32 || facts.audit_hash.size() != 32)
     return bad();
+  if (!read_later_parts(*parts, facts)) return bad();
   return facts;
 }
 
@@ -113,7 +145,8 @@ Backups::Backups(BackupOptions options, PlatformDatabase& platform, tenancy::Ten
       tenants_(tenants),
       stores_(stores),
       upkeep_(upkeep),
-      clock_(clock) {}
+      clock_(clock),
+      tombstones_(platform) {}
 
 Result<std::filesystem::path> Backups::path_of(std::string_view name) const {
   if (options_.dir.empty()) {
@@ -195,7 +228,11 @@ Result<BackupReport> Backups::make(const TenantId& tenant, const BackupOrder& or
   }
   BULKHEAD_TRY(copier, Copier::begin(upkeep_, stores_, tenant));
   BULKHEAD_TRY(writer, ArchiveWriter::create(target.file, backup_key, report.base, clock_.wall()));
-  base::Bytes facts = tenant_facts(copier.scope(), *record);
+  // Before anything is read: what is taken back from here on has a stamp that this archive lacks.
+  BULKHEAD_TRY(known, tombstones_.known(tenant));
+  std::string tombstones = Tombstones::to_json(known);
+  if (tombstones.size() > kTombstonesBytesMax) tombstones.clear();
+  base::Bytes facts = tenant_facts(copier.scope(), *record, legacy_part(legacy_users_, tenant), tombstones);
   auto told = writer->tenant(facts);
   base::wipe(facts);
   if (!told) return told.take_error();
@@ -226,39 +263,77 @@ Result<BackupReport> Backups::make(const TenantId& tenant, const BackupOrder& or
   return report;
 }
 
-Result<std::set<std::string>> Backups::erased_since(const TenantId& tenant, const std::string& taken) {
-  BULKHEAD_TRY(certificates, platform_.erasure_certificates(tenant));
-  std::set<std::string> names;
-  for (const std::string& certificate : certificates) {
-    auto document = json::Document::parse(certificate);
-    if (!document) return damaged("a certificate of erasure");
-    const json::Value root = document->root();
-    // Both are RFC 3339 in UTC with microseconds, so they compare as texts.
-    if (root["erased_at"].as_string().value_or("") < taken) continue;
-    for (std::size_t i = 0; i < root["records"].size(); ++i) {
-      names.insert(std::string(root["records"].at(i)["id"].as_string().value_or("")));
-    }
-    for (std::size_t i = 0; i < root["api_keys"].size(); ++i) {
-      names.insert("api_key/" + std::string(root["api_keys"].at(i).as_string().value_or("")));
-    }
+// Where the tenant is there itself, its own log of tombstones is whole; a name alone proves nothing.
+std::string Backups::known_until(const TenantFacts& facts) {
+  if (auto scope = upkeep_.scope(facts.tenant.id);
+      scope && scope->key(crypto::Purpose::ApiKeyHash) == facts.api_key_hash) {
+    return base::rfc3339(clock_.wall());
   }
-  return names;
+  return {};
+}
+
+// What an older version, or a way around the gateway, took back without a tombstone.
+Result<void> Backups::note_present_revocations(const Upkeep::Opened& opened) {
+  BULKHEAD_TRY(keys, opened.store->list_api_keys(opened.scope));
+  for (const identity::ApiKeyRecord& key : keys) {
+    if (key.revoked) BULKHEAD_CHECK_OK(tombstones_.note_revoked(opened.scope.tenant(), key.id));
+  }
+  return {};
+}
+
+// The list that is there now holds; where there is none, a narrowed file is its owner's alone.
+Result<void> Backups::withhold_access(const Upkeep::Opened& opened, const Tombstones::Known& known,
+                                      const TenantFacts& facts, FileRecord& file, RestoreReport& report) {
+  access::DocumentAccess allowed = file.access;
+  auto there = opened.store->get_file(opened.scope, file.id);
+  if (!there && !there.error().is(StorageError::NotFound)) return there.take_error();
+  if (there) {
+    if (!access::includes(there->access, file.access)) allowed = std::move(there->access);
+  } else if (known.narrowed_since(facts.tombstones, subject_of(file.id))) {
+    allowed = {};
+  }
+  if (access::includes(allowed, file.access)) return {};
+  // Also for a second try, which won't find what this one replaces.
+  BULKHEAD_CHECK_OK(tombstones_.note_narrowed(opened.scope.tenant(), file.id));
+  file.access = std::move(allowed);
+  ++report.access_narrowed_since;
+  return {};
+}
+
+Result<void> Backups::withhold(const Upkeep::Opened& opened, const Tombstones::Known& known,
+                               const TenantFacts& facts, Subject& subject, RestoreReport& report) {
+  if (auto* key = std::get_if<identity::ApiKeyRecord>(&subject)) {
+    if (!key->revoked && known.revokes(subject_name(subject))) {
+      key->revoked = true;
+      ++report.keys_revoked_since;
+    }
+  } else if (auto* file = std::get_if<FileSubject>(&subject)) {
+    return withhold_access(opened, known, facts, file->record, report);
+  }
+  return {};
+}
+
+// A tenant that is new here begins with what its archive, and its source's log, know.
+Result<void> Backups::take_over(const TenantFacts& facts, const RestoreReport& report) {
+  BULKHEAD_CHECK_OK(tombstones_.adopt(report.tenant.id, facts.tombstones));
+  if (report.source == report.tenant.id.str()) return {};
+  BULKHEAD_TRY(known, tombstones_.known(facts.tenant.id));
+  return tombstones_.adopt(report.tenant.id, known);
 }
 
 // Every subject is read back after it was written.
-Result<void> Backups::fill(const RestoreOrder& order, ArchiveChain& chain, RestoreReport& report) {
-  std::set<std::string> erased;
-  if (!order.also_erased) {
-    BULKHEAD_TRY(found, erased_since(*TenantId::parse(report.source), report.taken));
-    erased = std::move(found);
-  }
+Result<void> Backups::fill(const RestoreOrder& order, ArchiveChain& chain, const TenantFacts& facts,
+                           RestoreReport& report) {
   const bool renamed = report.source != report.tenant.id.str();
   std::vector<base::ApiKeyId> adopted;
   BULKHEAD_TRY(opened, upkeep_.open(report.tenant.id));
-  if (order.replace) BULKHEAD_CHECK_OK(remove_others(opened, chain.newest().manifest()));
+  if (order.replace) BULKHEAD_CHECK_OK(note_present_revocations(opened));
+  BULKHEAD_CHECK_OK(take_over(facts, report));
+  BULKHEAD_TRY(known, tombstones_.known(report.tenant.id));
+  if (order.replace) BULKHEAD_CHECK_OK(remove_others(opened, chain.newest().manifest(), known.erased));
   for (const SubjectEntry& entry : chain.newest().manifest().entries) {
     const bool api_key = subject_kind(entry.name) == SubjectKind::ApiKey;
-    if (erased.contains(entry.name)) {
+    if (known.erased.contains(entry.name)) {
       ++report.erased_since;
       continue;
     }
@@ -268,7 +343,8 @@ Result<void> Backups::fill(const RestoreOrder& order, ArchiveChain& chain, Resto
     }
     BULKHEAD_TRY(subject, chain.read(entry));
     if (has_expired(subject, clock_.unix_seconds())) continue;
-    leave_out(subject, erased);
+    leave_out(subject, known.erased);
+    BULKHEAD_CHECK_OK(withhold(opened, known, facts, subject, report));
     BULKHEAD_CHECK_OK(write_subject(*opened.store, opened.scope, subject));
     BULKHEAD_TRY(back, read_subject(*opened.store, opened.scope, entry.name));
     const bool expired_meanwhile = !back && has_expired(subject, clock_.unix_seconds());
@@ -287,9 +363,12 @@ Result<void> Backups::fill(const RestoreOrder& order, ArchiveChain& chain, Resto
   return {};
 }
 
-Result<void> Backups::remove_others(const Upkeep::Opened& opened, const Manifest& manifest) {
+Result<void> Backups::remove_others(const Upkeep::Opened& opened, const Manifest& manifest,
+                                    const std::set<std::string>& erased) {
   std::set<std::string_view> wanted;
-  for (const SubjectEntry& entry : manifest.entries) wanted.insert(entry.name);
+  for (const SubjectEntry& entry : manifest.entries) {
+    if (!erased.contains(entry.name)) wanted.insert(entry.name);
+  }
   BULKHEAD_TRY(names, list_subjects(*opened.store, opened.scope));
   for (const std::string& name : names) {
     if (!wanted.contains(name)) BULKHEAD_CHECK_OK(remove_subject(*opened.store, opened.scope, name));
@@ -324,10 +403,15 @@ Result<void> Backups::replace(const RestoreOrder& order, ArchiveChain& chain, co
   BULKHEAD_CHECK_OK(platform_.set_setting(setting, "1"));
   BULKHEAD_TRY(begun, tenants_.begin_replace(there->id));
   static_cast<void>(begun);
-  BULKHEAD_CHECK_OK(fill(order, chain, report));
+  BULKHEAD_CHECK_OK(fill(order, chain, facts, report));
   BULKHEAD_TRY(finished, tenants_.finish_restore(there->id, tenancy::TenantState::Suspended));
   report.tenant = std::move(finished);
   return platform_.forget_setting(setting);
+}
+
+Result<void> Backups::adopt_users(const TenantId& tenant, const TenantFacts& facts) {
+  if (!facts.says_users) return legacy_users_->adopt(tenant);
+  return facts.legacy_issuer ? legacy_users_->adopt(tenant, *facts.legacy_issuer) : Result<void>();
 }
 
 Result<RestoreReport> Backups::restore(const RestoreOrder& order) {
@@ -349,7 +433,9 @@ Result<RestoreReport> Backups::restore(const RestoreOrder& order) {
   RestoreReport report{.tenant = facts.tenant,
                        .archive = chain.newest().header().id,
                        .taken = manifest.taken,
-                       .source = manifest.tenant};
+                       .source = manifest.tenant,
+                       .known_until = known_until(facts)};
+  if (report.known_until.empty() && facts.all_tombstones) report.known_until = report.taken;
   if (order.replace) {
     BULKHEAD_CHECK_OK(replace(order, chain, facts, report));
     return report;
@@ -358,10 +444,11 @@ Result<RestoreReport> Backups::restore(const RestoreOrder& order) {
   BULKHEAD_TRY(fitted, order.fit(report.tenant));
   report.tenant = std::move(fitted);
   std::map<crypto::Purpose, base::Secret> keys;
-  keys.emplace(crypto::Purpose::ApiKeyHash, std::move(facts.api_key_hash));
-  keys.emplace(crypto::Purpose::AuditHash, std::move(facts.audit_hash));
+  keys.emplace(crypto::Purpose::ApiKeyHash, facts.api_key_hash.clone());
+  keys.emplace(crypto::Purpose::AuditHash, facts.audit_hash.clone());
   BULKHEAD_TRY(begun, tenants_.begin_restore(report.tenant, keys));
-  auto filled = fill(order, chain, report);
+  auto filled = fill(order, chain, facts, report);
+  if (filled && legacy_users_) filled = adopt_users(begun.id, facts);
   if (filled) {
     auto finished = tenants_.finish_restore(begun.id, facts.tenant.state);
     if (finished) {

@@ -16,6 +16,9 @@
 // file of the configuration's when a backup is made, never from a request: so the operator's credential
 // alone gives nobody any content (invariant I10).
 //
+// What was revoked, erased and narrowed stays so, whatever the archive holds (storage/tombstones.h): no order
+// and no key overrides it.
+//
 // Errors: StorageError::BackupRefused (the archive, its key, or what was asked for), Misconfigured, those of
 // stores and tenancy. Thread safety: all members from every thread, one piece of work at a time (Busy); all
 // block.
@@ -31,6 +34,8 @@
 
 #include "storage/archive_chain.h"
 #include "storage/copier.h"
+#include "storage/legacy_users.h"
+#include "storage/tombstones.h"
 
 namespace bulkhead::storage {
 
@@ -62,7 +67,6 @@ struct RestoreOrder {
   std::optional<base::Secret> key;   // nothing: the configuration's
   std::optional<base::TenantId> as;  // under another name
   bool replace = false;              // a suspended tenant that is there goes back to the backup's state
-  bool also_erased = false;          // what this deployment has erased since the backup, too
   // Fits mode and policy to this deployment, or refuses them. Called with what the archive says.
   std::function<base::Result<tenancy::Tenant>(tenancy::Tenant)> fit;
 };
@@ -72,7 +76,12 @@ struct RestoreReport {
   std::string archive, taken;
   std::string source;  // the tenant's name in the archive
   std::size_t subjects = 0;
-  std::size_t erased_since = 0;       // left out: erased in this deployment after the backup
+  std::size_t erased_since = 0;           // left out: erased after the backup
+  std::size_t keys_revoked_since = 0;     // restored as revoked
+  std::size_t access_narrowed_since = 0;  // files whose list of then lets more in than was allowed since
+  // Until when revocations, erasures and narrowed lists were known: this moment where the tenant lived here,
+  // else the time of the newest archive; "" when its list was too long to be carried.
+  std::string known_until;
   std::size_t api_keys_left_out = 0;  // a key's text holds the tenant's name: of no use under another one
 };
 
@@ -83,6 +92,11 @@ using AdoptedKeys = std::function<void(const base::TenantId&, std::vector<base::
 // What an archive says of its tenant.
 struct TenantFacts {
   tenancy::Tenant tenant;
+  bool says_users = false;                   // whether it says whose the users' earlier names are
+  std::optional<std::string> legacy_issuer;  // nothing: nobody's
+  // Of the time of the archive; `all_tombstones` unless there were too many, or it is of an older version.
+  Tombstones::Known tombstones;
+  bool all_tombstones = false;
   base::Secret api_key_hash, audit_hash;
 };
 base::Result<TenantFacts> read_tenant_facts(const base::Secret& record);
@@ -100,6 +114,9 @@ class Backups {
   base::Result<void> clean_up();
   // Called with the API keys of each restored tenant that has some: now for those of before, and from now on.
   base::Result<void> on_adopted(AdoptedKeys listener);
+  // Before any restore: decides whose the earlier names of users in an older archive are. Without it
+  // nobody's.
+  void use_legacy_users(LegacyUsers& users) { legacy_users_ = &users; }
   void forget(const base::TenantId& tenant);  // it was destroyed
 
  private:
@@ -111,11 +128,20 @@ class Backups {
   base::Result<Target> target_of(const BackupOrder& order) const;
   base::Result<std::vector<std::filesystem::path>> files_of(const RestoreOrder& order) const;
   base::Result<base::Secret> key() const;
-  base::Result<void> fill(const RestoreOrder& order, ArchiveChain& chain, RestoreReport& report);
+  base::Result<void> fill(const RestoreOrder& order, ArchiveChain& chain, const TenantFacts& facts,
+                          RestoreReport& report);
+  base::Result<void> withhold(const Upkeep::Opened& opened, const Tombstones::Known& known,
+                              const TenantFacts& facts, Subject& subject, RestoreReport& report);
+  base::Result<void> withhold_access(const Upkeep::Opened& opened, const Tombstones::Known& known,
+                                     const TenantFacts& facts, FileRecord& file, RestoreReport& report);
+  base::Result<void> note_present_revocations(const Upkeep::Opened& opened);
+  base::Result<void> take_over(const TenantFacts& facts, const RestoreReport& report);
+  std::string known_until(const TenantFacts& facts);
   base::Result<void> replace(const RestoreOrder& order, ArchiveChain& chain, const TenantFacts& facts,
                              RestoreReport& report);
-  base::Result<void> remove_others(const Upkeep::Opened& opened, const Manifest& manifest);
-  base::Result<std::set<std::string>> erased_since(const base::TenantId& tenant, const std::string& taken);
+  base::Result<void> remove_others(const Upkeep::Opened& opened, const Manifest& manifest,
+                                   const std::set<std::string>& erased);
+  base::Result<void> adopt_users(const base::TenantId& tenant, const TenantFacts& facts);
 
   const BackupOptions options_;
   PlatformDatabase& platform_;
@@ -125,6 +151,8 @@ class Backups {
   const base::Clock& clock_;
   std::mutex one_;
   AdoptedKeys adopted_;
+  LegacyUsers* legacy_users_ = nullptr;
+  Tombstones tombstones_;
 };
 
 }  // namespace bulkhead::storage

@@ -1,11 +1,15 @@
 #include "storage/eraser.h"
 
+#include <algorithm>
+#include <condition_variable>
 #include <mutex>
+#include <set>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "storage/record_json.h"
 #include "storage/seal.h"
+#include "storage/tombstones.h"
 #include "tenancy/certificate.h"
 
 namespace bulkhead::storage {
@@ -74,22 +78,28 @@ Result<void> add_record(Plan& plan, Upkeep::Opened& opened, const std::string& s
   return {};
 }
 
-Result<void> add_users_files(Plan& plan, Upkeep::Opened& opened) {
+using Users = std::vector<std::string>;
+
+bool among(const Users& users, const std::string& user) {
+  return std::find(users.begin(), users.end(), user) != users.end();
+}
+
+Result<void> add_users_files(Plan& plan, Upkeep::Opened& opened, const Users& users) {
   Page page{.limit = kPageRows};
   while (true) {
     BULKHEAD_TRY(files, opened.store->list_files(opened.scope, page));
     for (const FileRecord& file : files) {
-      if (file.owner == plan.name) BULKHEAD_CHECK_OK(add_record(plan, opened, subject_of(file.id)));
+      if (among(users, file.owner)) BULKHEAD_CHECK_OK(add_record(plan, opened, subject_of(file.id)));
     }
     if (files.size() < kPageRows) return {};
     page.after = files.back().id.str();
   }
 }
 
-Result<void> add_users_chats(Plan& plan, Upkeep::Opened& opened) {
+Result<void> add_users_chats(Plan& plan, Upkeep::Opened& opened, const Users& users) {
   Page page{.limit = kPageRows};
   while (true) {
-    BULKHEAD_TRY(chats, opened.store->list_chats(opened.scope, plan.name, page));
+    BULKHEAD_TRY(chats, opened.store->list_chats(opened.scope, users, page));
     for (const ChatRecord& chat : chats) BULKHEAD_CHECK_OK(add_record(plan, opened, subject_of(chat.id)));
     if (chats.size() < kPageRows) return {};
     page.after = chats.back().id.str();
@@ -121,12 +131,12 @@ Result<Plan> make_plan(Upkeep::Opened& opened, const ErasureOrder& order) {
     }
     case ErasureOrder::Kind::User: break;
   }
-  if (order.name.empty()) return nothing_there("user");
-  BULKHEAD_CHECK_OK(add_users_files(plan, opened));
-  BULKHEAD_CHECK_OK(add_users_chats(plan, opened));
+  if (order.users.empty()) return nothing_there("user");
+  BULKHEAD_CHECK_OK(add_users_files(plan, opened, order.users));
+  BULKHEAD_CHECK_OK(add_users_chats(plan, opened, order.users));
   BULKHEAD_TRY(keys, opened.store->list_api_keys(opened.scope));
   for (const identity::ApiKeyRecord& key : keys) {
-    if (key.user == order.name) plan.api_keys.push_back(key.id.str());
+    if (among(order.users, key.user)) plan.api_keys.push_back(key.id.str());
   }
   if (plan.records.empty() && plan.api_keys.empty()) return nothing_there("user's data");
   return plan;
@@ -148,6 +158,21 @@ Result<void> delete_record(Upkeep::Opened& opened, const std::string& subject) {
   return chat ? unless_gone(opened.store->delete_chat(opened.scope, *chat)) : damaged("an erasure");
 }
 
+Result<bool> is_there(Upkeep::Opened& opened, const std::string& subject) {
+  const std::string id = subject.substr(subject.find('/') + 1);
+  auto answer = [](auto record) -> Result<bool> {
+    if (record) return true;
+    if (record.error().is(StorageError::NotFound)) return false;
+    return record.take_error();
+  };
+  if (subject.starts_with("file/")) {
+    const auto file = base::FileId::parse(id);
+    return file ? answer(opened.store->get_file(opened.scope, *file)) : damaged("an erasure");
+  }
+  const auto chat = base::ChatId::parse(id);
+  return chat ? answer(opened.store->get_chat(opened.scope, *chat)) : damaged("an erasure");
+}
+
 }  // namespace
 
 struct Eraser::Impl {
@@ -156,7 +181,59 @@ struct Eraser::Impl {
   Upkeep& upkeep;
   const crypto::SigningKey& signer;
   const base::Clock& clock;
-  std::mutex mutex;  // one erasure at a time
+  WorkRecorder* recorder = nullptr;
+  std::mutex mutex;
+  std::condition_variable freed;
+  std::set<TenantId> erasing;  // one erasure a tenant at a time
+
+  // The tenant's turn; ends with the object.
+  class Turn {
+   public:
+    Turn(Impl* impl, TenantId tenant) : impl_(impl), tenant_(std::move(tenant)) {}
+    Turn(Turn&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)), tenant_(other.tenant_) {}
+    Turn& operator=(Turn&&) = delete;
+    ~Turn() {
+      if (!impl_) return;
+      std::scoped_lock lock(impl_->mutex);
+      impl_->erasing.erase(tenant_);
+      impl_->freed.notify_all();
+    }
+
+   private:
+    Impl* impl_;
+    TenantId tenant_;
+  };
+  Turn wait_for_turn(const TenantId& tenant) {
+    std::unique_lock lock(mutex);
+    freed.wait(lock, [&] { return !erasing.contains(tenant); });
+    erasing.insert(tenant);
+    return Turn(this, tenant);
+  }
+  std::optional<Turn> turn_at_once(const TenantId& tenant) {
+    std::scoped_lock lock(mutex);
+    if (!erasing.insert(tenant).second) return std::nullopt;
+    return Turn(this, tenant);
+  }
+
+  // Still to be done: what was asked for just now may be over since it was listed.
+  bool is_pending(std::int64_t number) {
+    auto pending = platform.pending_erasures();
+    return pending && std::any_of(pending->begin(), pending->end(),
+                                  [number](const auto& each) { return each.number == number; });
+  }
+
+  Result<void> resume_one(const PlatformDatabase::PendingWork& work) {
+    const auto tenant = tenants.find(work.tenant);
+    // With its tenant it is destroyed altogether.
+    if (!tenant || tenant->state == tenancy::TenantState::Destroyed)
+      return platform.forget_erasure(work.number);
+    BULKHEAD_TRY(plan, parse_plan(work.plan));
+    if (recorder) BULKHEAD_CHECK_OK(recorder->announce(WorkRecorder::Kind::Erasure, work.tenant));
+    BULKHEAD_TRY(certificate, carry_out(work.tenant, work.number, plan));
+    if (recorder) recorder->ended(WorkRecorder::Kind::Erasure, work.tenant, "resumed");
+    base::log::info("erasure_resumed", {{"tenant", std::string_view(work.tenant.str())}});
+    return {};
+  }
 
   // Ends with the older keys destroyed. The version of the record-seal key that went.
   Result<std::uint32_t> renew_keys(const TenantId& tenant) {
@@ -189,6 +266,8 @@ struct Eraser::Impl {
     for (const auto& record : plan.records) {
       auto key = opened.store->data_key_id(opened.scope, record.id);
       if (key || !key.error().is(StorageError::NotFound)) return key ? still_there : key.take_error();
+      BULKHEAD_TRY(there, is_there(opened, record.id));
+      if (there) return still_there;
     }
     BULKHEAD_TRY(keys, opened.store->list_api_keys(opened.scope));
     for (const identity::ApiKeyRecord& key : keys) {
@@ -200,6 +279,11 @@ struct Eraser::Impl {
   }
 
   Result<std::string> carry_out(const TenantId& tenant, std::int64_t number, const Plan& plan) {
+    // From here on no restore brings any of it back.
+    std::set<std::string> subjects;
+    for (const auto& record : plan.records) subjects.insert(record.id);
+    for (const std::string& id : plan.api_keys) subjects.insert("api_key/" + id);
+    BULKHEAD_CHECK_OK(Tombstones(platform).note_erased(tenant, subjects));
     {
       BULKHEAD_TRY(opened, upkeep.open(tenant));
       for (const auto& record : plan.records) BULKHEAD_CHECK_OK(delete_record(opened, record.id));
@@ -232,7 +316,7 @@ Eraser::Eraser(PlatformDatabase& platform, tenancy::TenantDirectory& tenants, Up
 Eraser::~Eraser() = default;
 
 Result<Erasure> Eraser::erase(const TenantId& tenant, const ErasureOrder& order) {
-  std::scoped_lock one(impl_->mutex);
+  const Impl::Turn turn = impl_->wait_for_turn(tenant);
   std::optional<Plan> plan;
   {
     BULKHEAD_TRY(opened, impl_->upkeep.open(tenant));
@@ -248,23 +332,17 @@ Result<std::vector<std::string>> Eraser::certificates(const TenantId& tenant) {
   return impl_->platform.erasure_certificates(tenant);
 }
 
+void Eraser::record_with(WorkRecorder* recorder) { impl_->recorder = recorder; }
+
 void Eraser::resume(const std::function<bool()>& stopping) {
-  std::scoped_lock one(impl_->mutex);
   auto pending = impl_->platform.pending_erasures();
   if (!pending) return;
   for (const PlatformDatabase::PendingWork& each : *pending) {
     if (stopping()) return;
-    auto done = [&]() -> Result<void> {
-      const auto tenant = impl_->tenants.find(each.tenant);
-      // With its tenant it is destroyed altogether.
-      if (!tenant || tenant->state == tenancy::TenantState::Destroyed) {
-        return impl_->platform.forget_erasure(each.number);
-      }
-      BULKHEAD_TRY(plan, parse_plan(each.plan));
-      BULKHEAD_TRY(certificate, impl_->carry_out(each.tenant, each.number, plan));
-      base::log::info("erasure_resumed", {{"tenant", std::string_view(each.tenant.str())}});
-      return {};
-    }();
+    // Somebody is at it, or at another one of this tenant's: the next call sees what is left.
+    const auto turn = impl_->turn_at_once(each.tenant);
+    if (!turn || !impl_->is_pending(each.number)) continue;
+    auto done = impl_->resume_one(each);
     if (!done) {
       base::log::warning("erasure_delayed", {{"tenant", std::string_view(each.tenant.str())},
                                              {"error", done.error().name().code},

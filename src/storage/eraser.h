@@ -8,7 +8,8 @@
 // crash `resume` goes on where it stopped, and the certificate is there to be read.
 //
 // Errors: StorageError::NotFound when there is no such document or chat, or nothing of that user. Thread
-// safety: all members from every thread; all block, one erasure at a time.
+// safety: all members from every thread; all block; one erasure of a tenant at a time, and nobody waits for
+// another tenant's.
 #pragma once
 
 #include <functional>
@@ -25,8 +26,9 @@ namespace bulkhead::storage {
 struct ErasureOrder {
   enum class Kind { Document, Chat, User };
   Kind kind = Kind::Document;
-  std::string name;          // id of the document or chat, or the user's name
-  std::string requested_by;  // "operator" or "tenant"; stands in the certificate
+  std::string name;  // id of the document or chat, or the user's whole name; stands in the certificate
+  std::string requested_by;        // "operator" or "tenant"; stands in the certificate
+  std::vector<std::string> users;  // all that the records may hold for the user
 };
 
 struct Erasure {
@@ -43,6 +45,8 @@ class Eraser {
   base::Result<Erasure> erase(const base::TenantId& tenant, const ErasureOrder& order);
   // Certificates of the tenant's erasures, oldest first.
   base::Result<std::vector<std::string>> certificates(const base::TenantId& tenant);
+  // Asked before what a crash cut short goes on. Call before use; `recorder` outlives this.
+  void record_with(WorkRecorder* recorder);
   // Finishes what a crash cut short. Logs what it can't finish now; the next call tries again.
   void resume(const std::function<bool()>& stopping);
 

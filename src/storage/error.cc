@@ -19,6 +19,7 @@ base::ErrorName error_name(StorageError code) {
     case StorageError::BackupRefused: return {"storage", "backup_refused"};
     case StorageError::Unavailable: return {"storage", "unavailable"};
     case StorageError::Misconfigured: return {"storage", "misconfigured"};
+    case StorageError::Cancelled: return {"storage", "cancelled"};
     case StorageError::Reindexing: return {"storage", "reindexing"};
   }
   return {"storage", "unknown"};

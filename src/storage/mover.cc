@@ -154,6 +154,7 @@ struct Mover::Impl {
   Upkeep& upkeep;
   const crypto::SigningKey& signer;
   const base::Clock& clock;
+  WorkRecorder* recorder = nullptr;
   std::mutex one;            // carrying out
   mutable std::mutex mutex;  // of what follows
   std::map<TenantId, MoveStatus> running;
@@ -295,6 +296,10 @@ struct Mover::Impl {
     return {};
   }
 
+  Result<void> announce(const TenantId& tenant) {
+    return recorder ? recorder->announce(WorkRecorder::Kind::Move, tenant) : Result<void>();
+  }
+
   Result<void> carry_on(const PlatformDatabase::PendingWork& pending, const std::function<bool()>& stopping) {
     BULKHEAD_TRY(plan, parse_plan(pending.plan));
     const TenantId& tenant = pending.tenant;
@@ -339,6 +344,8 @@ void Mover::on_switched(std::function<void(const TenantId&)> listener) {
 void Mover::on_moved(std::function<void(const TenantId&, const MoveStatus&)> listener) {
   impl_->moved = std::move(listener);
 }
+
+void Mover::record_with(WorkRecorder* recorder) { impl_->recorder = recorder; }
 
 Result<MoveStatus> Mover::begin(const TenantId& tenant, const MovePlace& to) {
   const auto record = impl_->tenants.find(tenant);
@@ -407,7 +414,9 @@ Result<void> Mover::cancel(const TenantId& tenant) {
     }
     plan.cancelled = true;
     BULKHEAD_CHECK_OK(impl_->platform.change_move(each.number, plan_json(plan)));
-    return impl_->give_up(each.number, tenant, plan);
+    BULKHEAD_CHECK_OK(impl_->give_up(each.number, tenant, plan));
+    if (impl_->recorder) impl_->recorder->ended(WorkRecorder::Kind::Move, tenant, "given up");
+    return {};
   }
   impl_->forget(tenant);
   return Error(StorageError::NotFound, "This tenant is not being moved.");
@@ -419,7 +428,9 @@ void Mover::run_once(const std::function<bool()>& stopping) {
   if (!pending) return;
   for (const auto& each : *pending) {
     if (stopping()) return;
-    auto done = impl_->carry_on(each, stopping);
+    auto done = impl_->announce(each.tenant);
+    if (done) done = impl_->carry_on(each, stopping);
+    if (done && impl_->recorder) impl_->recorder->ended(WorkRecorder::Kind::Move, each.tenant, "given up");
     if (done || stopping() || impl_->is_cancelled(each.tenant)) continue;
     impl_->note(each.tenant,
                 [&](MoveStatus& status) { status.delayed = std::string(done.error().name().code); });

@@ -62,6 +62,8 @@ class Mover {
   std::optional<MoveStatus> status(const base::TenantId& tenant) const;  // nothing: not being moved
   std::size_t running() const;
   base::Result<std::vector<std::string>> certificates(const base::TenantId& tenant);
+  // Asked before a move goes on. Call before use; `recorder` outlives this.
+  void record_with(WorkRecorder* recorder);
   // At the switch, before anybody reaches the new place; and when all is done.
   void on_switched(std::function<void(const base::TenantId&)> listener);
   void on_moved(std::function<void(const base::TenantId&, const MoveStatus&)> listener);

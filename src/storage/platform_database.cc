@@ -71,6 +71,15 @@ CREATE TABLE moves (
 CREATE INDEX moves_by_tenant ON moves (tenant, no);
 PRAGMA user_version = 4;
 )sql",
+    R"sql(
+CREATE TABLE tombstones (
+  tenant TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  stamp TEXT NOT NULL,
+  PRIMARY KEY (tenant, kind, name)) WITHOUT ROWID;
+PRAGMA user_version = 5;
+)sql",
 };
 
 base::Error file_error(const base::Error& cause) {
@@ -469,6 +478,78 @@ base::Result<std::vector<std::string>> PlatformDatabase::move_certificates(const
   return read_certificates(impl_->database->prepare("SELECT certificate FROM moves WHERE tenant = ?1 AND "
                                                     "certificate <> '' ORDER BY no"),
                            tenant);
+}
+
+base::Result<void> PlatformDatabase::put_tombstone(const base::TenantId& tenant, const Tombstone& entry) {
+  std::scoped_lock lock(impl_->mutex);
+  return impl_->database
+      ->prepare(
+          "INSERT INTO tombstones (tenant, kind, name, stamp) VALUES (?1, ?2, ?3, ?4) "
+          "ON CONFLICT (tenant, kind, name) DO UPDATE SET stamp = excluded.stamp")
+      .bind(tenant.str(), entry.kind, entry.name, entry.stamp)
+      .run();
+}
+
+base::Result<void> PlatformDatabase::adopt_tombstones(const base::TenantId& tenant,
+                                                      const std::vector<Tombstone>& entries) {
+  std::scoped_lock lock(impl_->mutex);
+  BULKHEAD_TRY(transaction, Transaction::begin(*impl_->database));
+  for (const Tombstone& each : entries) {
+    BULKHEAD_CHECK_OK(
+        impl_->database
+            ->prepare("INSERT INTO tombstones (tenant, kind, name, stamp) VALUES (?1, ?2, ?3, ?4) "
+                      "ON CONFLICT DO NOTHING")
+            .bind(tenant.str(), each.kind, each.name, each.stamp)
+            .run());
+  }
+  return transaction.commit();
+}
+
+base::Result<void> PlatformDatabase::replace_tombstones(const base::TenantId& tenant,
+                                                        const Tombstone& entry) {
+  std::scoped_lock lock(impl_->mutex);
+  BULKHEAD_TRY(transaction, Transaction::begin(*impl_->database));
+  BULKHEAD_CHECK_OK(impl_->database->prepare("DELETE FROM tombstones WHERE tenant = ?1 AND kind = ?2")
+                        .bind(tenant.str(), entry.kind)
+                        .run());
+  BULKHEAD_CHECK_OK(
+      impl_->database->prepare("INSERT INTO tombstones (tenant, kind, name, stamp) VALUES (?1, ?2, ?3, ?4)")
+          .bind(tenant.str(), entry.kind, entry.name, entry.stamp)
+          .run());
+  return transaction.commit();
+}
+
+base::Result<std::vector<PlatformDatabase::Tombstone>> PlatformDatabase::tombstones(
+    const base::TenantId& tenant) {
+  std::scoped_lock lock(impl_->mutex);
+  Statement query = impl_->database->prepare(
+      "SELECT kind, name, stamp FROM tombstones WHERE tenant = ?1 ORDER BY kind, name");
+  query.bind(tenant.str());
+  std::vector<Tombstone> all;
+  while (true) {
+    BULKHEAD_TRY(row, query.step());
+    if (!row) return all;
+    all.push_back({query.text(0), query.text(1), query.text(2)});
+  }
+}
+
+base::Result<std::size_t> PlatformDatabase::count_tombstones(const base::TenantId& tenant,
+                                                             std::string_view kind) {
+  std::scoped_lock lock(impl_->mutex);
+  Statement query =
+      impl_->database->prepare("SELECT count(*) FROM tombstones WHERE tenant = ?1 AND kind = ?2");
+  query.bind(tenant.str(), kind);
+  BULKHEAD_TRY(row, query.step());
+  return row ? static_cast<std::size_t>(query.integer(0)) : 0;
+}
+
+base::Result<bool> PlatformDatabase::has_tombstone(const base::TenantId& tenant, std::string_view kind,
+                                                   std::string_view name) {
+  std::scoped_lock lock(impl_->mutex);
+  Statement query =
+      impl_->database->prepare("SELECT 1 FROM tombstones WHERE tenant = ?1 AND kind = ?2 AND name = ?3");
+  query.bind(tenant.str(), kind, name);
+  return query.step();
 }
 
 base::Result<void> PlatformDatabase::rewrap(const crypto::PlatformKeys& keys) {

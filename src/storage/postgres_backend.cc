@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "storage/postgres_extension.h"
@@ -69,8 +70,9 @@ base::Result<void> bring_up_to_date(PostgresTransaction& transaction, const std:
   if (rows.size() != 1) return half_made("schema " + schema + ": schema_version must hold one row");
   const std::int64_t version = rows.integer(0, 0);
   if (version == kPostgresSchemaVersion) return {};
-  if (version == kPostgresSchemaVersion - 1)
-    return transaction.connection().execute(postgres_upgrade(shared));
+  if (version == 1 || version == 2) {
+    return transaction.connection().execute(postgres_upgrade(shared, version));
+  }
   if (version > kPostgresSchemaVersion) {
     return misconfigured("schema " + schema + " has version " + std::to_string(version) +
                          ", made by a newer Bulkhead. Run that version");
@@ -103,7 +105,9 @@ PostgresBackend::PostgresBackend(PostgresOptions options, base::Secret admin_pas
       words_(std::move(words)),
       name_key_(std::move(name_key)),
       platform_(platform),
-      clock_(clock) {}
+      clock_(clock) {
+  pool_.on_refused_login([this](const PostgresLogin& login) { return mend_login(login); });
+}
 
 std::string PostgresBackend::server_name(const base::TenantId& tenant) const {
   const crypto::Digest digest = crypto::hmac_sha256_parts(
@@ -174,6 +178,52 @@ base::Result<void> PostgresBackend::make_role(PostgresTransaction& transaction, 
           .literal(verifier));
 }
 
+base::Result<void> PostgresBackend::reset_settings(PostgresTransaction& transaction,
+                                                   const PostgresLogin& login) {
+  BULKHEAD_TRY(settings,
+               transaction.run("SELECT 1 FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole "
+                               "WHERE r.rolname = $1",
+                               login.user));
+  if (settings.empty()) return {};
+  return transaction.connection().execute(Ddl()
+                                              .sql("ALTER ROLE ")
+                                              .name(login.user)
+                                              .sql(" RESET ALL; ALTER ROLE ")
+                                              .name(login.user)
+                                              .sql(" IN DATABASE ")
+                                              .name(login.dbname)
+                                              .sql(" RESET ALL"));
+}
+
+base::Result<void> PostgresBackend::restore_login(PostgresTransaction& transaction,
+                                                  const PostgresLogin& login) {
+  BULKHEAD_CHECK_OK(reset_settings(transaction, login));
+  BULKHEAD_TRY(verifier, transaction.connection().password_verifier(login.user, login.password));
+  return transaction.connection().execute(
+      Ddl().sql("ALTER ROLE ").name(login.user).sql(" PASSWORD ").literal(verifier));
+}
+
+bool PostgresBackend::mend_login(const PostgresLogin& login) {
+  // The admin's own password is the configuration's.
+  if (login.user == pool_.options().admin_user) return false;
+  const auto mended = [&]() -> base::Result<void> {
+    BULKHEAD_TRY(transaction, administer(pool_.options().dbname));
+    BULKHEAD_TRY(has_role, exists(transaction, kFindRole, login.user));
+    if (!has_role) return half_made("role " + login.user + " is not there");
+    BULKHEAD_CHECK_OK(restore_login(transaction, login));
+    return transaction.commit();
+  }();
+  const std::string_view role = login.user;
+  if (mended) {
+    base::log::error("serving_role_restored",
+                     {{"role", role}, {"store", std::string_view(pool_.options().name)}});
+  } else {
+    base::log::error("serving_role_not_restored",
+                     {{"role", role}, {"detail", std::string_view(mended.error().detail())}});
+  }
+  return mended.ok();
+}
+
 base::Result<void> PostgresBackend::make_schema(PostgresTransaction& transaction,
                                                 const PostgresLogin& login) {
   PostgresConnection& connection = transaction.connection();
@@ -204,6 +254,7 @@ base::Result<void> PostgresBackend::ensure_schema(const PostgresPlace& place) {
                               : "schema " + login.search_path + " has lost its role " + login.user);
   }
   if (has_schema) {
+    BULKHEAD_CHECK_OK(reset_settings(transaction, login));
     BULKHEAD_CHECK_OK(bring_up_to_date(transaction, login.search_path, shared()));
   } else {
     BULKHEAD_CHECK_OK(make_role(transaction, login));
@@ -247,7 +298,7 @@ base::Result<void> PostgresBackend::ensure_database(const PostgresPlace& place) 
     BULKHEAD_TRY(found, exists(transaction, kFindDatabase, login.dbname));
     has_database = found;
     if (has_database && !has_role) return half_made("database " + login.dbname + " has lost its role");
-    if (!has_role) BULKHEAD_CHECK_OK(make_role(transaction, login));
+    BULKHEAD_CHECK_OK(has_role ? reset_settings(transaction, login) : make_role(transaction, login));
     // Tenants' roles have nothing to seek here.
     BULKHEAD_CHECK_OK(transaction.connection().execute(
         Ddl().sql("REVOKE ALL ON DATABASE ").name(pool_.options().dbname).sql(" FROM PUBLIC")));
@@ -337,6 +388,7 @@ base::Result<void> PostgresBackend::check() {
     }
     if (options.vectors == PostgresVectors::Pgvector)
       BULKHEAD_CHECK_OK(check_extension(transaction, options));
+    if (shared()) BULKHEAD_CHECK_OK(check_other_databases(transaction));
   }
   if (options.vectors == PostgresVectors::Pgvector && options.layout == PostgresLayout::Database)
     BULKHEAD_CHECK_OK(check_template());
@@ -354,12 +406,14 @@ base::Result<void> PostgresBackend::check() {
     BULKHEAD_TRY(transaction, administer(options.dbname));
     BULKHEAD_TRY(has_schema, exists(transaction, kFindSchema, options.prefix));
     if (!has_schema) return {};
+    BULKHEAD_CHECK_OK(reset_settings(transaction, *app.login));
     BULKHEAD_CHECK_OK(bring_up_to_date(transaction, options.prefix, true));
     BULKHEAD_CHECK_OK(arrange_vectors(transaction, *app.login));
     BULKHEAD_CHECK_OK(transaction.commit());
   }
   BULKHEAD_TRY(transaction, PostgresTransaction::begin(pool_, app, PostgresTransaction::Mode::Read));
   BULKHEAD_CHECK_OK(check_serving_role(transaction, *app.login, options));
+  BULKHEAD_CHECK_OK(check_shared_role(transaction, *app.login));
   return check_row_policies(transaction, options.vectors);
 }
 

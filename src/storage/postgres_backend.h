@@ -65,6 +65,12 @@ class PostgresBackend final : public StoreBackend {
   // An index over the vectors of one space, made before the first of them is written.
   base::Result<void> index_vectors(const PostgresPlace& place, const base::EmbeddingSpace& space,
                                    std::size_t dimensions);
+  // A role can always change its own password and its own settings, so whoever stole the password could lock
+  // the gateway out. The admin role sets settings back at each start and when a tenant's place is looked at,
+  // and both when a login is refused.
+  base::Result<void> reset_settings(PostgresTransaction& transaction, const PostgresLogin& login);
+  base::Result<void> restore_login(PostgresTransaction& transaction, const PostgresLogin& login);
+  bool mend_login(const PostgresLogin& login);
   base::Result<void> make_role(PostgresTransaction& transaction, const PostgresLogin& login);
   // Schema, tables and rights, and nothing for anybody else in this database.
   base::Result<void> make_schema(PostgresTransaction& transaction, const PostgresLogin& login);

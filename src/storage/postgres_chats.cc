@@ -86,6 +86,38 @@ std::vector<base::Secret> database_keys(const tenancy::TenantScope& scope) {
   return keys;
 }
 
+// One statement for everyone's chats, one for an owner's, and one for an owner of two forms: each goes along
+// its own index.
+Sql chat_listing(const std::vector<std::string>& owners, bool ascending) {
+  if (owners.empty()) {
+    return ascending ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE (created, no) > ($1, $2) AND $4 AND length($5) > 0 AND length($7) > 0 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+                     : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE (created, no) < ($1, $2) AND $4 AND length($5) > 0 AND length($7) > 0 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
+  }
+  if (owners.size() == 1) {
+    return ascending ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE owner_tag = $5 AND (created, no) > ($1, $2) AND NOT $4 AND $7 = $5 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+                     : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box "
+                           "FROM chats "
+                           "WHERE owner_tag = $5 AND (created, no) < ($1, $2) AND NOT $4 AND $7 = $5 "
+                           "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
+  }
+  return ascending
+             ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
+                   "WHERE owner_tag IN ($5, $7) AND (created, no) > ($1, $2) AND NOT $4 "
+                   "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
+             : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
+                   "WHERE owner_tag IN ($5, $7) AND (created, no) < ($1, $2) AND NOT $4 "
+                   "AND (expires = 0 OR expires > $6) ORDER BY created DESC, no DESC LIMIT $3");
+}
+
 }  // namespace
 
 base::Result<void> PostgresStore::reseal_api_keys(PostgresTransaction& transaction, const Scope& scope) {
@@ -121,7 +153,7 @@ base::Result<void> PostgresStore::put_chat(const Scope& scope, const ChatRecord&
                BlindIndex(scope).owner(chat.owner), chat.created, chat.expires, key.wrapped.key_version,
                key.wrapped.box));
   if (written.affected() == 0) return id_taken("chat " + id + " belongs to another user");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 // An expired chat is gone from the moment it expires, not from the sweep that removes it.
@@ -141,32 +173,25 @@ base::Result<ChatRecord> PostgresStore::get_chat(const Scope& scope, const base:
   return chat;
 }
 
-base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& scope, std::string_view owner,
+base::Result<std::vector<ChatRecord>> PostgresStore::list_chats(const Scope& scope,
+                                                                const std::vector<std::string>& owners,
                                                                 const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
-  const bool everyones = owner.empty();
-  const base::Bytes tag = BlindIndex(scope).owner(owner);
+  const bool everyones = owners.empty();
+  const base::Bytes tag = BlindIndex(scope).owner(everyones ? "" : owners.front());
+  const base::Bytes other_tag = BlindIndex(scope).owner(everyones ? "" : owners.back());
   std::int64_t created = page_edge(page);
   std::int64_t no = created;
   if (page.after) {
-    BULKHEAD_TRY(start, use->run("SELECT created, no FROM chats WHERE id = $1 AND ($2 OR owner_tag = $3)",
-                                 *page.after, everyones, tag));
+    BULKHEAD_TRY(start,
+                 use->run("SELECT created, no FROM chats WHERE id = $1 AND ($2 OR owner_tag IN ($3, $4))",
+                          *page.after, everyones, tag, other_tag));
     if (start.empty()) return not_found("chat to continue after");
     created = start.integer(0, 0);
     no = start.integer(0, 1);
   }
-  BULKHEAD_TRY(
-      rows,
-      use->run(
-          page.ascending
-              ? Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
-                    "WHERE (created, no) > ($1, $2) AND ($4 OR owner_tag = $5) "
-                    "AND (expires = 0 OR expires > $6) ORDER BY created, no LIMIT $3")
-              : Sql("SELECT id, details_box, created, expires, metadata_box, key_version, key_box FROM chats "
-                    "WHERE (created, no) < ($1, $2) AND ($4 OR owner_tag = $5) "
-                    "AND (expires = 0 OR expires > $6) "
-                    "ORDER BY created DESC, no DESC LIMIT $3"),
-          created, no, page_rows(page), everyones, tag, clock_.unix_seconds()));
+  BULKHEAD_TRY(rows, use->run(chat_listing(owners, page.ascending), created, no, page_rows(page), everyones,
+                              tag, clock_.unix_seconds(), other_tag));
   std::vector<ChatRecord> chats;
   for (int i = 0; i < rows.size(); ++i) {
     BULKHEAD_TRY(sealer, sealer_of(rows, i, 5, scope, "chat/" + rows.text(i, 0)));
@@ -180,13 +205,13 @@ base::Result<void> PostgresStore::delete_chat(const Scope& scope, const base::Ch
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(gone, use->run("DELETE FROM chats WHERE id = $1", id.str()));
   if (gone.affected() == 0) return not_found("chat");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<std::size_t> PostgresStore::delete_expired_chats(const Scope& scope, std::int64_t now) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(gone, use->run("DELETE FROM chats WHERE expires > 0 AND expires <= $1", now));
-  BULKHEAD_CHECK_OK(use->commit());
+  BULKHEAD_CHECK_OK(commit_counted(scope, use));
   return static_cast<std::size_t>(gone.affected());
 }
 
@@ -196,7 +221,7 @@ base::Result<void> PostgresStore::put_api_key(const Scope& scope, const identity
       inserted,
       use->run("INSERT INTO api_keys (id, box, created, revoked) VALUES ($1, $2, $3, $4)", key.id.str(),
                seal_api_key(scope.key(crypto::Purpose::Database), tenant_, key), key.created, key.revoked));
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<std::vector<identity::ApiKeyRecord>> PostgresStore::list_api_keys(const Scope& scope) {
@@ -215,14 +240,14 @@ base::Result<void> PostgresStore::revoke_api_key(const Scope& scope, const base:
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(updated, use->run("UPDATE api_keys SET revoked = true WHERE id = $1", id.str()));
   if (updated.affected() == 0) return not_found("API key");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<void> PostgresStore::delete_api_key(const Scope& scope, const base::ApiKeyId& id) {
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(gone, use->run("DELETE FROM api_keys WHERE id = $1", id.str()));
   if (gone.affected() == 0) return not_found("API key");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<FoundApiKey> PostgresStore::find_api_key(PostgresPool& pool, const PostgresPlace& place,

@@ -120,7 +120,7 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
     BULKHEAD_CHECK_OK(write_vectors(*use, scope, keys, vectors));
   }
   BULKHEAD_TRY(updated, use->run("UPDATE files SET batch = $2 WHERE no = $1", no, batch));
-  return commit_moved(use, true);
+  return commit_moved(scope, use, true);
 }
 
 base::Result<void> PostgresStore::put_vectors(const Scope& scope, const base::FileId& file,
@@ -157,7 +157,7 @@ base::Result<void> PostgresStore::put_vectors(const Scope& scope, const base::Fi
     BULKHEAD_CHECK_OK(drop_vectors(*use, batch));
     BULKHEAD_CHECK_OK(write_vectors(*use, scope, keys, vectors));
   }
-  return commit_moved(use, true);
+  return commit_moved(scope, use, true);
 }
 
 base::Result<bool> PostgresStore::has_chunks(const Scope& scope, const base::FileId& file) {

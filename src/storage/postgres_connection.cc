@@ -1,7 +1,9 @@
 #include "storage/postgres_connection.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -11,6 +13,11 @@ namespace {
 // Of the server's catalogue (pg_type): fixed for all versions.
 constexpr unsigned kBool = 16, kBytea = 17, kInt8 = 20, kText = 25, kByteaArray = 1001, kTextArray = 1009,
                    kInt8Array = 1016;
+
+// How often a wait looks whether somebody still wants its answer.
+constexpr std::chrono::milliseconds kLookInterval{50};
+// How often the server looks whether a statement's client is still there: it ends those that were given up.
+constexpr std::chrono::seconds kClientCheckInterval{1};
 
 void append_big_endian(base::Bytes& out, std::uint64_t number, int bytes) {
   for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<std::uint8_t>(number >> (8 * i)));
@@ -89,6 +96,10 @@ base::Error misconfigured(std::string detail) {
                      std::move(detail));
 }
 
+PostgresRows& PostgresRows::operator=(PostgresRows&& other) noexcept {
+  std::swap(result_, other.result_);  // the other one clears it
+  return *this;
+}
 PostgresRows::~PostgresRows() { PQclear(result_); }
 int PostgresRows::size() const { return PQntuples(result_); }
 bool PostgresRows::is_null(int row, int column) const { return PQgetisnull(result_, row, column) != 0; }
@@ -177,6 +188,7 @@ base::Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const
       " -c statement_timeout=" + milliseconds(options.statement_time_max) +
       " -c lock_timeout=" + milliseconds(options.lock_time_max) +
       " -c idle_in_transaction_session_timeout=" + milliseconds(options.statement_time_max) +
+      " -c client_connection_check_interval=" + milliseconds(kClientCheckInterval) +
       " -c standard_conforming_strings=on -c row_security=on -c jit=off";
   std::string password(login.password.reveal_text());
   const std::string ca = options.ca_file.empty() ? "" : options.ca_file.string();
@@ -215,8 +227,9 @@ base::Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const
                                 nullptr};
   PGconn* handle = PQconnectdbParams(keys, values, 0);
   base::wipe(password);
-  std::unique_ptr<PostgresConnection> connection(new PostgresConnection(handle));
-  if (handle && PQstatus(handle) == CONNECTION_OK) {
+  std::unique_ptr<PostgresConnection> connection(
+      new PostgresConnection(handle, options.statement_time_max + options.connect_time_max));
+  if (handle && PQstatus(handle) == CONNECTION_OK && PQsetnonblocking(handle, 1) == 0) {
     PQsetNoticeReceiver(handle, drop_notice, nullptr);
     return connection;
   }
@@ -281,10 +294,8 @@ base::Result<PostgresRows> PostgresConnection::run_unprepared(const char* statem
                                                               const PostgresValue* values,
                                                               std::size_t count) {
   const Parameters with(values, count);
-  PostgresRows rows(PQexecParams(handle_, statement, static_cast<int>(count), with.types.data(),
-                                 with.data.data(), with.sizes.data(), with.formats.data(), 1));
-  if (!rows.succeeded()) return error(rows.raw());
-  return rows;
+  return answer(PQsendQueryParams(handle_, statement, static_cast<int>(count), with.types.data(),
+                                  with.data.data(), with.sizes.data(), with.formats.data(), 1));
 }
 
 base::Result<PostgresRows> PostgresConnection::run_values(Sql sql, const PostgresValue* values,
@@ -293,32 +304,67 @@ base::Result<PostgresRows> PostgresConnection::run_values(Sql sql, const Postgre
   std::string& name = prepared_[sql.text()];
   if (name.empty()) {
     std::string fresh = "s" + std::to_string(prepared_.size());
-    PostgresRows made(
-        PQprepare(handle_, fresh.c_str(), sql.text(), static_cast<int>(count), with.types.data()));
-    if (!made.succeeded()) {
-      base::Error failed = error(made.raw());
+    auto made =
+        answer(PQsendPrepare(handle_, fresh.c_str(), sql.text(), static_cast<int>(count), with.types.data()));
+    if (!made) {
       prepared_.erase(sql.text());
-      return failed;
+      return made;
     }
     name = std::move(fresh);
   }
-  PostgresRows rows(PQexecPrepared(handle_, name.c_str(), static_cast<int>(count), with.data.data(),
-                                   with.sizes.data(), with.formats.data(), 1));
-  if (!rows.succeeded()) return error(rows.raw());
-  return rows;
+  return answer(PQsendQueryPrepared(handle_, name.c_str(), static_cast<int>(count), with.data.data(),
+                                    with.sizes.data(), with.formats.data(), 1));
 }
 
 base::Result<void> PostgresConnection::execute_text(const char* script) {
-  PostgresRows rows(PQexec(handle_, script));
-  if (!rows.succeeded()) return error(rows.raw());
+  BULKHEAD_TRY(rows, answer(PQsendQuery(handle_, script)));
+  return {};
+}
+
+// Waits for what was sent. The last statement's rows, or the error that ended them, as PQexec gives it.
+base::Result<PostgresRows> PostgresConnection::answer(int sent) {
+  if (sent == 0 || silent_) return error(nullptr);
+  const auto deadline = std::chrono::steady_clock::now() + answer_time_max_;
+  PostgresRows last(nullptr);
+  while (true) {
+    const int unsent = PQflush(handle_);
+    if (unsent < 0) break;
+    if (unsent == 0 && PQisBusy(handle_) == 0) {
+      PGresult* next = PQgetResult(handle_);
+      if (!next) break;
+      last = PostgresRows(next);
+      continue;
+    }
+    BULKHEAD_CHECK_OK(wait(unsent > 0, deadline));
+    if (PQconsumeInput(handle_) == 0) break;
+  }
+  if (!last.succeeded() || broken()) return error(last.succeeded() ? nullptr : last.raw());
+  return last;
+}
+
+// Until the socket can be read (or, with `to_write`, written), a while at the most.
+base::Result<void> PostgresConnection::wait(bool to_write, std::chrono::steady_clock::time_point deadline) {
+  if (interrupting_ && interrupting_->cancelled()) {
+    silent_ = given_up_ = true;
+    return base::Error(StorageError::Cancelled, "The request was cancelled.", interrupting_->reason());
+  }
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  if (left.count() <= 0) {
+    silent_ = true;
+    return base::Error(
+        StorageError::Unavailable, public_message(StorageError::Unavailable),
+        "PostgreSQL did not answer within " + std::to_string(answer_time_max_.count()) + " ms");
+  }
+  const short events = static_cast<short>(to_write ? POLLIN | POLLOUT : POLLIN);
+  pollfd socket{.fd = PQsocket(handle_), .events = events, .revents = 0};
+  ::poll(&socket, 1, static_cast<int>(std::min(left, kLookInterval).count()));
   return {};
 }
 
 base::Result<void> PostgresConnection::commit() {
-  PGresult* result = PQexec(handle_, "COMMIT");
-  PostgresRows rows(result);
-  if (!rows.succeeded()) return error(result);
-  if (std::strcmp(PQcmdStatus(result), "COMMIT") == 0) return {};
+  BULKHEAD_TRY(rows, answer(PQsendQuery(handle_, "COMMIT")));
+  if (std::strcmp(PQcmdStatus(const_cast<PGresult*>(rows.raw())), "COMMIT") == 0) return {};
   return base::Error(StorageError::Io, public_message(StorageError::Io),
                      "PostgreSQL rolled a transaction back that was to be committed");
 }
@@ -335,9 +381,9 @@ base::Result<std::string> PostgresConnection::password_verifier(std::string_view
 }
 
 bool PostgresConnection::idle() const {
-  return PQstatus(handle_) == CONNECTION_OK && PQtransactionStatus(handle_) == PQTRANS_IDLE;
+  return !silent_ && PQstatus(handle_) == CONNECTION_OK && PQtransactionStatus(handle_) == PQTRANS_IDLE;
 }
-bool PostgresConnection::broken() const { return PQstatus(handle_) != CONNECTION_OK; }
+bool PostgresConnection::broken() const { return silent_ || PQstatus(handle_) != CONNECTION_OK; }
 int PostgresConnection::server_version() const { return PQserverVersion(handle_); }
 int PostgresConnection::backend_pid() const { return PQbackendPID(handle_); }
 

@@ -1,15 +1,17 @@
 // One connection to PostgreSQL, and the only place that includes libpq's header.
 //
 // Statements are fixed at compile time (storage/sql.h) and prepared once a connection; values travel
-// apart from them, in binary. Names that must stand in a statement (of roles, schemas) go through
-// `Ddl`, which quotes them. Server-side limits on the time of a statement, of a lock and of an idle
-// transaction are set at login.
+// apart from them, in binary. No call waits for an answer for longer than the server has for a statement and
+// the network for a packet, also when the server is stopped and its host acknowledges all the same. Names
+// that must stand in a statement (of roles, schemas) go through `Ddl`, which quotes them. Server-side limits
+// on the time of a statement, of a lock and of an idle transaction are set at login.
 //
 // Errors: StorageError. A message from the server may quote values of a row, so only its SQLSTATE and
 // the names of constraint and table reach the detail.
 // Thread safety: one thread at a time; PostgresPool lends it to one.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/task.h"
 #include "storage/postgres_options.h"
 #include "storage/sql.h"
 #include "storage/store.h"
@@ -44,7 +47,7 @@ class PostgresRows {
  public:
   explicit PostgresRows(pg_result* result) : result_(result) {}
   PostgresRows(PostgresRows&& other) noexcept : result_(std::exchange(other.result_, nullptr)) {}
-  PostgresRows& operator=(PostgresRows&&) = delete;
+  PostgresRows& operator=(PostgresRows&& other) noexcept;
   ~PostgresRows();
 
   int size() const;
@@ -141,6 +144,14 @@ class PostgresConnection {
   // statement or in the server's log.
   base::Result<std::string> password_verifier(std::string_view user, const base::Secret& password);
 
+  // From now on a statement under way ends with Cancelled when `token` is cancelled, and the connection is of
+  // no more use; null: none does. Only for what reads. The token outlives its use.
+  void interrupt_when(const base::CancelToken* token) { interrupting_ = token; }
+  // It was given up in the middle of a read, because nobody waited for it any more: nothing can be missing or
+  // too much at the server.
+  bool given_up() const { return given_up_; }
+  // The server did not answer in time.
+  bool silent() const { return silent_; }
   // Whether it can be lent again: connected, and outside every transaction.
   bool idle() const;
   bool broken() const;
@@ -148,7 +159,10 @@ class PostgresConnection {
   int backend_pid() const;
 
  private:
-  explicit PostgresConnection(pg_conn* handle) : handle_(handle) {}
+  PostgresConnection(pg_conn* handle, std::chrono::milliseconds answer_time_max)
+      : handle_(handle), answer_time_max_(answer_time_max) {}
+  base::Result<PostgresRows> answer(int sent);
+  base::Result<void> wait(bool to_write, std::chrono::steady_clock::time_point deadline);
   base::Result<PostgresRows> run_values(Sql sql, const PostgresValue* values, std::size_t count);
   base::Result<PostgresRows> run_unprepared(const char* statement, const PostgresValue* values,
                                             std::size_t count);
@@ -156,6 +170,10 @@ class PostgresConnection {
   base::Error error(const pg_result* result) const;
 
   pg_conn* handle_;
+  const std::chrono::milliseconds answer_time_max_;
+  const base::CancelToken* interrupting_ = nullptr;
+  bool given_up_ = false;
+  bool silent_ = false;  // an answer is still to come that nobody will wait for
   std::unordered_map<const char*, std::string> prepared_;
 };
 

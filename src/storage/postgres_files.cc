@@ -1,6 +1,7 @@
 // PostgresStore: files and their originals.
 #include "storage/postgres_data_keys.h"
 #include "storage/postgres_store.h"
+#include "storage/postgres_usage.h"
 #include "storage/record_json.h"
 #include "storage/record_parts.h"
 #include "storage/store_common.h"
@@ -39,17 +40,6 @@ base::Result<FileRecord> file_from_row(const PostgresRows& rows, int row, const 
   return file;
 }
 
-// Takes the bytes from the quota, and with it the lock under which no other upload can take them too.
-base::Result<void> take_quota(PostgresTransaction& transaction, std::uint64_t added, std::uint64_t max) {
-  BULKHEAD_TRY(taken, transaction.run("UPDATE meta SET value = value + $1 WHERE name = 'bytes_used' "
-                                      "AND value + $1 <= $2 RETURNING value",
-                                      added, std::min<std::uint64_t>(max, INT64_MAX)));
-  if (!taken.empty()) return {};
-  BULKHEAD_TRY(rows, transaction.run("SELECT value FROM meta WHERE name = 'bytes_used'"));
-  if (rows.empty()) return damaged("the quota");
-  return quota_exceeded(rows.count(0, 0), added, max);
-}
-
 }  // namespace
 
 base::Result<void> PostgresStore::put_file(const Scope& scope, const FileRecord& file,
@@ -69,7 +59,9 @@ base::Result<void> PostgresStore::put_file(const Scope& scope, const FileRecord&
   const std::uint64_t pieces = file_pieces(content.size());
 
   BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_CHECK_OK(take_quota(*use, content.size(), storage_bytes_max(scope)));
+  // Before its pieces are written, which may be a gigabyte; what counts is what it is at the end.
+  BULKHEAD_TRY(used, read_usage(*use));
+  BULKHEAD_CHECK_OK(check_room(scope, used, content.size()));
   BULKHEAD_TRY(
       inserted,
       use->run("INSERT INTO files (id, name_box, details_box, status_detail_box, access_box, bytes, created, "
@@ -91,7 +83,7 @@ base::Result<void> PostgresStore::put_file(const Scope& scope, const FileRecord&
                                   "SELECT $1, * FROM unnest($2::bigint[], $3::bytea[])",
                                   no, ordinals, boxes));
   }
-  return commit_moved(use, false);
+  return commit_moved(scope, use, false);
 }
 
 base::Result<FileRecord> PostgresStore::get_file(const Scope& scope, const base::FileId& id) {
@@ -169,7 +161,7 @@ base::Result<void> PostgresStore::set_file_status(const Scope& scope, const base
   BULKHEAD_TRY(updated, use->run("UPDATE files SET status = $2, status_detail_box = $3 WHERE id = $1",
                                  id.str(), static_cast<int>(status), box));
   if (updated.affected() == 0) return not_found("file");
-  return use->commit();
+  return commit_counted(scope, use, Bounds::Ignore);
 }
 
 base::Result<void> PostgresStore::set_file_access(const Scope& scope, const base::FileId& id,
@@ -179,20 +171,18 @@ base::Result<void> PostgresStore::set_file_access(const Scope& scope, const base
   const base::Bytes box = sealer.seal({RecordKind::FileAccess, id.str()}, access_to_json(access));
   BULKHEAD_TRY(updated, use->run("UPDATE files SET access_box = $2 WHERE id = $1", id.str(), box));
   if (updated.affected() == 0) return not_found("file");
-  return commit_moved(use, false);
+  return commit_moved(scope, use, false);
 }
 
 base::Result<void> PostgresStore::delete_file(const Scope& scope, const base::FileId& id) {
   BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(file, use->run("SELECT no, bytes, batch FROM files WHERE id = $1 FOR UPDATE", id.str()));
+  BULKHEAD_TRY(file, use->run("SELECT no, batch FROM files WHERE id = $1 FOR UPDATE", id.str()));
   if (file.empty()) return not_found("file");
-  const std::int64_t batch = file.integer(0, 2);
+  const std::int64_t batch = file.integer(0, 1);
   if (batch != 0) BULKHEAD_CHECK_OK(drop_batch(*use, batch));
   // Pieces and attachments go by their foreign keys.
   BULKHEAD_TRY(gone, use->run("DELETE FROM files WHERE no = $1", file.integer(0, 0)));
-  BULKHEAD_TRY(freed, use->run("UPDATE meta SET value = greatest(0, value - $1) WHERE name = 'bytes_used'",
-                               file.integer(0, 1)));
-  return commit_moved(use, batch != 0);
+  return commit_moved(scope, use, batch != 0);
 }
 
 }  // namespace bulkhead::storage

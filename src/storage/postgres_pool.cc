@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/fair_pool.h"
+
 namespace bulkhead::storage {
 namespace {
 
@@ -54,21 +56,26 @@ base::Result<PostgresPool::Lease> PostgresPool::acquire(const std::shared_ptr<co
     }
   }
   closed.reset();
-  BULKHEAD_TRY(opened, PostgresConnection::open(options_, *login));
-  lease.connection_ = std::move(opened);
+  auto opened = PostgresConnection::open(options_, *login);
+  const bool refused = !opened && opened.error().is(StorageError::Misconfigured);
+  if (refused && mend_ && mend_(*login)) opened = PostgresConnection::open(options_, *login);
+  if (!opened) return opened.take_error();
+  lease.connection_ = std::move(*opened);
   return lease;
 }
 
 void PostgresPool::give_back(std::shared_ptr<const PostgresLogin> login,
                              std::unique_ptr<PostgresConnection> connection) {
+  const bool lost = !connection || !connection->given_up();
   if (connection && !connection->idle()) connection.reset();
   {
     std::scoped_lock lock(mutex_);
     if (connection) {
+      connection->interrupt_when(nullptr);
       idle_.push_back({std::move(login), std::move(connection)});
     } else {
       --open_;
-      ++losses_;
+      losses_ += lost ? 1 : 0;
     }
   }
   freed_.notify_all();
@@ -95,17 +102,20 @@ std::size_t PostgresPool::open_count() const {
 
 base::Result<PostgresTransaction> PostgresTransaction::begin(PostgresPool& pool, const PostgresPlace& place,
                                                              Mode mode) {
+  if (mode == Mode::Write) base::FairPool::finish_what_runs();
   while (true) {
     BULKHEAD_TRY(lease, pool.acquire(place.login));
     auto begun = lease->execute(mode == Mode::Read ? Sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                                                    : Sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"));
     if (!begun) {
-      // Nothing was asked for yet, so that it may be tried anew; there are only so many idle ones.
-      const bool again = lease.reused();
+      // Nothing was asked for yet, so that it may be tried anew; there are only so many idle ones. A server
+      // that doesn't answer on one doesn't answer on the next.
+      const bool again = lease.reused() && !lease->silent();
       lease.discard();
       if (again) continue;
       return begun.take_error();
     }
+    if (mode == Mode::Read) lease->interrupt_when(base::FairPool::running_cancel());
     PostgresTransaction transaction(std::move(lease));
     if (!place.proof.empty()) {
       BULKHEAD_TRY(set, transaction.run("SELECT set_config('bulkhead.tenant', $1, true), "
@@ -118,6 +128,8 @@ base::Result<PostgresTransaction> PostgresTransaction::begin(PostgresPool& pool,
 
 PostgresTransaction::~PostgresTransaction() {
   if (!lease_.lent() || lease_->idle()) return;
+  lease_->interrupt_when(nullptr);
+  if (lease_->given_up()) return;
   if (lease_->broken() || !lease_->execute("ROLLBACK").ok()) lease_.discard();
 }
 

@@ -24,6 +24,11 @@ class PostgresPool {
  public:
   explicit PostgresPool(PostgresOptions options) : options_(std::move(options)) {}
 
+  // Called when the server refuses a login; true: something was mended, and it is tried once more. Before any
+  // other call.
+  using Mender = std::function<bool(const PostgresLogin& login)>;
+  void on_refused_login(Mender mend) { mend_ = std::move(mend); }
+
   class Lease {
    public:
     Lease(Lease&& other) noexcept = default;
@@ -65,6 +70,7 @@ class PostgresPool {
   void give_back(std::shared_ptr<const PostgresLogin> login, std::unique_ptr<PostgresConnection> connection);
 
   const PostgresOptions options_;
+  Mender mend_;
   mutable std::mutex mutex_;
   std::condition_variable freed_;
   std::list<Idle> idle_;  // longest idle first

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "storage/postgres_usage.h"
+
 namespace bulkhead::storage {
 namespace {
 
@@ -157,6 +159,10 @@ CREATE INDEX chats_by_key ON chats (@K@ key_version);
 UPDATE schema_version SET version = 2;
 )sql";
 
+// Version 3: what is kept is counted (storage/postgres_usage.h). A store's rows of meta are made, and its
+// rows counted, when it is opened next.
+constexpr Sql kVersion3 = "UPDATE schema_version SET version = 3;";
+
 // The function runs with its owner's rights, so it must not trust its caller's search path: a path of its
 // own is set below.
 constexpr Sql kTenantCheck = R"sql(
@@ -182,8 +188,10 @@ void add_policy(Ddl& out, std::string_view table) {
 
 std::span<const std::string_view> postgres_tables() { return kTables; }
 
-Ddl postgres_upgrade(bool shared) {
-  return Ddl().filled(kVersion2, Sql(""), shared ? Sql("tenant,") : Sql(""));
+Ddl postgres_upgrade(bool shared, std::int64_t from) {
+  Ddl out;
+  if (from < 2) out.filled(kVersion2, Sql(""), shared ? Sql("tenant,") : Sql(""));
+  return out.add(postgres_usage_triggers()).sql(kVersion3);
 }
 
 Ddl postgres_schema(bool shared, std::string_view schema) {
@@ -193,7 +201,7 @@ Ddl postgres_schema(bool shared, std::string_view schema) {
     out.sql("ALTER FUNCTION current_tenant() SET search_path = ").name(schema).sql(", pg_temp;\n");
   }
   out.filled(kScript, shared ? kTenantColumn : Sql(""), shared ? Sql("tenant,") : Sql(""));
-  out.filled(kVersion2, Sql(""), shared ? Sql("tenant,") : Sql(""));
+  out.add(postgres_upgrade(shared, 1));
   if (!shared) return out;
   for (std::string_view table : kTables) add_policy(out, table);
   return out;

@@ -19,7 +19,7 @@
 
 namespace bulkhead::storage {
 
-inline constexpr std::int64_t kPostgresSchemaVersion = 2;
+inline constexpr std::int64_t kPostgresSchemaVersion = 3;
 
 // The tables with tenants' rows.
 std::span<const std::string_view> postgres_tables();
@@ -31,8 +31,8 @@ Ddl postgres_schema(bool shared, std::string_view schema);
 std::span<const std::string_view> postgres_search_tables();
 Ddl postgres_search_schema(bool shared, std::string_view role);
 Ddl postgres_search_partition(std::string_view partition, std::string_view tenant);
-// Brings the tables in `schema` from a version that an earlier release made to the newest.
-Ddl postgres_upgrade(bool shared);
+// Brings the tables in `schema` from version `from`, 1 or 2, that an earlier release made to the newest.
+Ddl postgres_upgrade(bool shared, std::int64_t from);
 // What a role that serves requests may do in `schema`, and nothing else.
 Ddl postgres_grants(bool shared, std::string_view schema, std::string_view role);
 

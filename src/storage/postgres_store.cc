@@ -4,6 +4,7 @@
 #include "crypto/random.h"
 #include "storage/postgres_data_keys.h"
 #include "storage/postgres_schema.h"
+#include "storage/postgres_usage.h"
 #include "storage/store_common.h"
 
 namespace bulkhead::storage {
@@ -59,6 +60,32 @@ FROM pg_roles r WHERE r.rolname = current_user)sql",
   return {};
 }
 
+base::Result<void> check_shared_role(PostgresTransaction& transaction, const PostgresLogin& login) {
+  BULKHEAD_TRY(functions, transaction.run(R"sql(
+SELECT string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid::regprocedure::text) FROM pg_proc p
+WHERE p.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE')
+  AND (p.proname IN ('pg_terminate_backend', 'pg_cancel_backend') OR p.proname LIKE 'pg\_advisory\_%'
+       OR p.proname LIKE 'pg\_try\_advisory\_%'))sql"));
+  if (functions.empty() || functions.is_null(0, 0)) return {};
+  return misconfigured(
+      "role " + login.user + " in database " + login.dbname +
+      " may end or hold up other tenants' sessions. As the superuser, in that database: REVOKE "
+      "EXECUTE ON FUNCTION " +
+      functions.text(0, 0) + " FROM PUBLIC");
+}
+
+base::Result<void> check_other_databases(PostgresTransaction& transaction) {
+  BULKHEAD_TRY(open, transaction.run(R"sql(
+SELECT string_agg(quote_ident(d.datname), ', ' ORDER BY d.datname) FROM pg_database d
+WHERE d.datallowconn AND d.datname <> current_database() AND has_database_privilege('public', d.oid, 'CONNECT'))sql"));
+  if (open.empty() || open.is_null(0, 0)) return {};
+  return misconfigured(
+      "every role may connect to other databases of this server, and could end other tenants' sessions from "
+      "there. As "
+      "the superuser: REVOKE CONNECT ON DATABASE " +
+      open.text(0, 0) + " FROM PUBLIC");
+}
+
 base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors) {
   std::vector<std::string> tables;
   for (std::string_view table : postgres_tables()) tables.emplace_back(table);
@@ -100,18 +127,27 @@ base::Result<std::shared_ptr<PostgresStore>> PostgresStore::open(const Scope& sc
       new PostgresStore(scope.tenant(), pool, std::move(place), words, clock, std::move(indexer)));
   BULKHEAD_TRY(use, store->writing(scope));
   BULKHEAD_CHECK_OK(check_serving_role(*use, *store->place_->login, pool.options()));
-  if (!store->place_->proof.empty()) BULKHEAD_CHECK_OK(check_row_policies(*use, pool.options().vectors));
+  if (!store->place_->proof.empty()) {
+    BULKHEAD_CHECK_OK(check_shared_role(*use, *store->place_->login));
+    BULKHEAD_CHECK_OK(check_row_policies(*use, pool.options().vectors));
+  }
   // The versions begin at random, so that a store made anew is never taken for the one an index was
   // built from.
-  const std::vector<std::string> names = {"content_version", "vectors_version", "bytes_used", "chunks",
-                                          "words"};
-  const std::vector<std::int64_t> values = {first_version(), first_version(), 0, 0, 0};
+  const std::vector<std::string> names = {"content_version", "vectors_version", "bytes_used",
+                                          "chunks",          "words",           "files",
+                                          "vector_stores",   "chats",           "api_keys"};
+  const std::vector<std::int64_t> values = {first_version(), first_version(), 0, 0, 0, 0, 0, 0, 0};
+  BULKHEAD_TRY(counted, use->run("SELECT value FROM meta WHERE name = 'api_keys'"));
   BULKHEAD_TRY(made, use->run("INSERT INTO meta (name, value) SELECT * FROM unnest($1::text[], $2::bigint[]) "
                               "ON CONFLICT ON CONSTRAINT meta_key DO NOTHING",
                               names, values));
   BULKHEAD_TRY(rows, use->run("SELECT (SELECT value FROM meta WHERE name = 'content_version'), "
                               "(SELECT value FROM meta WHERE name = 'vectors_version')"));
   if (rows.is_null(0, 0) || rows.is_null(0, 1)) return damaged_meta();
+  // A store from before everything was counted, or a new one.
+  if (counted.empty()) BULKHEAD_CHECK_OK(storage::recount_usage(*use));
+  BULKHEAD_TRY(used, read_usage(*use));
+  store->note_usage(used);
   BULKHEAD_TRY(stale, stale_subjects(*use, scope));
   if (store->searches_vectors()) {
     BULKHEAD_TRY(lacking, store->lacks_vectors(*use));
@@ -159,9 +195,27 @@ base::Result<PostgresStore::Use> PostgresStore::use(const Scope& scope, Postgres
 }
 
 // The rows of meta are locked by all writers in one order, or two of them would wait for each other: chunks,
-// words, bytes_used, content_version, vectors_version; then that of search_state. So one statement never
-// takes two.
-base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
+// words, those of the usage in its order, content_version, vectors_version; then that of search_state. So one
+// statement never takes two.
+base::Result<void> PostgresStore::count(const Scope& scope, Use& use, Bounds bounds) {
+  BULKHEAD_TRY(change, usage_change(*use));
+  if (change.none()) return {};
+  BULKHEAD_TRY(step, settle_usage(*use, change));
+  if (bounds == Bounds::Hold) BULKHEAD_CHECK_OK(check_usage(scope, step.before, step.after));
+  use.usage = step.after;
+  return {};
+}
+
+base::Result<void> PostgresStore::commit_counted(const Scope& scope, Use& use, Bounds bounds) {
+  BULKHEAD_CHECK_OK(count(scope, use, bounds));
+  BULKHEAD_CHECK_OK(use->commit());
+  if (use.usage) note_usage(*use.usage);
+  return {};
+}
+
+base::Result<void> PostgresStore::commit_moved(const Scope& scope, Use& use, bool vectors_too,
+                                               Bounds bounds) {
+  BULKHEAD_CHECK_OK(count(scope, use, bounds));
   const auto moved = [&](std::string_view name) -> base::Result<std::uint64_t> {
     BULKHEAD_TRY(rows, use->run("UPDATE meta SET value = value + 1 WHERE name = $1 RETURNING value", name));
     if (rows.size() != 1) return damaged_meta();
@@ -179,6 +233,7 @@ base::Result<void> PostgresStore::commit_moved(Use& use, bool vectors_too) {
     }
   }
   BULKHEAD_CHECK_OK(use->commit());
+  if (use.usage) note_usage(*use.usage);
   // Two writers that publish in the other order look like this as well; an index is read once more then.
   if (content <= content_version_.load()) ++steps_back_;
   raise_version(content_version_, content);
@@ -209,11 +264,19 @@ base::Bytes BlindIndex::hash(std::string_view kind, std::string_view text) const
   return {digest.begin(), digest.begin() + kTagBytes};
 }
 
-base::Result<std::uint64_t> PostgresStore::bytes_used(const Scope& scope) {
+base::Result<Usage> PostgresStore::usage(const Scope& scope) {
   BULKHEAD_TRY(use, reading(scope));
-  BULKHEAD_TRY(rows, use->run("SELECT value FROM meta WHERE name = 'bytes_used'"));
-  if (rows.empty()) return damaged_meta();
-  return rows.count(0, 0);
+  return read_usage(*use);
+}
+
+base::Result<Usage> PostgresStore::recount_usage(const Scope& scope) {
+  BULKHEAD_TRY(use, writing(scope));
+  // Every writer takes this row before it commits, so none commits while rows are counted.
+  BULKHEAD_TRY(locked, use->run("SELECT value FROM meta WHERE name = 'bytes_used' FOR UPDATE"));
+  BULKHEAD_TRY(counted, storage::recount_usage(*use));
+  BULKHEAD_CHECK_OK(use->commit());
+  note_usage(counted);
+  return counted;
 }
 
 }  // namespace bulkhead::storage

@@ -42,6 +42,12 @@ class BlindIndex {
 // Misconfigured when the role of this login has any right beyond its own rows.
 base::Result<void> check_serving_role(PostgresTransaction& transaction, const PostgresLogin& login,
                                       const PostgresOptions& options);
+// Misconfigured when a role that serves several tenants may end or cancel its sessions, which are theirs too,
+// or take advisory locks.
+base::Result<void> check_shared_role(PostgresTransaction& transaction, const PostgresLogin& login);
+// Misconfigured when every role may connect to another database of the server: rights on functions are a
+// database's own, but sessions can be ended from any.
+base::Result<void> check_other_databases(PostgresTransaction& transaction);
 // Misconfigured unless every shared table, and every partition, has row-level security forced, and Bulkhead's
 // policy alone.
 base::Result<void> check_row_policies(PostgresTransaction& transaction, PostgresVectors vectors);
@@ -87,7 +93,8 @@ class PostgresStore final : public OpenStore {
   Result<void> set_file_access(const Scope&, const base::FileId& id,
                                const access::DocumentAccess& access) override;
   Result<void> delete_file(const Scope&, const base::FileId& id) override;
-  Result<std::uint64_t> bytes_used(const Scope&) override;
+  Result<Usage> usage(const Scope&) override;
+  Result<Usage> recount_usage(const Scope&) override;
 
   Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) override;
   Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) override;
@@ -129,7 +136,8 @@ class PostgresStore final : public OpenStore {
 
   Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
   Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
-  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner, const Page& page) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, const std::vector<std::string>& owners,
+                                             const Page& page) override;
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 
@@ -141,6 +149,7 @@ class PostgresStore final : public OpenStore {
   struct Use {
     std::shared_lock<std::shared_mutex> open;
     PostgresTransaction transaction;
+    std::optional<Usage> usage = std::nullopt;  // as counted, to be seen after the commit
     PostgresTransaction& operator*() { return transaction; }
     PostgresTransaction* operator->() { return &transaction; }
   };
@@ -159,8 +168,14 @@ class PostgresStore final : public OpenStore {
   Result<Use> reading(const Scope& scope) { return use(scope, PostgresTransaction::Mode::Read); }
   Result<Use> writing(const Scope& scope) { return use(scope, PostgresTransaction::Mode::Write); }
 
-  // Commits after moving the content version (and the vectors' one), then publishes both.
-  Result<void> commit_moved(Use& use, bool vectors_too);
+  // Whether the tenant's policy bounds what a transaction adds, or it is the platform's own note.
+  enum class Bounds { Hold, Ignore };
+  // Before a commit: adds what the transaction keeps more or less to the counts; QuotaExceeded when more is
+  // kept than may be.
+  Result<void> count(const Scope& scope, Use& use, Bounds bounds);
+  Result<void> commit_counted(const Scope& scope, Use& use, Bounds bounds = Bounds::Hold);
+  // The same after moving the content version (and the vectors' one); then publishes both.
+  Result<void> commit_moved(const Scope& scope, Use& use, bool vectors_too, Bounds bounds = Bounds::Hold);
   // Inside a transaction: takes chunks, vectors and words of a batch out.
   Result<void> drop_batch(PostgresTransaction& transaction, std::int64_t batch);
   // Inside a transaction: so many more (or fewer) in the totals that ranking needs.

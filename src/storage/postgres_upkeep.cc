@@ -2,6 +2,7 @@
 #include "storage/chunk_record.h"
 #include "storage/postgres_data_keys.h"
 #include "storage/postgres_store.h"
+#include "storage/postgres_usage.h"
 #include "storage/record_json.h"
 #include "storage/store_common.h"
 
@@ -215,7 +216,7 @@ Result<TenantStore::Reseal> PostgresStore::reseal_some(const Scope& scope) {
     BULKHEAD_TRY(stale, stale_subjects(*use, scope));
     if (!stale.empty()) {
       for (const std::string& subject : stale) BULKHEAD_CHECK_OK(renew(*use, scope, subject));
-      BULKHEAD_CHECK_OK(use->commit());
+      BULKHEAD_CHECK_OK(commit_counted(scope, use, Bounds::Ignore));
       return Reseal::More;
     }
   }
@@ -227,6 +228,8 @@ Result<TenantStore::Reseal> PostgresStore::reseal_some(const Scope& scope) {
   BULKHEAD_TRY(stale, stale_subjects(transaction, scope));
   if (!stale.empty()) return Reseal::More;
   BULKHEAD_CHECK_OK(reseal_api_keys(transaction, scope));
+  BULKHEAD_TRY(change, usage_change(transaction));
+  BULKHEAD_CHECK_OK(settle_usage(transaction, change));
   BULKHEAD_CHECK_OK(transaction.commit());
   needs_upkeep_ = false;
   return Reseal::Done;

@@ -89,7 +89,7 @@ base::Result<void> PostgresStore::put_vector_store(const Scope& scope, const Vec
           BlindIndex(scope).owner(store.owner), store.created, store.last_active, store.is_default,
           key.wrapped.key_version, key.wrapped.box));
   if (written.affected() == 0) return id_taken("vector store " + id + " belongs to another user");
-  return use->commit();
+  return commit_counted(scope, use);
 }
 
 base::Result<VectorStoreRecord> PostgresStore::get_vector_store(const Scope& scope,
@@ -140,7 +140,7 @@ base::Result<void> PostgresStore::delete_vector_store(const Scope& scope, const 
   BULKHEAD_TRY(use, writing(scope));
   BULKHEAD_TRY(gone, use->run("DELETE FROM vector_stores WHERE id = $1", id.str()));
   if (gone.affected() == 0) return not_found("vector store");
-  return commit_moved(use, false);
+  return commit_moved(scope, use, false);
 }
 
 base::Result<void> PostgresStore::put_attachment(const Scope& scope, const AttachmentRecord& attachment) {
@@ -161,7 +161,9 @@ base::Result<void> PostgresStore::put_attachment(const Scope& scope, const Attac
                "status = excluded.status, error_box = excluded.error_box, chunks = excluded.chunks",
                store.integer(0, 0), file.integer(0, 0), attachment.created,
                static_cast<int>(attachment.status), error, attachment.chunks));
-  return commit_moved(use, false);
+  // How an ingest ended is noted whatever is used.
+  const bool is_new = attachment.status == AttachmentStatus::InProgress;
+  return commit_moved(scope, use, false, is_new ? Bounds::Hold : Bounds::Ignore);
 }
 
 base::Result<AttachmentRecord> PostgresStore::get_attachment(const Scope& scope,
@@ -224,7 +226,7 @@ base::Result<void> PostgresStore::delete_attachment(const Scope& scope, const ba
                      "AND file_no = (SELECT no FROM files WHERE id = $2)",
                      store.str(), file.str()));
   if (gone.affected() == 0) return not_found("file in this vector store");
-  return commit_moved(use, false);
+  return commit_moved(scope, use, false);
 }
 
 base::Result<std::vector<TenantStore::Candidate>> PostgresStore::candidates(

@@ -25,11 +25,38 @@ base::Result<ChatRecord> chat_from_row(const Statement& row, const RecordSealer&
   return chat;
 }
 
+// One statement for everyone's chats, one for an owner's, and one for an owner of two forms: each goes along
+// its own index.
+Sql chat_listing(const std::vector<std::string>& owners, bool ascending) {
+  if (owners.empty()) {
+    return ascending ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = ?6 "
+                           "ORDER BY created, no LIMIT ?3")
+                     : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) AND ?4 = ?6 "
+                           "ORDER BY created DESC, no DESC LIMIT ?3");
+  }
+  if (owners.size() == 1) {
+    return ascending ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE owner = ?4 AND (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                           "AND ?4 = ?6 ORDER BY created, no LIMIT ?3")
+                     : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                           "WHERE owner = ?4 AND (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                           "AND ?4 = ?6 ORDER BY created DESC, no DESC LIMIT ?3");
+  }
+  return ascending
+             ? Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                   "WHERE owner IN (?4, ?6) AND (created, no) > (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                   "ORDER BY created, no LIMIT ?3")
+             : Sql("SELECT id, owner, model, created, expires, metadata_box FROM chats "
+                   "WHERE owner IN (?4, ?6) AND (created, no) < (?1, ?2) AND (expires = 0 OR expires > ?5) "
+                   "ORDER BY created DESC, no DESC LIMIT ?3");
+}
+
 }  // namespace
 
 base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& chat) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(chat.id)));
   const std::string& id = chat.id.str();
   const base::Bytes metadata = sealer.seal({RecordKind::ChatMetadata, id}, chat.metadata_json);
@@ -51,7 +78,7 @@ base::Result<void> SqliteStore::put_chat(const Scope& scope, const ChatRecord& c
     }
     BULKHEAD_CHECK_OK(upsert.run());
   }
-  return transaction.commit();
+  return commit(scope, use);
 }
 
 // An expired chat is gone from the moment it expires, not from the sweep that removes it.
@@ -72,31 +99,27 @@ base::Result<ChatRecord> SqliteStore::get_chat(const Scope& scope, const base::C
   return chat;
 }
 
-base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope, std::string_view owner,
+base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope,
+                                                              const std::vector<std::string>& owners,
                                                               const Page& page) {
   BULKHEAD_TRY(use, reading(scope));
+  const std::string owner = owners.empty() ? "" : owners.front();
+  const std::string other = owners.empty() ? "" : owners.back();
   const std::int64_t edge =
       page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
   std::int64_t created = edge;
   std::int64_t no = edge;
   if (page.after) {
-    Statement start = use->prepare("SELECT created, no FROM chats WHERE id = ?1 AND (?2 = '' OR owner = ?2)");
-    start.bind(*page.after, owner);
+    Statement start =
+        use->prepare("SELECT created, no FROM chats WHERE id = ?1 AND (?2 = '' OR owner IN (?2, ?3))");
+    start.bind(*page.after, owner, other);
     BULKHEAD_TRY(row, start.step());
     if (!row) return not_found("chat to continue after");
     created = start.integer(0);
     no = start.integer(1);
   }
-  Statement query = page.ascending ? use->prepare(
-                                         "SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                                         "WHERE (created, no) > (?1, ?2) AND (?4 = '' OR owner = ?4) "
-                                         "AND (expires = 0 OR expires > ?5) ORDER BY created, no LIMIT ?3")
-                                   : use->prepare(
-                                         "SELECT id, owner, model, created, expires, metadata_box FROM chats "
-                                         "WHERE (created, no) < (?1, ?2) AND (?4 = '' OR owner = ?4) "
-                                         "AND (expires = 0 OR expires > ?5) "
-                                         "ORDER BY created DESC, no DESC LIMIT ?3");
-  query.bind(created, no, page_rows(page), owner, clock_.unix_seconds());
+  Statement query = use->prepare(chat_listing(owners, page.ascending));
+  query.bind(created, no, page_rows(page), owner, clock_.unix_seconds(), other);
   std::vector<ChatRecord> chats;
   while (true) {
     BULKHEAD_TRY(row, query.step());
@@ -108,8 +131,7 @@ base::Result<std::vector<ChatRecord>> SqliteStore::list_chats(const Scope& scope
 }
 
 base::Result<void> SqliteStore::delete_chat(const Scope& scope, const base::ChatId& id) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   {
     Statement remove = use->prepare("DELETE FROM chats WHERE id = ?1 RETURNING no");
     remove.bind(id.str());
@@ -118,14 +140,13 @@ base::Result<void> SqliteStore::delete_chat(const Scope& scope, const base::Chat
     BULKHEAD_CHECK_OK(remove.run());
   }
   BULKHEAD_CHECK_OK(drop_data_key(*use, subject_of(id)));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   (void)use->checkpoint().ok();
   return {};
 }
 
 base::Result<std::size_t> SqliteStore::delete_expired_chats(const Scope& scope, std::int64_t now) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   std::vector<std::string> subjects;
   {
     Statement remove = use->prepare("DELETE FROM chats WHERE expires > 0 AND expires <= ?1 RETURNING id");
@@ -137,15 +158,16 @@ base::Result<std::size_t> SqliteStore::delete_expired_chats(const Scope& scope, 
     }
   }
   for (const std::string& subject : subjects) BULKHEAD_CHECK_OK(drop_data_key(*use, subject));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   const std::size_t removed = subjects.size();
   if (removed > 0) (void)use->checkpoint().ok();
   return removed;
 }
 
 base::Result<void> SqliteStore::put_api_key(const Scope& scope, const identity::ApiKeyRecord& key) {
-  BULKHEAD_TRY(use, writing(scope));
-  return insert_api_key(*use, key);
+  BULKHEAD_TRY(use, begin_change(scope));
+  BULKHEAD_CHECK_OK(insert_api_key(*use, key));
+  return commit(scope, use);
 }
 
 base::Result<std::vector<identity::ApiKeyRecord>> SqliteStore::list_api_keys(const Scope& scope) {
@@ -159,12 +181,15 @@ base::Result<void> SqliteStore::revoke_api_key(const Scope& scope, const base::A
 }
 
 base::Result<void> SqliteStore::delete_api_key(const Scope& scope, const base::ApiKeyId& id) {
-  BULKHEAD_TRY(use, writing(scope));
-  Statement remove = use->prepare("DELETE FROM api_keys WHERE id = ?1 RETURNING id");
-  remove.bind(id.str());
-  BULKHEAD_TRY(found, remove.step());
-  if (!found) return not_found("API key");
-  return remove.run();
+  BULKHEAD_TRY(use, begin_change(scope));
+  {
+    Statement remove = use->prepare("DELETE FROM api_keys WHERE id = ?1 RETURNING id");
+    remove.bind(id.str());
+    BULKHEAD_TRY(found, remove.step());
+    if (!found) return not_found("API key");
+    BULKHEAD_CHECK_OK(remove.run());
+  }
+  return commit(scope, use);
 }
 
 std::optional<base::Result<FoundApiKey>> SqliteStore::try_find_api_key(const Scope&,

@@ -62,8 +62,7 @@ base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::F
                                                const std::vector<ChunkVectors>& vectors) {
   BULKHEAD_CHECK_OK(check(scope));
   BULKHEAD_CHECK_OK(check_chunk_batch(file, chunks, vectors));
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   std::int64_t no = 0;
   std::int64_t old_batch = 0;
   {
@@ -92,7 +91,7 @@ base::Result<void> SqliteStore::replace_chunks(const Scope& scope, const base::F
   }
   BULKHEAD_CHECK_OK(use->prepare("UPDATE files SET batch = ?2 WHERE no = ?1").bind(no, batch).run());
   BULKHEAD_TRY(versions, moved(*use, true));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   publish(versions);
   if (old_batch != 0) (void)use->checkpoint().ok();
   return {};
@@ -102,8 +101,7 @@ base::Result<void> SqliteStore::put_vectors(const Scope& scope, const base::File
                                             const std::vector<ChunkVectors>& vectors) {
   BULKHEAD_CHECK_OK(check(scope));
   BULKHEAD_CHECK_OK(check_vectors(vectors));
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   std::vector<ChunkKey> keys;
   {
     Statement query = use->prepare("SELECT batch FROM files WHERE id = ?1");
@@ -129,7 +127,7 @@ base::Result<void> SqliteStore::put_vectors(const Scope& scope, const base::File
         use->prepare("UPDATE chunk_vectors SET box = ?2 WHERE key = ?1").bind(keys[i], box).run());
   }
   BULKHEAD_TRY(versions, moved(*use, true));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   publish(versions);
   return {};
 }

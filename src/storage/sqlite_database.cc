@@ -16,6 +16,7 @@ namespace bulkhead::storage {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5'000;
+constexpr int kStepsBetweenLooks = 1'000;  // of SQLite's virtual machine: well below a millisecond
 constexpr int kValueBytesMax = 64 << 20;
 constexpr char kSetPointerType[] = "bulkhead.sorted_set";
 
@@ -216,6 +217,16 @@ base::Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::rekey(std::unique_
       path.string() + ": changing the key of the file failed; it is still under the older one");
 }
 
+// Asked by SQLite itself, on the thread that runs the statement, so that nobody reaches into a connection
+// that another thread uses.
+void SqliteDatabase::interrupt_when(const base::CancelToken* token) {
+  const auto cancelled = [](void* known) {
+    return static_cast<const base::CancelToken*>(known)->cancelled() ? 1 : 0;
+  };
+  sqlite3_progress_handler(handle_, token ? kStepsBetweenLooks : 0, token ? +cancelled : nullptr,
+                           const_cast<base::CancelToken*>(token));
+}
+
 void SqliteDatabase::set_pages_max(std::int64_t pages) {
   // A pragma takes no parameters; the text is made of a number alone and never of input.
   const std::string text = "PRAGMA max_page_count=" + std::to_string(pages);
@@ -227,6 +238,21 @@ void SqliteDatabase::forget_pages() {
   // SQLCipher decrypts into a buffer of its own, which holds the last page it read: the next to stand in it
   // is one without content.
   static_cast<void>(execute("PRAGMA schema_version"));
+}
+
+std::vector<std::string> SqliteDatabase::query_plans() const {
+  std::vector<std::string> plans;
+  for (const auto& [text, cached] : cache_) {
+    const std::string explained = "EXPLAIN QUERY PLAN " + std::string(text);
+    sqlite3_stmt* plan = nullptr;
+    if (sqlite3_prepare_v2(handle_, explained.c_str(), -1, &plan, nullptr) != SQLITE_OK) continue;
+    while (sqlite3_step(plan) == SQLITE_ROW) {
+      const auto* step = reinterpret_cast<const char*>(sqlite3_column_text(plan, 3));
+      plans.push_back(std::string(step ? step : "") + "  of: " + text);
+    }
+    sqlite3_finalize(plan);
+  }
+  return plans;
 }
 
 std::uint64_t SqliteDatabase::memory_bytes() const {

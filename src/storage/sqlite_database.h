@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/task.h"
 #include "storage/sql.h"
 #include "storage/store.h"
 
@@ -123,7 +124,12 @@ class SqliteDatabase {
   // what it reads with the other. No other connection of this process may be open on the file.
   static base::Result<std::unique_ptr<SqliteDatabase>> rekey(std::unique_ptr<SqliteDatabase> database,
                                                              const base::Secret& raw_key);
+  // From now on a statement that runs when `token` is cancelled ends with Cancelled; null: none does. Only
+  // for statements that read. The token outlives its use.
+  void interrupt_when(const base::CancelToken* token);
   void set_pages_max(std::int64_t pages);
+  // How SQLite goes about each statement that was prepared so far: a line a step. For tests.
+  std::vector<std::string> query_plans() const;
   std::uint64_t memory_bytes() const;  // page cache, schema and statements
   // Gives back the decrypted pages that are in memory. The next use reads them again.
   void forget_pages();

@@ -19,6 +19,7 @@ StorageError classify(sqlite3* handle, int code) {
       return handle && means_full(sqlite3_system_errno(handle)) ? StorageError::Full : StorageError::Io;
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return StorageError::Busy;
+    case SQLITE_INTERRUPT: return StorageError::Cancelled;
     case SQLITE_TOOBIG: return StorageError::TooLarge;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -38,6 +39,7 @@ std::string public_message(StorageError code) {
            "then retry.";
   }
   if (code == StorageError::Busy) return "The store is busy. Retry in a moment.";
+  if (code == StorageError::Cancelled) return "The request was cancelled.";
   if (code == StorageError::TooLarge) return "The record is too large to store. Make it smaller.";
   if (code == StorageError::AlreadyExists) return "An object with this id exists already.";
   if (code == StorageError::NotFound) return "No such object.";

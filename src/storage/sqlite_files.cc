@@ -34,24 +34,6 @@ base::Result<FileRecord> file_from_row(SqliteDatabase& database, const tenancy::
   return file;
 }
 
-base::Result<void> check_quota(SqliteDatabase& database, std::uint64_t added, std::uint64_t max) {
-  Statement query = database.prepare("SELECT value FROM meta WHERE name = 'bytes_used'");
-  BULKHEAD_TRY(row, query.step());
-  const std::uint64_t used = row ? query.count(0) : 0;
-  if (added <= max && used <= max - added) return {};
-  return base::Error(StorageError::QuotaExceeded,
-                     "The tenant's storage quota is used up. Delete files, or ask your operator for "
-                     "more.",
-                     std::to_string(used) + " of " + std::to_string(max) + " bytes used, " +
-                         std::to_string(added) + " more asked for");
-}
-
-base::Result<void> add_bytes_used(SqliteDatabase& database, std::int64_t bytes) {
-  return database.prepare("UPDATE meta SET value = max(0, value + ?1) WHERE name = 'bytes_used'")
-      .bind(bytes)
-      .run();
-}
-
 }  // namespace
 
 base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& file,
@@ -64,9 +46,9 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
   const std::string access = access_to_json(file.access);
   const std::uint64_t pieces = file_pieces(content.size());
 
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
-  BULKHEAD_CHECK_OK(check_quota(*use, content.size(), storage_bytes_max(scope)));
+  BULKHEAD_TRY(use, begin_change(scope));
+  // Before its pieces are written, which may be a gigabyte.
+  BULKHEAD_CHECK_OK(check_room(scope, use.before, content.size()));
   BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(file.id)));
   const base::Bytes name = sealer.seal({RecordKind::FileName, id}, file.name);
   const base::Bytes detail = sealer.seal({RecordKind::FileStatusDetail, id}, file.status_detail);
@@ -90,9 +72,8 @@ base::Result<void> SqliteStore::put_file(const Scope& scope, const FileRecord& f
                           .bind(no, i, box)
                           .run());
   }
-  BULKHEAD_CHECK_OK(add_bytes_used(*use, static_cast<std::int64_t>(content.size())));
   BULKHEAD_TRY(versions, moved(*use, false));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   publish(versions);
   return {};
 }
@@ -175,21 +156,23 @@ base::Result<std::string> SqliteStore::file_content(const Scope& scope, const ba
 
 base::Result<void> SqliteStore::set_file_status(const Scope& scope, const base::FileId& id, FileStatus status,
                                                 std::string detail) {
-  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(use, begin_change(scope));
   BULKHEAD_TRY(sealer, sealer_of(*use, scope, subject_of(id)));
   const base::Bytes box = sealer.seal({RecordKind::FileStatusDetail, id.str()}, detail);
-  Statement update =
-      use->prepare("UPDATE files SET status = ?2, status_detail_box = ?3 WHERE id = ?1 RETURNING no");
-  update.bind(id.str(), static_cast<int>(status), box);
-  BULKHEAD_TRY(found, update.step());
-  if (!found) return not_found("file");
-  return update.run();
+  {
+    Statement update =
+        use->prepare("UPDATE files SET status = ?2, status_detail_box = ?3 WHERE id = ?1 RETURNING no");
+    update.bind(id.str(), static_cast<int>(status), box);
+    BULKHEAD_TRY(found, update.step());
+    if (!found) return not_found("file");
+    BULKHEAD_CHECK_OK(update.run());
+  }
+  return commit(scope, use, Bounds::Ignore);
 }
 
 base::Result<void> SqliteStore::set_file_access(const Scope& scope, const base::FileId& id,
                                                 const access::DocumentAccess& access) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   {
     const std::string text = access_to_json(access);
     Statement update = use->prepare("UPDATE files SET access = ?2 WHERE id = ?1 RETURNING no");
@@ -199,33 +182,29 @@ base::Result<void> SqliteStore::set_file_access(const Scope& scope, const base::
     BULKHEAD_CHECK_OK(update.run());
   }
   BULKHEAD_TRY(versions, moved(*use, false));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   publish(versions);
   return {};
 }
 
 base::Result<void> SqliteStore::delete_file(const Scope& scope, const base::FileId& id) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   std::int64_t no = 0;
-  std::int64_t bytes = 0;
   std::int64_t batch = 0;
   {
-    Statement query = use->prepare("SELECT no, bytes, batch FROM files WHERE id = ?1");
+    Statement query = use->prepare("SELECT no, batch FROM files WHERE id = ?1");
     query.bind(id.str());
     BULKHEAD_TRY(row, query.step());
     if (!row) return not_found("file");
     no = query.integer(0);
-    bytes = query.integer(1);
-    batch = query.integer(2);
+    batch = query.integer(1);
   }
   if (batch != 0) BULKHEAD_CHECK_OK(drop_batch(*use, batch));
   // Pieces and attachments go by their foreign keys.
   BULKHEAD_CHECK_OK(use->prepare("DELETE FROM files WHERE no = ?1").bind(no).run());
   BULKHEAD_CHECK_OK(drop_data_key(*use, subject_of(id)));
-  BULKHEAD_CHECK_OK(add_bytes_used(*use, -bytes));
   BULKHEAD_TRY(versions, moved(*use, batch != 0));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   publish(versions);
   // Best effort: a reader in the way only delays when the log's old pages go.
   (void)use->checkpoint().ok();

@@ -1,6 +1,7 @@
 #include "storage/sqlite_store.h"
 
 #include "storage/sqlite_error.h"
+#include "storage/sqlite_usage.h"
 #include "storage/store_common.h"
 #include "storage/tenant_schema.h"
 
@@ -68,6 +69,8 @@ base::Result<std::shared_ptr<SqliteStore>> SqliteStore::open(const Scope& scope,
   BULKHEAD_TRY(stale, has_stale_records(*store->main_, scope));
   store->needs_upkeep_ = stale || key_version != scope.key_version(crypto::Purpose::Database);
   store->publish({.content = content, .vectors = vectors});
+  BULKHEAD_TRY(used, read_usage(*store->main_));
+  store->note_usage(used);
   return store;
 }
 
@@ -119,6 +122,7 @@ base::Result<SqliteDatabase*> SqliteStore::main_connection(const Scope& scope) {
 
 base::Result<SqliteStore::Use> SqliteStore::writing(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
+  base::FairPool::finish_what_runs();
   std::unique_lock lock(main_mutex_);
   BULKHEAD_TRY(database, main_connection(scope));
   return Use{std::move(lock), database};
@@ -128,7 +132,7 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   BULKHEAD_CHECK_OK(check(scope));
   if (std::unique_lock lock(main_mutex_, std::try_to_lock); lock) {
     BULKHEAD_TRY(database, main_connection(scope));
-    return Use{std::move(lock), database};
+    return Use{std::move(lock), database, std::nullopt, Interrupting(*database)};
   }
   std::unique_lock lock(reader_mutex_);
   if (shut_) return tenant_gone(tenant_);
@@ -139,7 +143,7 @@ base::Result<SqliteStore::Use> SqliteStore::reading(const Scope& scope) {
   }
   reader_used_ = true;
   BULKHEAD_TRY(snapshot, ReadTransaction::begin(*reader_));
-  return Use{std::move(lock), reader_.get(), std::move(snapshot)};
+  return Use{std::move(lock), reader_.get(), std::move(snapshot), Interrupting(*reader_)};
 }
 
 base::Result<SqliteStore::Versions> SqliteStore::moved(SqliteDatabase& database, bool vectors_too) {
@@ -168,9 +172,38 @@ std::uint64_t SqliteStore::memory_bytes() {
   return (main_ ? main_->memory_bytes() : 0) + (reader_ ? reader_->memory_bytes() : 0);
 }
 
-base::Result<std::uint64_t> SqliteStore::bytes_used(const Scope& scope) {
+std::vector<std::string> SqliteStore::query_plans() {
+  std::scoped_lock lock(main_mutex_);
+  return main_ ? main_->query_plans() : std::vector<std::string>();
+}
+
+base::Result<Usage> SqliteStore::usage(const Scope& scope) {
   BULKHEAD_TRY(use, reading(scope));
-  return read_meta(*use, "bytes_used");
+  return read_usage(*use);
+}
+
+base::Result<Usage> SqliteStore::recount_usage(const Scope& scope) {
+  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(counted, storage::recount_usage(*use));
+  BULKHEAD_CHECK_OK(transaction.commit());
+  note_usage(counted);
+  return counted;
+}
+
+base::Result<SqliteStore::Change> SqliteStore::begin_change(const Scope& scope) {
+  BULKHEAD_TRY(use, writing(scope));
+  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(before, read_usage(*use));
+  return Change{std::move(use), std::move(transaction), before};
+}
+
+base::Result<void> SqliteStore::commit(const Scope& scope, Change& change, Bounds bounds) {
+  BULKHEAD_TRY(after, read_usage(*change));
+  if (bounds == Bounds::Hold) BULKHEAD_CHECK_OK(check_usage(scope, change.before, after));
+  BULKHEAD_CHECK_OK(change.transaction.commit());
+  note_usage(after);
+  return {};
 }
 
 }  // namespace bulkhead::storage

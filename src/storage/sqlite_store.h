@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "storage/backend.h"
 #include "storage/sqlite_database.h"
 #include "storage/store.h"
@@ -28,6 +29,7 @@ class SqliteStore final : public OpenStore {
   // For tests and capacity planning.
   void set_pages_max(std::int64_t pages);
   std::uint64_t memory_bytes();
+  std::vector<std::string> query_plans();
   // Something in it is sealed with an older key, or was written before there were data keys.
   bool needs_upkeep() const override { return needs_upkeep_.load(); }
 
@@ -40,7 +42,8 @@ class SqliteStore final : public OpenStore {
   Result<void> set_file_access(const Scope&, const base::FileId& id,
                                const access::DocumentAccess& access) override;
   Result<void> delete_file(const Scope&, const base::FileId& id) override;
-  Result<std::uint64_t> bytes_used(const Scope&) override;
+  Result<Usage> usage(const Scope&) override;
+  Result<Usage> recount_usage(const Scope&) override;
 
   Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) override;
   Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) override;
@@ -78,7 +81,8 @@ class SqliteStore final : public OpenStore {
 
   Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
   Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
-  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner, const Page& page) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, const std::vector<std::string>& owners,
+                                             const Page& page) override;
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 
@@ -86,15 +90,41 @@ class SqliteStore final : public OpenStore {
   Result<std::string> data_key_id(const Scope&, const std::string& subject) override;
 
  private:
+  // Ends statements of a connection when the client of the work that runs here leaves.
+  struct Interrupting {
+    explicit Interrupting(SqliteDatabase& database) : database_(&database) {
+      database.interrupt_when(base::FairPool::running_cancel());
+    }
+    Interrupting(Interrupting&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+    Interrupting& operator=(Interrupting&&) = delete;
+    ~Interrupting() {
+      if (database_) database_->interrupt_when(nullptr);
+    }
+
+   private:
+    SqliteDatabase* database_;
+  };
   // A connection held under its lock.
   struct Use {
     std::unique_lock<std::mutex> lock;
     SqliteDatabase* database;
     // On the second connection, where a commit could come between two statements.
     std::optional<ReadTransaction> snapshot = std::nullopt;
+    // While it reads. Ends before the snapshot does, so that its end isn't cut short.
+    std::optional<Interrupting> interrupting = std::nullopt;
     SqliteDatabase& operator*() const { return *database; }
     SqliteDatabase* operator->() const { return database; }
   };
+  // A transaction that writes, and what was kept before it.
+  struct Change {
+    Use use;  // goes last
+    Transaction transaction;
+    Usage before;
+    SqliteDatabase& operator*() const { return *use; }
+    SqliteDatabase* operator->() const { return use.database; }
+  };
+  // Whether the tenant's policy bounds what a change adds, or it is the platform's own note.
+  enum class Bounds { Hold, Ignore };
   struct Versions {
     std::uint64_t content = 0;
     std::uint64_t vectors = 0;
@@ -109,6 +139,9 @@ class SqliteStore final : public OpenStore {
   Result<void> check(const Scope& scope) const;
   Result<Use> reading(const Scope& scope);
   Result<Use> writing(const Scope& scope);
+  Result<Change> begin_change(const Scope& scope);
+  // QuotaExceeded, and nothing is changed, when more is kept than may be.
+  Result<void> commit(const Scope& scope, Change& change, Bounds bounds = Bounds::Hold);
 
   // Inside a transaction: moves the content version (and the vectors' one), for publish() after the
   // commit.

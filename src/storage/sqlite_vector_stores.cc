@@ -77,8 +77,7 @@ base::Result<std::int64_t> file_number(SqliteDatabase& database, const base::Fil
 }  // namespace
 
 base::Result<void> SqliteStore::put_vector_store(const Scope& scope, const VectorStoreRecord& store) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   BULKHEAD_TRY(sealer, fresh_sealer(*use, scope, subject_of(store.id)));
   const std::string& id = store.id.str();
   const base::Bytes name = sealer.seal({RecordKind::VectorStoreName, id}, store.name);
@@ -99,7 +98,7 @@ base::Result<void> SqliteStore::put_vector_store(const Scope& scope, const Vecto
     }
     BULKHEAD_CHECK_OK(upsert.run());
   }
-  return transaction.commit();
+  return commit(scope, use);
 }
 
 base::Result<VectorStoreRecord> SqliteStore::get_vector_store(const Scope& scope,
@@ -151,20 +150,18 @@ base::Result<std::vector<VectorStoreRecord>> SqliteStore::default_vector_stores(
 }
 
 base::Result<void> SqliteStore::delete_vector_store(const Scope& scope, const base::VectorStoreId& id) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   BULKHEAD_TRY(no, vector_store_number(*use, id));
   BULKHEAD_CHECK_OK(use->prepare("DELETE FROM vector_stores WHERE no = ?1").bind(no).run());
   BULKHEAD_CHECK_OK(drop_data_key(*use, subject_of(id)));
   BULKHEAD_TRY(versions, moved(*use, false));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   publish(versions);
   return {};
 }
 
 base::Result<void> SqliteStore::put_attachment(const Scope& scope, const AttachmentRecord& attachment) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   BULKHEAD_TRY(store_no, vector_store_number(*use, attachment.store));
   BULKHEAD_TRY(file_no, file_number(*use, attachment.file));
   BULKHEAD_CHECK_OK(use->prepare("INSERT INTO attachments (store_no, file_no, created, status, error_code, "
@@ -176,7 +173,9 @@ base::Result<void> SqliteStore::put_attachment(const Scope& scope, const Attachm
                               attachment.error_code, attachment.error_message, attachment.chunks)
                         .run());
   BULKHEAD_TRY(versions, moved(*use, false));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  // How an ingest ended is noted whatever is used.
+  const bool is_new = attachment.status == AttachmentStatus::InProgress;
+  BULKHEAD_CHECK_OK(commit(scope, use, is_new ? Bounds::Hold : Bounds::Ignore));
   publish(versions);
   return {};
 }
@@ -236,8 +235,7 @@ base::Result<std::vector<AttachmentRecord>> SqliteStore::list_attachments(const 
 
 base::Result<void> SqliteStore::delete_attachment(const Scope& scope, const base::VectorStoreId& store,
                                                   const base::FileId& file) {
-  BULKHEAD_TRY(use, writing(scope));
-  BULKHEAD_TRY(transaction, Transaction::begin(*use));
+  BULKHEAD_TRY(use, begin_change(scope));
   {
     Statement remove = use->prepare(
         "DELETE FROM attachments WHERE store_no = (SELECT no FROM vector_stores WHERE id = ?1) "
@@ -248,7 +246,7 @@ base::Result<void> SqliteStore::delete_attachment(const Scope& scope, const base
     BULKHEAD_CHECK_OK(remove.run());
   }
   BULKHEAD_TRY(versions, moved(*use, false));
-  BULKHEAD_CHECK_OK(transaction.commit());
+  BULKHEAD_CHECK_OK(commit(scope, use));
   publish(versions);
   return {};
 }

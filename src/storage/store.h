@@ -8,7 +8,7 @@
 // tenant's RecordSeal key and the record's own identity as associated data (storage/seal.h,
 // invariant I3), inside a database that is itself encrypted with the tenant's Database key.
 //
-// All members block; run them on the BlockingPool. Thread safe. Pagination: `limit` 1..100, `after`
+// All members block; run them on StorePools. Thread safe. Pagination: `limit` 1..100, `after`
 // an id, newest first unless stated. Not found is NotFound, whatever the reason.
 #pragma once
 
@@ -44,6 +44,7 @@ enum class StorageError {
   BackupRefused,  // an archive that is not whole, not authentic, or not what was asked for
   Unavailable,    // the database server can't be reached just now
   Misconfigured,  // the database is not what the configuration asks for; the detail says what to change
+  Cancelled,      // the client left while its read was under way
   Reindexing,     // some vectors of the embedding space that was asked for are still to be made
 };
 base::ErrorName error_name(StorageError code);
@@ -55,7 +56,7 @@ struct FileRecord {
   base::FileId id;
   std::string name;          // base name as uploaded; sealed at rest
   std::string purpose;       // "assistants", "user_data"
-  std::string owner;         // user
+  std::string owner;         // user id, or the name in a record from before there were any
   std::string content_type;  // as detected, not as claimed
   std::uint64_t bytes = 0;
   std::int64_t created = 0;
@@ -130,6 +131,18 @@ struct ChatRecord {
   std::string completion_json;  // the answer object; sealed at rest
 };
 
+// What is kept of a tenant: the bytes of all its records (originals, chunks and their index, vectors, access
+// lists, metadata, chats, keys, and a fixed part for each row), and how many objects there are. Counted with
+// every change, in its transaction.
+struct Usage {
+  std::uint64_t bytes = 0;
+  std::uint64_t files = 0;
+  std::uint64_t vector_stores = 0;
+  std::uint64_t chats = 0;
+  std::uint64_t api_keys = 0;
+  friend bool operator==(const Usage&, const Usage&) = default;
+};
+
 struct Page {
   std::size_t limit = 20;
   std::optional<std::string> after;
@@ -155,7 +168,11 @@ class TenantStore {
                                        const access::DocumentAccess& access) = 0;
   // Removes original, chunks, vectors, index entries and attachments; freed pages are overwritten.
   virtual Result<void> delete_file(const Scope&, const base::FileId& id) = 0;
-  virtual Result<std::uint64_t> bytes_used(const Scope&) = 0;
+  // Whatever makes this grow beyond the tenant's policy is refused (QuotaExceeded), and changes nothing; the
+  // platform's own scopes have no bounds.
+  virtual Result<Usage> usage(const Scope&) = 0;
+  // Counts everything anew, and puts right what `usage` gives. Reads all rows.
+  virtual Result<Usage> recount_usage(const Scope&) = 0;
 
   // Vector stores and the files in them.
   virtual Result<void> put_vector_store(const Scope&,
@@ -238,8 +255,9 @@ class TenantStore {
   // Kept chats.
   virtual Result<void> put_chat(const Scope&, const ChatRecord& chat) = 0;
   virtual Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) = 0;
-  // Without messages and completion. `owner` empty: everyone's.
-  virtual Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner,
+  // Without messages and completion. `owners`: at most two forms of one user
+  // (identity::Principal::stored_users); none: everyone's.
+  virtual Result<std::vector<ChatRecord>> list_chats(const Scope&, const std::vector<std::string>& owners,
                                                      const Page& page) = 0;
   virtual Result<void> delete_chat(const Scope&, const base::ChatId& id) = 0;
   virtual Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) = 0;

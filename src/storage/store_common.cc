@@ -19,9 +19,43 @@ std::int64_t page_edge(const Page& page) {
   return page.ascending ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
 }
 
-std::uint64_t storage_bytes_max(const tenancy::TenantScope& scope) {
-  if (scope.principal().is_upkeep()) return std::numeric_limits<std::int64_t>::max();
-  return scope.record().policy.limits.storage_bytes_max;
+namespace {
+
+base::Error storage_full(std::uint64_t used, std::uint64_t wanted, std::uint64_t max) {
+  return base::Error(StorageError::QuotaExceeded,
+                     "The tenant's storage quota is used up: " + std::to_string(used) + " of " +
+                         std::to_string(max) +
+                         " bytes are used. Delete files or kept chats, or ask your operator for more.",
+                     std::to_string(wanted) + " bytes wanted in all");
+}
+
+base::Result<void> check_count(std::string_view what, std::uint64_t before, std::uint64_t after,
+                               std::uint64_t max) {
+  if (after <= before || after <= max) return {};
+  return base::Error(StorageError::QuotaExceeded, "The tenant has its most " + std::string(what) + ", " +
+                                                      std::to_string(max) +
+                                                      ". Delete some, or ask your operator for more.");
+}
+
+}  // namespace
+
+base::Result<void> check_usage(const tenancy::TenantScope& scope, const Usage& before, const Usage& after) {
+  if (scope.principal().is_upkeep()) return {};
+  const tenancy::TenantLimits& limits = scope.record().policy.limits;
+  if (after.bytes > before.bytes && after.bytes > limits.storage_bytes_max) {
+    return storage_full(before.bytes, after.bytes, limits.storage_bytes_max);
+  }
+  BULKHEAD_CHECK_OK(check_count("files", before.files, after.files, limits.files_max));
+  BULKHEAD_CHECK_OK(
+      check_count("vector stores", before.vector_stores, after.vector_stores, limits.vector_stores_max));
+  BULKHEAD_CHECK_OK(check_count("kept chats", before.chats, after.chats, limits.kept_chats_max));
+  return check_count("API keys", before.api_keys, after.api_keys, limits.api_keys_max);
+}
+
+base::Result<void> check_room(const tenancy::TenantScope& scope, const Usage& now, std::uint64_t added) {
+  Usage then = now;
+  then.bytes += added;
+  return check_usage(scope, now, then);
 }
 
 base::Error tenant_gone(const base::TenantId& tenant) {
@@ -67,13 +101,6 @@ base::Result<TenantStore::VectorHits> TenantStore::search_vectors(const Scope&, 
 base::Error id_taken(std::string detail) {
   return base::Error(StorageError::AlreadyExists, "An object with this id exists already.",
                      std::move(detail));
-}
-
-base::Error quota_exceeded(std::uint64_t used, std::uint64_t added, std::uint64_t max) {
-  return base::Error(StorageError::QuotaExceeded,
-                     "The tenant's storage quota is used up. Delete files, or ask your operator for more.",
-                     std::to_string(used) + " of " + std::to_string(max) + " bytes used, " +
-                         std::to_string(added) + " more asked for");
 }
 
 }  // namespace bulkhead::storage

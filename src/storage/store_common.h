@@ -15,9 +15,11 @@ std::int64_t page_rows(const Page& page);
 // Where a list begins that continues after nothing, as (created, no).
 std::int64_t page_edge(const Page& page);
 
-// How many bytes of originals a store may hold for this scope. A copy of what is there already is made
-// whatever has become of the quota since.
-std::uint64_t storage_bytes_max(const tenancy::TenantScope& scope);
+// QuotaExceeded when what is kept has grown beyond the policy of this scope's tenant. What shrinks or stays
+// as it is passes, whatever has become of the bounds since, and so does every copy that the platform makes.
+base::Result<void> check_usage(const tenancy::TenantScope& scope, const Usage& before, const Usage& after);
+// The same for bytes that are about to be written.
+base::Result<void> check_room(const tenancy::TenantScope& scope, const Usage& now, std::uint64_t added);
 
 base::Error tenant_gone(const base::TenantId& tenant);
 base::Error scope_mismatch(const base::TenantId& scope, const base::TenantId& store);
@@ -25,6 +27,5 @@ base::Error not_found(std::string_view kind);
 base::Error chunks_replaced();
 base::Error space_lacking();
 base::Error id_taken(std::string detail);
-base::Error quota_exceeded(std::uint64_t used, std::uint64_t added, std::uint64_t max);
 
 }  // namespace bulkhead::storage

@@ -17,6 +17,7 @@
 #include "storage/sqlite_error.h"
 #include "storage/sqlite_store.h"
 #include "storage/tenant_schema.h"
+#include "storage/tombstones.h"
 
 // Lives in tenancy's namespace because that is where it is befriended: the one maker of the passkey
 // that yields a database key without a scope.
@@ -75,9 +76,14 @@ base::Result<void> sync_folder(const std::filesystem::path& folder) {
 }
 
 // A sweep that fails costs nobody a request: expired chats are not given out, and the next one tries again.
-std::size_t remove_expired(TenantStore& store, const tenancy::TenantScope& scope, std::int64_t now) {
+std::size_t remove_expired(TenantStore& store, const tenancy::TenantScope& scope, std::int64_t now,
+                           const StoreManager::ExpiryRecords& records) {
+  if (records.may_remove && !records.may_remove()) return 0;
   auto removed = store.delete_expired_chats(scope, now);
-  if (removed) return *removed;
+  if (removed) {
+    if (*removed > 0 && records.removed) records.removed(scope.tenant(), *removed);
+    return *removed;
+  }
   base::log::warning("expired_chats_not_removed", {{"tenant", std::string_view(scope.tenant().str())},
                                                    {"detail", std::string_view(removed.error().detail())}});
   return 0;
@@ -104,6 +110,7 @@ struct StoreManager::Impl {
   tenancy::TenantDirectory& tenants;
   const base::Clock& clock;
   const std::size_t open_stores_max;
+  ExpiryRecords expiry;
   std::map<std::string, std::unique_ptr<StoreBackend>, std::less<>> backends;  // fixed once serving
 
   mutable std::mutex mutex;
@@ -361,7 +368,7 @@ base::Result<std::shared_ptr<OpenStore>> StoreManager::Impl::enter(Slot& slot,
     store = slot.store;
   }
   // What expired while the store was closed goes before anybody uses it.
-  if (fresh) static_cast<void>(remove_expired(*store, scope, clock.unix_seconds()));
+  if (fresh) static_cast<void>(remove_expired(*store, scope, clock.unix_seconds(), expiry));
   evict();
   return store;
 }
@@ -477,10 +484,12 @@ std::size_t StoreManager::delete_expired_chats() {
       scope = slot->scope;
     }
     if (!store || !scope || !scope->alive()) continue;
-    removed += remove_expired(*store, *scope, impl_->clock.unix_seconds());
+    removed += remove_expired(*store, *scope, impl_->clock.unix_seconds(), impl_->expiry);
   }
   return removed;
 }
+
+void StoreManager::record_expiry(ExpiryRecords records) { impl_->expiry = std::move(records); }
 
 void StoreManager::forget_pages() {
   for (const auto& slot : impl_->open_slots()) {
@@ -541,6 +550,9 @@ base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(const identity
     record = std::move(read);
   }
   if (!record) return api_key_unknown();
+  // A store that was brought back from outside brings no revoked key back.
+  BULKHEAD_TRY(revoked, Tombstones(impl_->platform).is_revoked(*key.tenant, key.id));
+  record->revoked = record->revoked || revoked;
   return Entry{std::move(*record), *expected};
 }
 
@@ -577,6 +589,39 @@ bool StoreManager::is_open(const base::TenantId& tenant) const {
   std::scoped_lock lock(impl_->mutex);
   const auto found = impl_->slots.find(tenant);
   return found != impl_->slots.end() && found->second->open;
+}
+
+std::optional<Usage> StoreManager::usage_seen(const base::TenantId& tenant) const {
+  std::shared_ptr<Impl::Slot> slot;
+  {
+    std::scoped_lock lock(impl_->mutex);
+    const auto found = impl_->slots.find(tenant);
+    if (found == impl_->slots.end() || !found->second->open) return std::nullopt;
+    slot = found->second;
+  }
+  std::unique_lock lock(slot->mutex, std::try_to_lock);
+  if (!lock || !slot->store) return std::nullopt;
+  return slot->store->usage_seen();
+}
+
+Usage StoreManager::usage_seen() const {
+  std::vector<base::TenantId> open;
+  {
+    std::scoped_lock lock(impl_->mutex);
+    for (const auto& [tenant, slot] : impl_->slots) {
+      if (slot->open) open.push_back(tenant);
+    }
+  }
+  Usage sum;
+  for (const base::TenantId& tenant : open) {
+    const Usage one = usage_seen(tenant).value_or(Usage());
+    sum.bytes += one.bytes;
+    sum.files += one.files;
+    sum.vector_stores += one.vector_stores;
+    sum.chats += one.chats;
+    sum.api_keys += one.api_keys;
+  }
+  return sum;
 }
 
 std::size_t StoreManager::open_count() const {

@@ -67,6 +67,19 @@ class PlatformDatabase final : public tenancy::Registry {
   base::Result<void> forget_move(std::int64_t number);
   base::Result<std::vector<PendingWork>> pending_moves();
   base::Result<std::vector<std::string>> move_certificates(const base::TenantId& tenant);
+  // What no restore undoes (storage/tombstones.h). An entry that is there gets the new stamp.
+  struct Tombstone {
+    std::string kind, name, stamp;
+  };
+  base::Result<void> put_tombstone(const base::TenantId& tenant, const Tombstone& entry);
+  // The same, unless the entry is there.
+  base::Result<void> adopt_tombstones(const base::TenantId& tenant, const std::vector<Tombstone>& entries);
+  // One entry instead of all of its kind.
+  base::Result<void> replace_tombstones(const base::TenantId& tenant, const Tombstone& entry);
+  base::Result<std::vector<Tombstone>> tombstones(const base::TenantId& tenant);
+  base::Result<std::size_t> count_tombstones(const base::TenantId& tenant, std::string_view kind);
+  base::Result<bool> has_tombstone(const base::TenantId& tenant, std::string_view kind,
+                                   std::string_view name);
   // Wraps the registry key with the newest platform key version.
   base::Result<void> rewrap(const crypto::PlatformKeys& keys);
 
@@ -123,12 +136,23 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   base::Result<Report> erase(const base::TenantId& tenant) override;
   base::Result<Entry> find(const identity::ParsedApiKey& key, std::string_view key_text) override;
   std::size_t open_count() const;
+  // What is kept of a tenant whose store is open, after its last change; of all those together. No store is
+  // asked: nothing for one that is closed or is being opened or closed just now.
+  std::optional<Usage> usage_seen(const base::TenantId& tenant) const;
+  Usage usage_seen() const;
   // Tries the walls around an active tenant's store now, with `other` as the neighbour that tries to get
   // in (a key of nobody's when there is no such tenant). Reads no content.
   base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other);
   // Removes kept chats that have expired from every open store (a store that is closed is swept when it
   // is next opened). How many. Blocks; see StoreSweeper.
   std::size_t delete_expired_chats();
+  // What is asked before expired chats are removed, and told of each tenant's that were. Nothing is removed
+  // while `may_remove` says no: what could not be recorded must not go. Call before use.
+  struct ExpiryRecords {
+    std::function<bool()> may_remove;
+    std::function<void(const base::TenantId&, std::size_t count)> removed;
+  };
+  void record_expiry(ExpiryRecords records);
   // Gives back what the open stores' caches hold of their tenants' content.
   void forget_pages();
   // Active tenants with an open store are "active", the others "cold". Never blocks on I/O.

@@ -1,6 +1,7 @@
 #include "storage/tenant_schema.h"
 
 #include "storage/api_key_rows.h"
+#include "storage/sqlite_usage.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 //
 // content_version starts at a random number, so that a store which was restored from a backup or
 // made anew under an old name is never taken for the one an index was built from.
-constexpr Sql kMigrations[] = {
+const Sql kMigrations[] = {
     R"sql(
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('content_version', (random() & 0x3fffffffffff) + 1),
@@ -105,6 +106,13 @@ CREATE TABLE data_keys (
   box BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX data_keys_by_version ON data_keys (key_version);
 PRAGMA user_version = 2;
+)sql",
+    usage_migration(),
+    // What is listed, or asked for with every question, without going through a whole table.
+    R"sql(
+CREATE INDEX IF NOT EXISTS vector_stores_default ON vector_stores (created, no) WHERE is_default = 1;
+CREATE INDEX IF NOT EXISTS api_keys_by_time ON api_keys (created DESC, id);
+PRAGMA user_version = 4;
 )sql",
 };
 

@@ -1,6 +1,7 @@
 // The schema of a tenant's store (embedded backend) and how its file is opened.
 //
-//   meta            name → number: content_version, vectors_version, bytes_used
+//   meta            name → number: content_version, vectors_version, bytes_used and the
+//                   counts of files, vector_stores, chats, api_keys (storage/sqlite_usage.h)
 //   files           one row a file; `no` orders and is never reused; `batch` names the ingest whose
 //                   chunks are current (0: none)
 //   file_pieces     the original, sealed in pieces

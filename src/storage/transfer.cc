@@ -185,7 +185,7 @@ Result<Names> list_subjects(TenantStore& store, const Scope& scope, SubjectKind 
           all_pages([&](const Page& page) { return store.list_vector_stores(scope, page); }, &store_id_of));
     case SubjectKind::Chat:
       return names_of(
-          all_pages([&](const Page& page) { return store.list_chats(scope, "", page); }, &chat_id_of));
+          all_pages([&](const Page& page) { return store.list_chats(scope, {}, page); }, &chat_id_of));
     case SubjectKind::ApiKey: break;
   }
   return names_of(store.list_api_keys(scope));

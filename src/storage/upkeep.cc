@@ -20,6 +20,7 @@ struct Upkeep::Impl {
   std::set<base::TenantId> beginning;  // rotations that are just being made durable
   std::set<base::TenantId> held, pinned;
   std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> rotated;
+  WorkRecorder* recorder = nullptr;
 
   Result<void> claim(const base::TenantId& tenant, std::set<base::TenantId>& claimed) {
     const auto busy = [&](const char* message) {
@@ -65,6 +66,8 @@ Upkeep::~Upkeep() = default;
 void Upkeep::on_rotated(std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> listener) {
   impl_->rotated = std::move(listener);
 }
+
+void Upkeep::record_with(WorkRecorder* recorder) { impl_->recorder = recorder; }
 
 Result<Upkeep::Opened> Upkeep::open(const base::TenantId& tenant) {
   BULKHEAD_TRY(scope, tenancy::UpkeepAccessForStorage::open(impl_->tenants, tenant));
@@ -152,11 +155,14 @@ Result<void> Upkeep::complete(const base::TenantId& tenant) {
 // The rotation that ended, if there was one.
 Result<std::optional<tenancy::KeyStatus>> Upkeep::settle(const base::TenantId& tenant,
                                                          const std::function<bool()>& stopping) {
+  BULKHEAD_TRY(before, impl_->tenants.key_status(tenant));
+  if (!before.rotation.empty() && impl_->recorder) {
+    BULKHEAD_CHECK_OK(impl_->recorder->announce(WorkRecorder::Kind::Rotation, tenant));
+  }
   {
     BULKHEAD_TRY(opened, open(tenant));
     BULKHEAD_CHECK_OK(impl_->move(tenant, std::move(opened), stopping));
   }
-  BULKHEAD_TRY(before, impl_->tenants.key_status(tenant));
   if (before.rotation.empty()) return std::optional<tenancy::KeyStatus>();
   BULKHEAD_TRY(after, impl_->tenants.finish_rotation(tenant));
   after.rotation = before.rotation;

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "storage/store_manager.h"
+#include "storage/work_recorder.h"
 #include "tenancy/directory.h"
 
 namespace bulkhead::storage {
@@ -35,6 +36,9 @@ class Upkeep {
   base::Result<void> complete(const base::TenantId& tenant);
   // Called with each rotation that ended.
   void on_rotated(std::function<void(const base::TenantId&, const tenancy::KeyStatus&)> listener);
+
+  // Asked before a rotation goes on. Call before use; `recorder` outlives this.
+  void record_with(WorkRecorder* recorder);
 
   // The tenant's store and a scope of the platform's for it.
   struct Opened {

@@ -125,7 +125,8 @@ Result<std::vector<FileRecord>> WatchedStore::list_files(const Scope& scope, con
 Result<std::string> WatchedStore::file_content(const Scope& scope, const base::FileId& id) {
   return store_->file_content(scope, id);
 }
-Result<std::uint64_t> WatchedStore::bytes_used(const Scope& scope) { return store_->bytes_used(scope); }
+Result<Usage> WatchedStore::usage(const Scope& scope) { return store_->usage(scope); }
+Result<Usage> WatchedStore::recount_usage(const Scope& scope) { return store_->recount_usage(scope); }
 Result<VectorStoreRecord> WatchedStore::get_vector_store(const Scope& scope, const base::VectorStoreId& id) {
   return store_->get_vector_store(scope, id);
 }
@@ -180,9 +181,10 @@ Result<std::vector<identity::ApiKeyRecord>> WatchedStore::list_api_keys(const Sc
 Result<ChatRecord> WatchedStore::get_chat(const Scope& scope, const base::ChatId& id) {
   return store_->get_chat(scope, id);
 }
-Result<std::vector<ChatRecord>> WatchedStore::list_chats(const Scope& scope, std::string_view owner,
+Result<std::vector<ChatRecord>> WatchedStore::list_chats(const Scope& scope,
+                                                         const std::vector<std::string>& owners,
                                                          const Page& page) {
-  return store_->list_chats(scope, owner, page);
+  return store_->list_chats(scope, owners, page);
 }
 Result<std::string> WatchedStore::data_key_id(const Scope& scope, const std::string& subject) {
   return store_->data_key_id(scope, subject);

@@ -61,7 +61,8 @@ class WatchedStore final : public OpenStore {
   Result<void> set_file_access(const Scope&, const base::FileId& id,
                                const access::DocumentAccess& access) override;
   Result<void> delete_file(const Scope&, const base::FileId& id) override;
-  Result<std::uint64_t> bytes_used(const Scope&) override;
+  Result<Usage> usage(const Scope&) override;
+  Result<Usage> recount_usage(const Scope&) override;
 
   Result<void> put_vector_store(const Scope&, const VectorStoreRecord& store) override;
   Result<VectorStoreRecord> get_vector_store(const Scope&, const base::VectorStoreId& id) override;
@@ -103,7 +104,8 @@ class WatchedStore final : public OpenStore {
 
   Result<void> put_chat(const Scope&, const ChatRecord& chat) override;
   Result<ChatRecord> get_chat(const Scope&, const base::ChatId& id) override;
-  Result<std::vector<ChatRecord>> list_chats(const Scope&, std::string_view owner, const Page& page) override;
+  Result<std::vector<ChatRecord>> list_chats(const Scope&, const std::vector<std::string>& owners,
+                                             const Page& page) override;
   Result<void> delete_chat(const Scope&, const base::ChatId& id) override;
   Result<std::size_t> delete_expired_chats(const Scope&, std::int64_t now) override;
 

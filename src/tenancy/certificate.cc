@@ -90,7 +90,7 @@ DestructionCertificate make_move_certificate(const MoveFacts& facts, const crypt
       .member("database_key_destroyed", static_cast<std::int64_t>(facts.database_version))
       .member("verification",
               stayed
-                  ? "the registry was read back"
+                  ? "nothing was erased, so nothing was read back"
                   : "every record was read back in the new place and its digest compared before the switch; "
                     "the destroyed keys are not in the key ring");
   return sign(w, signer);

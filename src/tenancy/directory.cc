@@ -157,7 +157,7 @@ Result<Tenant> TenantDirectory::set_policy(const TenantId& id, TenantPolicy poli
         stored.tenant.policy = std::move(policy);
         return Result<void>();
       },
-      "");
+      base::CancelReason::None);
 }
 
 Result<Tenant> TenantDirectory::suspend(const TenantId& id, std::string reason) {
@@ -168,7 +168,7 @@ Result<Tenant> TenantDirectory::suspend(const TenantId& id, std::string reason) 
         stored.tenant.state = TenantState::Suspended;
         return Result<void>();
       },
-      "tenant_cut");
+      base::CancelReason::TenantSuspended);
   if (changed) {
     base::log::warning("tenant_suspended",
                        {{"tenant", std::string_view(id.str())}, {"reason", std::string_view(reason)}});
@@ -184,7 +184,7 @@ Result<Tenant> TenantDirectory::resume(const TenantId& id) {
         stored.tenant.state = TenantState::Active;
         return Result<void>();
       },
-      "");
+      base::CancelReason::None);
 }
 
 Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, TenantEraser& eraser,
@@ -202,7 +202,7 @@ Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, Tena
         stored.rotation.clear();
         return Result<void>();
       },
-      "tenant_cut"));
+      base::CancelReason::TenantSuspended));
   eraser.close(id);
   BULKHEAD_TRY(report, eraser.erase(id));
   facts.erased = std::move(report);
@@ -237,7 +237,7 @@ Result<Tenant> TenantDirectory::begin_replace(const TenantId& id) {
         stored.tenant.state = TenantState::Restoring;
         return Result<void>();
       },
-      "tenant_cut");
+      base::CancelReason::TenantSuspended);
 }
 
 Result<Tenant> TenantDirectory::finish_restore(const TenantId& id, TenantState state) {
@@ -248,7 +248,7 @@ Result<Tenant> TenantDirectory::finish_restore(const TenantId& id, TenantState s
         stored.tenant.state = state;
         return Result<void>();
       },
-      "");
+      base::CancelReason::None);
 }
 
 Result<void> TenantDirectory::abandon_restore(const TenantId& id, TenantEraser& eraser) {
@@ -266,7 +266,7 @@ Result<void> TenantDirectory::abandon_restore(const TenantId& id, TenantEraser& 
     if (entry != impl_->tenants.end()) running.swap(entry->second.generations);
     impl_->tenants.erase(id.str());
   }
-  Impl::cut(running, "tenant_cut");
+  Impl::cut(running, base::CancelReason::TenantSuspended);
   impl_->tell(id);
   return Result<void>();
 }
@@ -282,7 +282,7 @@ Result<Tenant> TenantDirectory::relocate(const TenantId& id, IsolationMode mode,
         stored.tenant.policy.engine.engine = engine;
         return check_mode_policy(mode, stored.tenant.policy);
       },
-      "");
+      base::CancelReason::None);
 }
 
 void TenantDirectory::on_change(std::function<void(const TenantId&)> listener) {

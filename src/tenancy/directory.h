@@ -12,7 +12,7 @@
 //
 // Thread safety: all members from every thread. `open_at_once`, `state_of` and `find` never block on
 // I/O. `open` does when it has to ask a provider, and life-cycle members do: run them on a
-// BlockingPool.
+// FairPool.
 #pragma once
 
 #include <chrono>

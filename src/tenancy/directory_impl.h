@@ -132,7 +132,8 @@ struct TenantDirectory::Impl {
   }
 
   // Cuts all running scopes of the tenant, outside the lock.
-  static void cut(const std::vector<std::weak_ptr<TenantScope::Shared>>& generations, std::string_view why) {
+  static void cut(const std::vector<std::weak_ptr<TenantScope::Shared>>& generations,
+                  base::CancelReason why) {
     for (const auto& generation : generations) {
       if (auto shared = generation.lock()) {
         shared->alive.store(false, std::memory_order_release);
@@ -145,10 +146,11 @@ struct TenantDirectory::Impl {
     for (const auto& listener : listeners) listener(id);
   }
 
-  // Writes a changed record durably, then puts it in place; `cut_running` ends its scopes.
+  // Writes a changed record durably, then puts it in place; any `cut_reason` but None ends its running
+  // scopes.
   base::Result<Tenant> change(const base::TenantId& id,
                               const std::function<base::Result<void>(StoredTenant&)>& edit,
-                              std::string_view cut_reason) {
+                              base::CancelReason cut_reason) {
     std::lock_guard one(change_mutex);
     std::optional<StoredTenant> copy;
     {
@@ -167,7 +169,7 @@ struct TenantDirectory::Impl {
       if (copy->wrapped_key.box.empty()) base::wipe(entry.stored.wrapped_key.box);
       entry.stored = *copy;
       entry.shared.reset();
-      if (!cut_reason.empty()) running.swap(entry.generations);
+      if (cut_reason != base::CancelReason::None) running.swap(entry.generations);
     }
     cut(running, cut_reason);
     tell(id);

@@ -58,7 +58,7 @@ void TenantDirectory::Impl::lose_keys(const StoredTenant& asked, const Error& wh
     entry.shared.reset();
     running.swap(entry.generations);
   }
-  cut(running, "key_lost");
+  cut(running, base::CancelReason::KeyUnavailable);
   tell_lost(id, why);
 }
 
@@ -113,7 +113,7 @@ std::optional<std::chrono::milliseconds> TenantDirectory::lose_expired_keys() {
     }
   }
   // All of them before anybody is told: what listeners do may take its time.
-  Impl::cut(running, "key_lost");
+  Impl::cut(running, base::CancelReason::KeyUnavailable);
   for (const TenantId& id : lost) impl_->tell_lost(id, why);
   if (soonest == INT64_MAX) return std::nullopt;
   return std::chrono::duration_cast<std::chrono::milliseconds>(base::MonotonicTime::duration(soonest - now));

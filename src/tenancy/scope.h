@@ -1,8 +1,11 @@
 // TenantScope: the only key that opens anything of a tenant (invariant I2).
 //
-// Every store, index, session, key and cache takes a `const TenantScope&`. There is no public
-// constructor: `TenantDirectory::open` makes one from a verified Principal, for that principal's own
-// tenant and no other. tests/compile_fail proves that nothing else compiles.
+// Every store, index, session, key and cache takes a `const TenantScope&`. There is no public constructor,
+// and there are three makers, all members of TenantDirectory: `open` and `open_at_once` make one from a
+// verified Principal, for that principal's own tenant and no other; `open_for_upkeep` makes one without a
+// credential, for the platform's maintenance of a tenant's store, whose principal holds no role, and which
+// storage's upkeep alone can call. tests/compile_fail proves that other ways do not compile,
+// Walls.OnlyTenancyMakesScopes counts the makers.
 //
 // A scope is a cheap handle on shared state (copy freely). It is cut when its tenant is suspended or
 // destroyed, or its key was withdrawn: `cancel_token` fires, and `alive()` turns false; stores refuse

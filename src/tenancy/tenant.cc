@@ -64,7 +64,9 @@ Result<void> read_limits(const json::Value& object, TenantLimits& out) {
   if (!object.is_object()) return bad("limits", "an object");
   BULKHEAD_CHECK_OK(refuse_unknown(
       object, {"requests_per_minute", "tokens_per_minute", "concurrent_requests", "user_requests_per_minute",
-               "user_tokens_per_minute", "user_concurrent_requests", "storage_bytes_max"}));
+               "user_tokens_per_minute", "user_concurrent_requests", "storage_bytes_max", "files_max",
+               "vector_stores_max", "kept_chats_max", "api_keys_max"}));
+  constexpr std::int64_t kObjectsMax = 1'000'000'000;
   constexpr std::int64_t kRateMax = 2'000'000'000;
   BULKHEAD_CHECK_OK(read_count(object, "requests_per_minute", out.requests_per_minute, kRateMax));
   BULKHEAD_CHECK_OK(read_count(object, "tokens_per_minute", out.tokens_per_minute, kRateMax));
@@ -72,6 +74,10 @@ Result<void> read_limits(const json::Value& object, TenantLimits& out) {
   BULKHEAD_CHECK_OK(read_count(object, "user_requests_per_minute", out.user_requests_per_minute, kRateMax));
   BULKHEAD_CHECK_OK(read_count(object, "user_tokens_per_minute", out.user_tokens_per_minute, kRateMax));
   BULKHEAD_CHECK_OK(read_count(object, "user_concurrent_requests", out.user_concurrent_requests, 100'000));
+  BULKHEAD_CHECK_OK(read_count(object, "files_max", out.files_max, kObjectsMax));
+  BULKHEAD_CHECK_OK(read_count(object, "vector_stores_max", out.vector_stores_max, kObjectsMax));
+  BULKHEAD_CHECK_OK(read_count(object, "kept_chats_max", out.kept_chats_max, kObjectsMax));
+  BULKHEAD_CHECK_OK(read_count(object, "api_keys_max", out.api_keys_max, kObjectsMax));
   return read_count(object, "storage_bytes_max", out.storage_bytes_max, INT64_MAX);
 }
 
@@ -283,6 +289,10 @@ std::string TenantPolicy::to_json() const {
       .member("user_tokens_per_minute", static_cast<std::int64_t>(limits.user_tokens_per_minute))
       .member("user_concurrent_requests", static_cast<std::int64_t>(limits.user_concurrent_requests))
       .member("storage_bytes_max", static_cast<std::int64_t>(limits.storage_bytes_max))
+      .member("files_max", static_cast<std::int64_t>(limits.files_max))
+      .member("vector_stores_max", static_cast<std::int64_t>(limits.vector_stores_max))
+      .member("kept_chats_max", static_cast<std::int64_t>(limits.kept_chats_max))
+      .member("api_keys_max", static_cast<std::int64_t>(limits.api_keys_max))
       .end_object();
   w.end_object();
   return w.take();

@@ -59,7 +59,11 @@ struct TenantLimits {
   std::uint32_t user_requests_per_minute = 300;
   std::uint32_t user_tokens_per_minute = 100'000;
   std::uint32_t user_concurrent_requests = 8;
-  std::uint64_t storage_bytes_max = 4ull << 30;
+  std::uint64_t storage_bytes_max = 4ull << 30;  // of everything that is kept
+  std::uint64_t files_max = 100'000;
+  std::uint64_t vector_stores_max = 10'000;
+  std::uint64_t kept_chats_max = 100'000;
+  std::uint64_t api_keys_max = 1'000;
 };
 
 inline constexpr std::uint32_t kPrefixCacheSecondsMax = 86'400;

@@ -35,11 +35,12 @@ class Key:
 class Issuer:
     def __init__(self):
         self.key = Key("test-key-1")
+        self.other_keys = []  # JWKs that stand before it in the set
         keys = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                body = json.dumps({"keys": [keys.key.jwk()]}).encode()
+                body = json.dumps({"keys": [*keys.other_keys, keys.key.jwk()]}).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -57,13 +58,13 @@ class Issuer:
         self.server.shutdown()
         self.server.server_close()
 
-    def config_section(self):
+    def config_section(self, tenants=("st-brannoc", "calder-rowe")):
         return f'''[[issuer]]
 issuer = "{self.url}"
 jwks_uri = "{self.url}/jwks"
 audiences = ["bulkhead"]
 algorithms = ["ES256"]
-tenants = ["st-brannoc", "calder-rowe"]
+tenants = {json.dumps(tenants)}
 allow_http = true
 '''
 

@@ -15,6 +15,13 @@ class Postgres:
     """One server with one database and Bulkhead's admin role; or a standby of another."""
 
     PASSWORD = "test-admin-password"
+    # What the superuser does once in a database with a shared role (docs/storage.md); a line is a statement.
+    GUARD = ("DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc "
+             "WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname IN ('pg_terminate_backend', "
+             "'pg_cancel_backend') OR proname ~ '^pg_(try_)?advisory_') LOOP "
+             "EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP; END $$\n"
+             "GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO bulkhead_admin\n"
+             "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC\n")
 
     def __init__(self, settings=("fsync=off", "log_statement=all"), standby_of=None):
         self.settings = settings
@@ -40,6 +47,7 @@ class Postgres:
         self.run("postgres", "--single", "-D", self.data, "postgres",
                  text=f"CREATE ROLE bulkhead_admin LOGIN CREATEROLE CREATEDB PASSWORD '{self.PASSWORD}'\n"
                       "CREATE DATABASE bulkhead OWNER bulkhead_admin\n")
+        self.run("postgres", "--single", "-D", self.data, "bulkhead", text=self.GUARD)
         self.start()
 
     def options(self):
@@ -77,11 +85,18 @@ class Postgres:
         return self.run("psql", "-h", self.folder, "-U", "postgres", "-d", database, "-qAtc", text,
                         env={"PGPASSWORD": self.PASSWORD})
 
+    def closed(self, database):
+        """A database that was just made, for its owner and who is named alone."""
+        self.sql(f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+
     def with_pgvector(self, database, prefix):
         """A database for a store with vectors = "pgvector", or the one that tenants' databases are copied from."""
         self.sql(f"CREATE DATABASE {database} OWNER bulkhead_admin TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+        self.closed(database)
         self.sql(f"CREATE SCHEMA {prefix}_vector AUTHORIZATION bulkhead_admin; "
                  f"CREATE EXTENSION vector SCHEMA {prefix}_vector", database)
+        for statement in self.GUARD.splitlines():
+            self.sql(statement, database)
 
     def remove(self):
         self.stop()

@@ -125,6 +125,18 @@ def test_filters(logged):
     assert ask("since=2099-01-01T00:00:00Z") == []
 
 
+def test_pages_say_where_to_go_on(logged):
+    _, tenants, _ = logged
+    ask = lambda query: tenants["alpha"].auditor.call("GET", "/v1/bulkhead/audit?" + query).json()
+    page = ask("limit=2")
+    assert page["has_more"] and page["next_after"] == page["data"][-1]["seq"]
+    rest = ask(f"limit=1000&after={page['next_after']}")
+    assert rest["data"][0]["seq"] < page["next_after"]
+    assert not rest["has_more"] and rest["next_after"] is None, "all of the log was read"
+    first = ask("limit=2&order=asc")
+    assert ask(f"limit=1000&order=asc&after={first['next_after']}")["data"][0]["seq"] > first["data"][-1]["seq"]
+
+
 def test_control_the_untouched_copy_verifies(logged, copy):
     code, text = verify(logged[0], copy)
     assert code == 0 and "intact" in text
@@ -200,6 +212,20 @@ def test_another_key_does_not_verify(logged, copy, new_stack):
     assert verify(stack, copy)[0] != 0
 
 
+def test_no_text_is_recorded_as_an_id(logged):
+    """What a client names as an id is on record only when it has the form of one."""
+    stack, tenants, _ = logged
+    mark = "zq18" + secrets.token_hex(9)
+    member, admin = tenants["alpha"].member, tenants["alpha"].admin
+    missing = "file-" + "b" * 26
+    asked = [member.call("GET", f"/v1/files/{mark}"), member.call("DELETE", f"/v1/files/file-{mark}"),
+             admin.call("POST", "/v1/bulkhead/erasures", {"file": f"{mark} and more"}),
+             admin.call("DELETE", f"/v1/bulkhead/api_keys/{mark}"), member.call("DELETE", f"/v1/files/{missing}")]
+    assert {answer.status for answer in asked} == {404}
+    assert file_hits([stack.audit_dir], forms(mark)) == {}
+    assert file_hits([stack.audit_dir], [missing.encode()]), "control: an id is"
+
+
 def operators_records(stack, **wanted):
     return [r for r in records(stack.audit_dir) if all(r.get(name) == value for name, value in wanted.items())]
 
@@ -213,11 +239,12 @@ def test_a_suspension_is_recorded_with_its_reason_and_a_failed_one_as_a_failure(
     missing = post("/admin/tenants/no-such-tenant/suspend", {"reason": "court order 18"})
     again = post("/admin/tenants", {"id": "gamma"})
     assert (done.status, missing.status, again.status) == (200, 404, 409)
-    (suspended,) = operators_records(stack, request_id=done.headers["x-request-id"])
+    intent, suspended = operators_records(stack, request_id=done.headers["x-request-id"])
+    assert (intent["event"], intent["intended"]) == ("change_intended", "tenant_suspended")
     assert suspended["event"] == "tenant_suspended" and suspended["statement"] == "court order 17"
     assert suspended["target"] == "gamma"
     for answer, target, status in ((missing, "no-such-tenant", 404), (again, "gamma", 409)):
-        (failed,) = operators_records(stack, request_id=answer.headers["x-request-id"])
+        _, failed = operators_records(stack, request_id=answer.headers["x-request-id"])
         assert (failed["event"], failed["target"], failed["status"]) == ("request_failed", target, status)
         assert failed["reason"] not in ("", "role_permits")
     assert len(operators_records(stack, event="tenant_suspended")) == 1

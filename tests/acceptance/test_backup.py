@@ -185,6 +185,52 @@ def test_a_folder_of_nightly_backups(source, target):
     assert oct((source.archives / "nightly").stat().st_mode & 0o777) == "0o700"
 
 
+def test_no_restore_undoes_what_was_taken_back(source):
+    """The operator's key alone, with an older backup: a revoked key, a wider access list and erased data stay away; what
+    was merely deleted is back (the control that the backup holds what it should)."""
+    beta = source.tenants["beta"]
+    admin, mia, ned = beta.admin, beta.people["mia"], beta.people["ned"]
+    made = lambda: admin.call("POST", "/v1/bulkhead/api_keys", {"user": "ned", "roles": ["member"]}).json()
+    revoked, kept_key = made(), made()
+    upload = lambda name, access=None: add_document(mia, name, f"The quixotic text of {name}.", access)[0]
+    erased, deleted, narrowed, gone = (upload(name, {"shared": True}) for name in ("er.txt", "de.txt", "na.txt", "go.txt"))
+    chat = source.stack.chat(mia.key, "A quixotic chat.", max_tokens=2, store=True).json()["id"]
+    source.backup("beta", "beta-before.bhk")
+    assert admin.call("DELETE", f"/v1/bulkhead/api_keys/{revoked['id']}").status == 200
+    for what in ({"file": erased}, {"chat": chat}):
+        assert admin.call("POST", "/v1/bulkhead/erasures", what).status == 200
+    for file in (narrowed, gone):
+        assert mia.call("PUT", f"/v1/bulkhead/files/{file}/access", {"users": ["boss"]}).status == 200
+    for file in (deleted, gone):
+        assert mia.call("DELETE", f"/v1/files/{file}").status == 200
+    certificates = admin.call("GET", "/v1/bulkhead/erasures").body
+
+    def state(person=ned, key=None):
+        get = lambda path: source.stack.call("GET", path, key or person.key).status
+        return [get(f"/v1/files/{file}") for file in (erased, deleted, narrowed, gone)]
+
+    source.stack.operator_cli("tenant", "suspend", "beta")
+    done = json.loads(source.restore("beta-before.bhk", "--replace").stdout)
+    source.stack.operator_cli("tenant", "resume", "beta")
+    assert (done["erased_since"], done["api_keys_revoked_since"], done["access_narrowed_since"]) == (2, 1, 2), done
+    assert done["revocations_known_until"] > done["taken_at"]
+    assert source.stack.call("GET", "/v1/models", revoked["key"]).status == 401
+    assert source.stack.call("GET", "/v1/models", kept_key["key"]).status == 200, "control"
+    assert state() == [404, 200, 404, 404], "control: what was merely deleted is back"
+    assert state(mia) == [404, 200, 200, 200] and state(admin) == [404, 200, 200, 200]
+    assert mia.call("GET", f"/v1/files/{narrowed}").json()["bulkhead"]["access"]["users"] == ["boss"]
+    assert mia.call("GET", f"/v1/files/{gone}").json()["bulkhead"]["access"] == {
+        "shared": False, "users": [], "groups": [], "roles": []}
+    assert mia.call("GET", f"/v1/chat/completions/{chat}").status == 404
+    assert admin.call("GET", "/v1/bulkhead/erasures").body == certificates
+    # Under another name as well, and no order says otherwise.
+    copied = json.loads(source.restore("beta-before.bhk", "--as", "beta-copy", "--backup-key", source.key).stdout)
+    assert copied["erased_since"] == 2 and copied["access_narrowed_since"] == 2
+    answer = source.stack.call("POST", "/admin/restore", source.stack.operator_key,
+                               {"files": ["beta-before.bhk"], "as": "x", "also_erased": True})
+    assert answer.status == 400 and answer.json()["error"]["code"] == "unknown_parameter"
+
+
 def test_a_tenant_is_taken_back_in_place(source):
     """Something was deleted by mistake: suspended, replaced, resumed; keys and tokens stay."""
     member = source.tenants["beta"].member

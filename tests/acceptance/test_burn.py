@@ -2,8 +2,12 @@
 
 The control runs the same scan on a stack whose config says `burn = false`, and must find the text.
 """
+import http.client
 import json
+import os
+import re
 import secrets
+import socket
 import threading
 
 import pytest
@@ -133,23 +137,81 @@ def test_refused_requests_leave_nothing(burning):
     eventually(lambda: not scan(stack, marks), f"memory holds no refused text, but: {scan(stack, marks)}", 5)
 
 
+class Neighbour:
+    """Another tenant's answer under way; `events` counts what has come of it, read by a thread of its own."""
+
+    def __init__(self, person):
+        self.stream = Stream(person)
+        self.events, self.ended = 0, False
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+        eventually(lambda: self.events > 1, "the neighbour's answer has begun")
+
+    def read(self):
+        try:
+            for line in self.stream.lines():
+                self.events += line.startswith("data: {")
+        except (OSError, ValueError, http.client.HTTPException):
+            pass  # closed below
+        self.ended = True
+
+    def close(self):
+        self.stream.connection.sock and self.stream.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.stream.answer.close()
+        self.stream.connection.close()
+
+
+def generated(stack):
+    """What the worker says of itself: tokens generated so far, sequences in slots."""
+    text = ""
+    for path in (stack.data_dir / "run").glob("engine-*.sock"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n")
+            text += b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    value = lambda name: int(re.search(rf"^{name} (\d+)\s*$", text, re.MULTILINE)[1])
+    return value("bulkhead_engine_generated_tokens_total"), value("bulkhead_engine_active")
+
+
+def scan_beside(stack, marks, neighbour):
+    """What a scan finds in which the neighbour's sequence, and no other, was decoded: before it, while it looked, and
+    after it."""
+    def attempt():
+        tokens, active = generated(stack)
+        assert active == 1 and not neighbour.ended, "the neighbour runs before the scan"
+        found = scan(stack, marks)
+        after, active = generated(stack)
+        assert active == 1 and not neighbour.ended, "the neighbour runs after the scan"
+        return (found,) if after > tokens else None
+
+    (found,) = eventually(attempt, "a scan in which the neighbour's answer went on")
+    events = neighbour.events
+    eventually(lambda: neighbour.events > events, "the neighbour's answer goes on after the scan")
+    return found
+
+
 def test_one_tenants_prompt_is_gone_while_another_still_runs(burning):
-    """The neighbour's sequence goes on in the same engine while this one's bytes are zeroed."""
+    """The neighbour's sequence goes on in the same engine while this one's bytes are zeroed and looked for."""
     stack, tenants = burning
     marks, prompt = words()
-    stream = Stream(tenants["beta"].member)
-    lines = stream.lines()
-    next(lines)
-    ask(stack, tenants["alpha"].member, prompt)
-    still = threading.Event()
+    neighbour = Neighbour(tenants["beta"].member)
     try:
-        next(lines)
-        still.set()
-        eventually(lambda: not scan(stack, marks), f"memory holds no word, but: {scan(stack, marks)}", 5)
+        ask(stack, tenants["alpha"].member, prompt)
+        eventually(lambda: not scan_beside(stack, marks, neighbour), "memory holds no word of the prompt", 10)
     finally:
-        stream.answer.close()
-        stream.connection.close()
-    assert still.is_set()
+        neighbour.close()
+
+
+def test_control_without_burn_the_prompt_is_found_while_another_runs(keeping):
+    stack, tenants = keeping
+    marks, prompt = words()
+    neighbour = Neighbour(tenants["alpha"].people["ned"])
+    try:
+        ask(stack, tenants["alpha"].member, prompt)
+        assert "engine" in scan_beside(stack, marks, neighbour)
+    finally:
+        neighbour.close()
 
 
 def test_receipt_counts_zeroed_bytes_and_is_signed(burning, tmp_path):
@@ -158,8 +220,16 @@ def test_receipt_counts_zeroed_bytes_and_is_signed(burning, tmp_path):
     answer = ask(stack, member, "Say hello.")
     receipt = member.call("GET", answer.json()["bulkhead"]["burn_receipt"])
     report = receipt.json()
-    assert report["engine"]["verified"] and report["engine"]["report"]["kv_bytes_zeroed"] > 0
-    assert report["engine"]["report"]["kv_bytes_read_back_nonzero"] == 0
+    assert report["engine"]["verified"] and report["engine"]["report"]["rows"] == "zeroed"
+    cleared = {entry["memory"]: entry for entry in report["engine"]["report"]["cleared"]}
+    assert set(cleared) == {"kv_rows", "compute", "work", "output", "batch", "objects"}
+    for name in ("kv_rows", "compute", "work", "output", "batch"):
+        entry = cleared[name]
+        assert entry["method"] == "zeroed" and entry["bytes"] > 0, name
+        assert entry["read_back"] == entry["bytes"] and entry["nonzero"] == 0, name
+    assert cleared["objects"]["method"] == "freed" and cleared["objects"]["objects"] > 0
+    assert report["engine"]["report"]["heap_wiped_on_free"] is not is_instrumented(stack.pids()["engine"])
+    assert report["engine"]["report"]["reuse"] == {"by": "none", "seconds": 0}
     assert report["request_id"] == answer.headers["x-request-id"]
     # A sanitizer's own allocator can't wipe, and the receipt must not say that it did.
     assert report["gateway"]["heap_wiped_on_free"] is not is_instrumented(stack.pids()["gateway"])
@@ -170,6 +240,28 @@ def test_receipt_counts_zeroed_bytes_and_is_signed(burning, tmp_path):
     assert verify() == 0
     file.write_bytes(receipt.body.replace(b'"verified":true', b'"verified":false'))
     assert verify() == 1
+
+
+def test_a_receipt_without_burning_lists_nothing(keeping):
+    stack, tenants = keeping
+    member = tenants["alpha"].member
+    answer = ask(stack, member, "Say hello.")
+    report = member.call("GET", answer.json()["bulkhead"]["burn_receipt"]).json()["engine"]
+    assert report["verified"] is False
+    assert report["report"]["rows"] == "skipped" and report["report"]["cleared"] == []
+
+
+def test_every_thread_of_the_workers_is_in_the_sandbox(burning):
+    """The filter that tests/unit/inference/sandbox_test.cc tries is on each thread of the workers that serve."""
+    stack, _ = burning
+    for name, pid in stack.pids().items():
+        lines = [line.split() for task in os.listdir(f"/proc/{pid}/task")
+                 for line in open(f"/proc/{pid}/task/{task}/status")]
+        modes = {line[1] for line in lines if line[0] == "Seccomp:"}
+        if name.startswith("engine"):
+            assert modes == {"2"}, name
+        if name == "dev-idp":
+            assert modes == {"0"}, "control: the line says when there is none"
 
 
 def test_processes_write_no_core_and_stay_out_of_swap(burning):

@@ -88,7 +88,9 @@ def test_slots_are_erased_after_use_and_on_burn(served, server, tmp_path):
     assert [server.erased(slot) for slot in (0, 1)] == [0, 0]
     receipt = mia.call("GET", answer["bulkhead"]["burn_receipt"]).json()
     assert receipt["engine"]["verified"] is False
-    assert receipt["engine"]["report"] == {"engine": "llama-server", "rows": "forgotten", "verified": False}
+    report = receipt["engine"]["report"]
+    assert report["engine"] == "llama-server" and report["rows"] == "forgotten" and report["cleared"] == []
+    assert report["reuse"] == {"by": "none", "seconds": 0}
     # Control: a request past the gateway leaves its tokens behind.
     server.call("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}], "max_tokens": 4,
                                                  "id_slot": 1})

@@ -211,8 +211,8 @@ def test_session_is_the_credential_and_ends_on_request(small):
     receipt = mia.call("DELETE", "/v1/bulkhead/session")
     assert receipt.status == 200, receipt.body
     said = receipt.json()
-    assert said["type"] == "bulkhead.burn_receipt/1" and said["signature"]
-    assert said["engine"]["verified"] is True and said["engine"]["report"]["tokens"] > 50
+    assert said["type"] == "bulkhead.burn_receipt/2" and said["signature"]
+    assert said["engine"]["verified"] is True and said["engine"]["report"]["tokens_erased"] > 50
     assert cached(mia) == 0, "burned"
     assert cached(ned) > 50, "the other session lives on"
 

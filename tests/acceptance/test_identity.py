@@ -160,7 +160,8 @@ def test_nobody_gives_a_key_more_rights_than_they_have(hospital):
 def test_a_role_that_manages_keys_cannot_become_somebody_else(new_stack):
     """LiteLLM CVE-2026-47101 and -47102: a key's holder acts as its user, so whoever may only manage keys makes keys
     of their own identity and no wider rights; the log says who made a key that acts as whom."""
-    stack = new_stack(extra='[[role]]\nname = "keymaker"\npermissions = ["keys.manage", "chat.create", "files.read"]')
+    stack = new_stack(extra='[[role]]\nname = "keymaker"\npermissions = ["keys.manage", "chat.create", "files.read"]\n'
+                            '[[role]]\nname = "reviewer"\npermissions = ["files.read"]')
     tenant = start_small(stack, ("alpha",))["alpha"]
     make = lambda key, **body: stack.call("POST", "/v1/bulkhead/api_keys", key, body)
     own = make(tenant.admin.key, user="kim", roles=["keymaker"], groups=["red"])
@@ -173,12 +174,29 @@ def test_a_role_that_manages_keys_cannot_become_somebody_else(new_stack):
         "wider rights": make(kim, user="kim", roles=["tenant-admin"]),
         "other rights": make(kim, user="kim", roles=["auditor"]),
         "the operator": make(kim, user="kim", roles=["operator"]),
+        "a role that permits nothing new": make(kim, user="kim", roles=["reviewer"]),
+        "it beside the own one": make(kim, user="kim", roles=["keymaker", "reviewer"]),
     }
     assert {name: a.status for name, a in refused.items() if a.status not in (400, 403)} == {}
     assert stack.call("GET", "/admin/tenants", kim).status == 403
     assert make(kim, user="kim", roles=["keymaker"], groups=["red"]).status == 200, "control: one's own identity"
+    # Access lists name roles: what the refused key would have read, a key with the role does read.
+    source = stack.folder / "letter.txt"
+    source.write_text("The review is on Monday.")
+    letter = stack.upload(tenant.admin.key, source, {"roles": ["reviewer"]}).json()["id"]
+    reviewer = make(tenant.admin.key, user="ray", roles=["reviewer"]).json()["key"]
+    reads = lambda key: stack.call("GET", f"/v1/files/{letter}", key).status
+    assert (reads(reviewer), reads(kim)) == (200, 404), "control: the role's name opens the file"
+    # A key ends no later than the key that made it.
+    brief = make(tenant.admin.key, user="kim", roles=["keymaker"], expires_in_seconds=3600).json()
+    heir = make(brief["key"], user="kim", roles=["keymaker"])
+    assert heir.status == 200 and heir.json()["expires_at"] == brief["expires_at"]
+    longer = make(brief["key"], user="kim", roles=["keymaker"], expires_in_seconds=7200)
+    assert longer.status == 403 and longer.json()["error"]["param"] == "expires_in_seconds"
+    assert "expires_at" not in own.json(), "control: an administrator's lasting key makes lasting ones"
     records = [json.loads(line) for file in stack.audit_dir.glob("audit-*.jsonl") for line in file.read_text().splitlines()]
-    entry = lambda answer: next(r for r in records if r.get("request_id") == answer.headers["x-request-id"])
+    entry = lambda answer: next(r for r in records if r.get("request_id") == answer.headers["x-request-id"]
+                                if r["event"] != "change_intended")
     created = entry(own)
     assert created["event"] == "api_key_created" and created["target"] == own.json()["id"]
     assert created["for_user"].startswith("hmac-sha256:") and created["for_user"] != created["principal"]
@@ -186,6 +204,69 @@ def test_a_role_that_manages_keys_cannot_become_somebody_else(new_stack):
     assert (denied["event"], denied["decision"]) == ("request_refused", "deny")
     assert denied["for_user"] == created["principal"], "kim wanted to be the boss, who made kim's key"
     assert denied["principal"] == created["for_user"]
+
+
+def test_one_subject_of_two_issuers_is_two_people(new_stack, issuer):
+    """`sub` is unique within its issuer only: files, shares, kept chats, keys, the log and an erasure tell the two
+    apart. Controls: the same issuer's person by token and by key is one, and each reads what is theirs."""
+    stack = new_stack(extra=issuer.config_section())
+    tenant = start_small(stack, ("st-brannoc",), {"keep_chats": True})["st-brannoc"]
+    boss, mia = tenant.admin, tenant.people["mia"]
+    ours, theirs = mia.token(), issuer.token(sub="mia")
+    source = stack.folder / "note.txt"
+    source.write_text("The lamp is lit at nine.")
+
+    def upload(credential, access=None):
+        made = stack.upload(credential, source, access)
+        assert made.status == 200, made.body
+        return made.json()["id"]
+
+    def readers(file):
+        status = {name: stack.call("GET", f"/v1/files/{file}/content", credential).status
+                  for name, credential in (("token", ours), ("key", mia.key), ("other", theirs))}
+        return {name for name, code in status.items() if code == 200}
+
+    own, other = upload(ours), upload(theirs)
+    assert readers(own) == {"token", "key"} and readers(other) == {"other"}
+    listed = lambda credential: {f["id"] for f in stack.call("GET", "/v1/files", credential).json()["data"]}
+    assert listed(mia.key) == {own} and listed(theirs) == {other}
+    # A name is of the caller's own issuer unless it says another, and comes back as it was sent.
+    whole = f"{issuer.url}#mia"
+    for names, expected in ((["mia"], {"token", "key"}), ([whole], {"other"}), (["mia", whole], {"token", "key", "other"}),
+                            (["#mia"], set())):
+        shared = upload(boss.key, {"users": names})
+        assert readers(shared) == expected, names
+        described = boss.call("GET", f"/v1/files/{shared}").json()["bulkhead"]
+        assert described["access"]["users"] == names and described["owner"] == "boss"
+    assert boss.call("GET", f"/v1/files/{own}").json()["bulkhead"]["owner"] == "mia"
+    assert boss.call("GET", f"/v1/files/{other}").json()["bulkhead"]["owner"] == whole
+    for name in ("?#mia", "", "a\u001fb"):
+        assert stack.upload(boss.key, source, {"users": [name]}).status == 400, name
+    # A key acts as the user that it names; without one, as its maker.
+    make = lambda credential, **body: stack.call("POST", "/v1/bulkhead/api_keys", credential, body)
+    their_boss = issuer.token(sub="boss", roles=["tenant-admin"])
+    their_key = make(their_boss, user="mia", roles=["member"]).json()
+    assert listed(their_key["key"]) & {own, other} == {other} and their_key["user"] == "mia"
+    also = make(boss.key, user=whole, roles=["member"]).json()
+    assert listed(also["key"]) & {own, other} == {other} and also["user"] == whole
+    assert make(boss.key, roles=["member"]).json()["user"] == "boss"
+    # Kept chats.
+    kept = stack.chat(ours, "Remember the lamp.", max_tokens=2, store=True).json()["id"]
+    chats = lambda credential: {c["id"] for c in stack.call("GET", "/v1/chat/completions", credential).json()["data"]}
+    assert chats(ours) == {kept} and chats(mia.key) == {kept} and chats(theirs) == set()
+    assert stack.call("GET", f"/v1/chat/completions/{kept}", theirs).status == 404
+    assert stack.call("DELETE", f"/v1/chat/completions/{kept}", theirs).status == 404
+    # The log: one hash a person.
+    records = [json.loads(line) for log in stack.audit_dir.glob("audit-*.jsonl") for line in log.read_text().splitlines()]
+    principal = {r["target"]: r["principal"] for r in records if r.get("event") == "file_uploaded"}
+    assert principal[own] != principal[other]
+    # An erasure takes the one and leaves the other; the operator must say which.
+    stack.operator_cli("erase", "--tenant", "st-brannoc", "--user", "mia", "--yes", check=False)
+    assert readers(own) >= {"token"} and readers(other) == {"other"}, "two are called so: nothing was erased"
+    certificate = boss.call("POST", "/v1/bulkhead/erasures", {"user": whole}).json()
+    assert certificate["name"] == whole
+    assert boss.call("GET", f"/v1/files/{other}").status == 404
+    assert readers(own) == {"token", "key"}
 
 
 class Stream:

@@ -44,6 +44,7 @@ def searching(new_stack, server, password_file, models, tmp_path_factory):
     for name, (layout, vectors) in STORES.items():
         if vectors == "sealed" or layout == "database":
             server.sql(f"CREATE DATABASE db_{name} OWNER bulkhead_admin")
+            server.closed(f"db_{name}")
         if vectors == "pgvector":
             server.with_pgvector("bh_database_template" if layout == "database" else f"db_{name}", f"bh_{name}")
     backups, archives, _ = backup_section(tmp_path_factory.mktemp("backups"))
@@ -316,6 +317,7 @@ def test_a_server_without_what_is_needed_stops_the_start(new_stack, server, pass
     server.with_pgvector(database, prefix)
     if layout == "database":
         server.sql(f"CREATE DATABASE db_{prefix} OWNER bulkhead_admin")
+        server.closed(f"db_{prefix}")
     server.sql(spoil, database)
     section = store_sections(server, password_file, dbname=f"db_{prefix}", prefix=prefix, vectors="pgvector",
                              layout=layout).split("[[store]]")[1]

@@ -110,7 +110,12 @@ class Docs:
 
     def check_audit(self):
         page = "docs/audit-format.md"
-        names = re.findall(rf"^\| {NAME} \|", self.page(page), re.M)
+        before, reasons = self.page(page).split("\n### Finish reasons\n", 1)
+        reasons, after = reasons.split("\n### ", 1)
+        listed = [name for cells in rows(reasons) for name in re.findall(NAME, cells[0])]
+        told = re.findall(r'return "(\w+)";', self.source("engine/finish_reason.cc"))
+        self.compare(page, "finish reason", told, listed)
+        names = re.findall(rf"^\| {NAME} \|", before + after, re.M)
         source = self.source("audit/record.cc")
         members = {next(filter(None, found)) for found in facts.audit_members(source)}
         wanted = members | set(facts.audit_events(source)) | {"seq", "prev", "checkpoint"}

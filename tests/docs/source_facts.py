@@ -113,7 +113,7 @@ def metrics(sources):
 def audit_members(source):
     """Members of an audit record, in their order."""
     body = source[source.index("record_members"):]
-    return some(re.findall(r'(?:text|number)\(w, "(\w+)"|\.?member\("(\w+)"|w\.key\("(\w+)"\)', body), "audit members")
+    return some(re.findall(r'(?:text|number|time)\(w, "(\w+)"|\.?member\("(\w+)"|w\.key\("(\w+)"\)', body), "audit members")
 
 
 def audit_events(source):

@@ -45,7 +45,7 @@ void remove_unix_socket(const std::string& path);
 class Acceptor : public std::enable_shared_from_this<Acceptor> {
  public:
   // Gets a connected, non-blocking socket that it owns from then on.
-  using Accepted = std::function<void(int fd, std::string peer)>;
+  using Accepted = std::function<void(int fd, Peer peer)>;
   Acceptor(asio::io_context& io, OwnedFd fd, Accepted accepted);
   void start();
   void stop();

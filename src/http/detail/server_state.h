@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "http/detail/asio.h"
+#include "http/detail/connection_book.h"
 #include "http/server.h"
 
 namespace bulkhead::http::detail {
@@ -24,17 +25,19 @@ struct ListenerState {
   std::unordered_set<ServerConnection*> connections;
   std::atomic<std::uint64_t> open{0};
   std::atomic<std::uint64_t> total{0};
+  std::atomic<std::uint64_t> refused{0};
   std::atomic<std::uint64_t> requests{0};
   std::atomic<std::uint64_t> malformed{0};
 
   // Takes a connected, non-blocking socket over.
-  void adopt(const std::shared_ptr<ServerState>& server, int fd, std::string peer);
+  void adopt(const std::shared_ptr<ServerState>& server, int fd, Peer peer);
 };
 
 struct ServerState {
   Server::Options options;
   std::vector<std::unique_ptr<ListenerState>> listeners;
   std::atomic<bool> draining{false};
+  ConnectionBook book;
 
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;

@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "http/detail/buffer.h"
+#include "http/detail/pace.h"
 #include "http/detail/reactor_impl.h"
 #include "http/detail/sweeper.h"
 #include "http/detail/tls_session.h"
@@ -101,7 +102,9 @@ class Stream : public Swept, public Polled, public std::enable_shared_from_this<
     return WriteAwaiter{*this, {first, second, third}, nullptr};
   }
   std::uint64_t bytes_sent() const { return bytes_sent_; }
-  void set_write_stall_max(std::chrono::milliseconds time) { write_stall_max_ = time; }
+  void set_write_pace(Pace pace) { write_pace_ = pace; }
+  // What was written before buys what comes no time.
+  void restart_write_pace() { write_pace_.restart(); }
 
   // co_await secure_handshake(): plain streams are done at once.
   struct HandshakeAwaiter {
@@ -135,6 +138,7 @@ class Stream : public Swept, public Polled, public std::enable_shared_from_this<
   // Bytes sent; 0 when the socket is full; negative on failure.
   std::ptrdiff_t send_now(const iovec* parts, std::size_t count);
   bool flush_cipher();  // false: socket full or failed
+  void count_write(std::uint64_t sent, bool over);
   void resume_writer();
   void end(std::optional<HttpError> why);
   void resume_reader();
@@ -149,7 +153,8 @@ class Stream : public Swept, public Polled, public std::enable_shared_from_this<
   std::size_t cipher_sent_ = 0;
   std::coroutine_handle<> reader_;
   WriteAwaiter* writer_ = nullptr;
-  std::chrono::milliseconds write_stall_max_{30'000};
+  Pace write_pace_;
+  std::optional<SteadyTime> write_blocked_;  // since when the peer has not taken what there is
   std::optional<HttpError> failure_;
   std::uint64_t bytes_sent_ = 0;
   bool readable_ = false;  // the last event's bytes are not all taken yet

@@ -160,6 +160,20 @@ TEST(Documents, WhoMayReadWhat) {
   }
 }
 
+// A subject is unique within its issuer only.
+TEST(Documents, OneSubjectOfTwoIssuersIsTwoPeople) {
+  RoleTable roles = built_in();
+  const std::string one = identity::user_id("https://a.example", "alice");
+  const std::string other = identity::user_id("https://b.example", "alice");
+  auto alice = test::principal("acme", one);
+  EXPECT_EQ(decide_document(roles, *alice, one, {}).reason, "owner");
+  EXPECT_FALSE(decide_document(roles, *alice, other, {}).allowed);
+  EXPECT_EQ(decide_document(roles, *alice, "x", {.users = {one}}).reason, "listed_user");
+  EXPECT_FALSE(decide_document(roles, *alice, "x", {.users = {other}}).allowed);
+  EXPECT_FALSE(decide_document(roles, *alice, "alice", {.users = {"alice"}}).allowed)
+      << "a record of before: nobody's";
+}
+
 TEST(Documents, NobodyOwnsADocumentWithoutOwner) {
   RoleTable roles = built_in();
   auto nameless = test::principal("acme", "");

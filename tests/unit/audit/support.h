@@ -13,6 +13,7 @@
 
 #include "audit/chain.h"
 #include "audit/log.h"
+#include "audit/query.h"
 #include "audit/segment_reader.h"
 #include "audit/verify.h"
 #include "base/file.h"

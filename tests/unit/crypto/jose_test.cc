@@ -196,6 +196,20 @@ TEST_P(EveryAlgorithm, JwkIsWellFormedWhateverTheKid) {
     EXPECT_FALSE(document->root()[secret].exists());
 }
 
+// What makes a signature slow to check is said of the key, so that nobody checks it on a reactor.
+TEST(JoseKeyTest, CostlyKeysAreTold) {
+  const auto of_bytes = [](std::size_t bytes) {
+    Bytes odd(bytes, 0xff);
+    return *PublicKey::from_rsa(base::base64url_encode(odd), "AQAB");
+  };
+  EXPECT_FALSE(of_bytes(256).costly());
+  EXPECT_FALSE(of_bytes(512).costly());
+  EXPECT_TRUE(of_bytes(513).costly());
+  EXPECT_TRUE(of_bytes(1'024).costly());
+  EXPECT_FALSE(from_jwk(signing_key(JwsAlgorithm::Es384).public_jwk("k"))->costly());
+  EXPECT_FALSE(from_jwk(signing_key(JwsAlgorithm::EdDsa).public_jwk("k"))->costly());
+}
+
 // --- Keys that must be refused ------------------------------------------------------------------
 
 std::string modulus(int bits) {
@@ -223,8 +237,9 @@ TEST(JoseKeyTest, RsaKeysOfRefusedSizesAndExponents) {
   EXPECT_FALSE(PublicKey::from_rsa("", "AQAB"));
   EXPECT_FALSE(PublicKey::from_rsa(n + "=", "AQAB"));
   EXPECT_FALSE(PublicKey::from_rsa(n, "AQAB=="));
-  EXPECT_FALSE(PublicKey::from_rsa(n, base::base64url_encode(Bytes(9, 1))))
-      << "longer than any real exponent";
+  EXPECT_FALSE(PublicKey::from_rsa(n, base::base64url_encode(Bytes(5, 1)))) << "an exponent of 33 bits";
+  EXPECT_FALSE(PublicKey::from_rsa(n, std::string(12, 'A') + "AQAB")) << "however many zeros lead it";
+  EXPECT_FALSE(PublicKey::from_rsa(std::string(1'400, 'A') + n, "AQAB"));
   Bytes even = decoded(n);
   even.back() &= 0xfe;
   EXPECT_FALSE(PublicKey::from_rsa(base::base64url_encode(even), "AQAB"));

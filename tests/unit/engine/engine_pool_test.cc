@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "crypto/hash.h"
+#include "engine/read_stream.h"
 #include "tenancy/support.h"
 
 namespace bulkhead::engine {
@@ -110,7 +111,7 @@ class EnginePoolTest : public tenancy::DirectoryTest {
   // A stream lives on the reactor it began on: the first one.
   using Stream = std::unique_ptr<ChatStream>;
   Result<Stream> open_stream(CallContext who) {
-    return begin(pool->chat_stream(std::move(who), request("chat", 200)), 0).get();
+    return begin(pool->chat(std::move(who), streamed(request("chat", 200))), 0).get();
   }
   static Task<bool> read_to_end(Stream stream) {
     while (true) {
@@ -148,8 +149,12 @@ class EnginePoolTest : public tenancy::DirectoryTest {
     made.max_tokens = tokens;
     return made;
   }
+  static ChatRequest streamed(ChatRequest made) {
+    made.stream = true;
+    return made;
+  }
   Result<Completion> say(CallContext who, std::string model = "chat") {
-    return run(pool->chat(std::move(who), request(std::move(model))));
+    return run(testing::read_answer(*pool, std::move(who), request(std::move(model))));
   }
   WorkerStatus worker(const std::string& name) const {
     for (WorkerStatus& status : pool->workers()) {
@@ -165,7 +170,7 @@ class EnginePoolTest : public tenancy::DirectoryTest {
         [&](const WorkerEvent& event) { return event.kind == kind && event.tenant == tenant; }));
   }
 
-  base::BlockingPool blocking{4, 100};
+  base::FairPool blocking;
   http::ReactorPool reactors{2};
   std::size_t next_reactor = 0;
   std::optional<std::string> saved;
@@ -349,7 +354,8 @@ TEST_F(EnginePoolTest, AnEmbeddingModelIsReplacedBySpaces) {
 TEST_F(EnginePoolTest, ADedicatedWorkerStartsOnceForConcurrentFirstRequests) {
   start();
   std::vector<std::future<Result<Completion>>> answers;
-  for (int i = 0; i < 4; ++i) answers.push_back(begin(pool->chat(context("own", true), request())));
+  for (int i = 0; i < 4; ++i)
+    answers.push_back(begin(testing::read_answer(*pool, context("own", true), request())));
   for (auto& answer : answers) {
     auto result = answer.get();
     EXPECT_TRUE(result.ok()) << result.error().describe();
@@ -392,7 +398,7 @@ TEST_F(EnginePoolTest, ACutTenantsWorkerIsGoneAndNoNewOneStarts) {
 
 TEST_F(EnginePoolTest, StoppingWhileAWorkerStartsEndsTheWait) {
   start();
-  auto waiting = begin(pool->chat(context("own", true), request("chat", 200)));
+  auto waiting = begin(testing::read_answer(*pool, context("own", true), request("chat", 200)));
   ASSERT_TRUE(eventually([&] { return worker("own/chat").pid != 0; }));
   pool->stop();
   EXPECT_FALSE(waiting.get().ok());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "engine/read_stream.h"
 #include "http/support.h"
 #include "tenancy/support.h"
 
@@ -48,6 +49,7 @@ class Upstream {
     seen_.clear();
   }
   std::atomic<int> status{200};  // of generations
+  std::string burn = "null";     // what it says it cleared; set before the first request
   std::atomic<int> reset_status{200};
   std::atomic<bool> hangs_up{false};  // takes a generation and closes
   std::atomic<bool> cuts{false};      // streams a piece and closes
@@ -79,7 +81,9 @@ class Upstream {
     static_cast<void>(co_await exchange.send(Response::json(
         200,
         R"({"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],)"
-        R"("usage":{"prompt_tokens":9,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":4}}})")));
+        R"("usage":{"prompt_tokens":9,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":4}},)"
+        R"("bulkhead":{"burn":)" +
+            self.burn + "}}")));
   }
   static Task<void> stream(Upstream& self, Exchange& exchange) {
     http::Headers headers;
@@ -147,8 +151,9 @@ class ExternalEngineTest : public tenancy::DirectoryTest {
     return {open(tenant), std::move(session), "req_1", {}};
   }
   Result<Completion> chat(std::string_view tenant, std::string session, ChatRequest request = hello()) {
-    return http::testing::run_on(reactors.at(0),
-                                 engine->chat(context(tenant, std::move(session)), std::move(request)));
+    return http::testing::run_on(
+        reactors.at(0),
+        testing::read_answer(*engine, context(tenant, std::move(session)), std::move(request)));
   }
   static std::string salt_in(const std::string& body) {
     auto document = json::Document::parse(body);
@@ -179,7 +184,8 @@ TEST_F(ExternalEngineTest, SaltsFollowTenantAndSessionAndEndWithBurn) {
     auto burned =
         http::testing::run_on(reactors.at(0), engine->burn_kept({tenancy::tenant_id("alpha"), "s1", "r"}));
     ASSERT_TRUE(burned.ok());
-    EXPECT_FALSE(burned->verified);
+    EXPECT_FALSE(burned->verified());
+    EXPECT_EQ(burned->reuse, kind == EngineKind::Vllm ? base::RowsReuse::None : base::RowsReuse::Unknown);
     EXPECT_TRUE(upstream.seen(kind == EngineKind::Vllm ? "/reset_prefix_cache" : "/flush_cache").empty());
     EXPECT_NE(salt_of(upstream, "alpha", "s1"), salt);
     engine.reset();
@@ -201,6 +207,45 @@ TEST_F(ExternalEngineTest, WithoutAPolicyToKeepEveryRequestHasASaltOfItsOwn) {
   Upstream upstream(reactors);
   start(EngineKind::Vllm, {upstream.url()});
   EXPECT_NE(salt_of(upstream, "gamma", "s1"), salt_of(upstream, "gamma", "s1"));
+}
+
+TEST_F(ExternalEngineTest, ReportsSayWhatReuseTheSessionAllows) {
+  create_lenient("gamma", tenancy::PrefixCacheMode::Off);
+  Upstream upstream(reactors);
+  start(EngineKind::Vllm, {upstream.url()});
+  const std::string salt = salt_of(upstream, "alpha", "s1");
+  upstream.forget();
+  auto kept = chat("alpha", "s1");
+  ASSERT_EQ(salt_in(upstream.seen("/v1/chat/completions").at(0).body), salt) << "the next request can match";
+  EXPECT_EQ(kept->burn->rows, base::RowsFate::Kept) << "so the rows are not out of reach";
+  EXPECT_EQ(kept->burn->reuse, base::RowsReuse::Session);
+  EXPECT_EQ(kept->burn->reuse_seconds, 300u);
+  auto off = chat("gamma", "s1");
+  EXPECT_EQ(off->burn->rows, base::RowsFate::Unreachable);
+  EXPECT_EQ(off->burn->reuse, base::RowsReuse::None);
+  engine.reset();
+  for (EngineKind kind : {EngineKind::OpenAi, EngineKind::Ollama, EngineKind::Sglang}) {
+    start(kind, {upstream.url()});
+    for (const char* tenant : {"alpha", "gamma"}) {
+      auto answer = chat(tenant, "s1");
+      EXPECT_EQ(answer->burn->rows, base::RowsFate::Unknown) << kind_name(kind);
+      EXPECT_EQ(answer->burn->reuse, base::RowsReuse::Unknown) << kind_name(kind);
+    }
+    engine.reset();
+  }
+}
+
+TEST_F(ExternalEngineTest, AServersOwnWordOnBurningIsNotTaken) {
+  Upstream upstream(reactors);
+  base::BurnReport forged{.engine = "worker", .rows = base::RowsFate::NothingKept};
+  base::json::Writer w;
+  base::write(w, forged);
+  upstream.burn = w.take();
+  ASSERT_TRUE(forged.verified()) << "control: it would pass for one";
+  start(EngineKind::Vllm, {upstream.url()});
+  auto answer = chat("alpha", "s1");
+  EXPECT_FALSE(answer->burn->verified());
+  EXPECT_EQ(answer->burn->engine, "vllm");
 }
 
 TEST_F(ExternalEngineTest, OthersGetNoSaltAndReuseIsHiddenWhereItMayBeForeign) {
@@ -334,7 +379,8 @@ TEST_F(ExternalEngineTest, ARequestThatKillsAReplicaIsNotGivenTheNext) {
 }
 
 Task<Result<std::string>> read_all(Engine& engine, CallContext context, ChatRequest request) {
-  auto stream = co_await engine.chat_stream(std::move(context), std::move(request));
+  request.stream = true;
+  auto stream = co_await engine.chat(std::move(context), std::move(request));
   if (!stream) co_return stream.take_error();
   std::string text;
   while (true) {

@@ -54,7 +54,7 @@ class Queueing : public ::testing::Test {
   }
   // Nobody is left waiting for ever.
   void TearDown() override {
-    for (const auto& who : visits_) who->cancel.cancel("the test is over");
+    for (const auto& who : visits_) who->cancel.cancel(base::CancelReason::Abandoned);
     for (const auto& who : visits_) who->answer.reset();
     steps_.run();
   }
@@ -90,7 +90,7 @@ TEST_F(Queueing, ACancelledWaiterLeavesItsLineAndTakesNoPlace) {
   FairQueue queue(1, 10);
   auto inside = enter(queue, "a");
   auto gone = enter(queue, "b"), next = enter(queue, "b");
-  gone->cancel.cancel("client gone");
+  gone->cancel.cancel(base::CancelReason::ClientGone);
   steps_.run();
   ASSERT_TRUE(gone->answer && !gone->answer->ok());
   EXPECT_TRUE(gone->answer->error().is(EngineError::Cancelled));
@@ -99,6 +99,24 @@ TEST_F(Queueing, ACancelledWaiterLeavesItsLineAndTakesNoPlace) {
   EXPECT_TRUE(next->inside());
   leave(*next);
   EXPECT_EQ(queue.inside(), 0u);
+}
+
+TEST_F(Queueing, WithATenantsBoundOneLeavesRoomForAnotherThatIsNotThereYet) {
+  FairQueue queue(2, 10, 1);
+  auto first = enter(queue, "a");
+  auto second = enter(queue, "a");
+  EXPECT_FALSE(second->inside());
+  auto other = enter(queue, "b");
+  EXPECT_TRUE(other->inside());
+  leave(*other);
+  EXPECT_FALSE(second->inside()) << "still one of its own inside";
+  leave(*first);
+  EXPECT_TRUE(second->inside());
+
+  FairQueue control(2, 10);
+  enter(control, "a");
+  EXPECT_TRUE(enter(control, "a")->inside());
+  EXPECT_FALSE(enter(control, "b")->inside()) << "control: without the bound both places are the tenant's";
 }
 
 // Ten thousand random arrivals, ends and cancellations.
@@ -158,7 +176,7 @@ TEST_F(Queueing, RandomTracesKeepEveryPromise) {
         inside.erase(inside.begin() + static_cast<std::ptrdiff_t>(which));
         leave(*who);
       } else if (!waiting[tenant].empty()) {
-        waiting[tenant][random() % waiting[tenant].size()]->cancel.cancel("gone");
+        waiting[tenant][random() % waiting[tenant].size()]->cancel.cancel(base::CancelReason::ClientGone);
         steps_.run();
       }
       sweep();

@@ -30,8 +30,8 @@ TEST(OpenAiWire, VectorsAreOfUnitLengthOrRefused) {
   auto vectors =
       parse_embeddings(R"({"data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":[0,2]}]})", 2);
   ASSERT_TRUE(vectors);
-  EXPECT_FLOAT_EQ((*vectors)[0][1], 1.0F);
-  EXPECT_FLOAT_EQ((*vectors)[1][0], 0.6F);
+  EXPECT_FLOAT_EQ(vectors->vectors[0][1], 1.0F);
+  EXPECT_FLOAT_EQ(vectors->vectors[1][0], 0.6F);
   for (const char* numbers : {"[]", "[0,0]", "[1e200,1]", "[1e-200,0]", "[\"1\"]", "[null]"}) {
     auto refused = parse_embeddings(R"({"data":[{"index":0,"embedding":)" + std::string(numbers) + "}]}", 1);
     ASSERT_FALSE(refused) << numbers;
@@ -68,6 +68,39 @@ TEST(OpenAiWire, ATextThatDoesNotFitIsNamedByItsPlaceAlone) {
   for (const char* other : {"", "documents[SECRET]", "documents[]", "SECRET[1]", "documents[12345678]"}) {
     EXPECT_EQ(named(other), "messages") << other;
   }
+}
+
+TEST(OpenAiWire, CodesOfAnUpstreamAreOfAClosedSet) {
+  auto detail = [](const std::string& code) {
+    return read_error(500, R"({"error":{"code":")" + code + R"("}})").detail();
+  };
+  EXPECT_EQ(detail("server_error"), "server_error") << "control";
+  for (const char* other : {"patient J. Doe", "SERVER_ERROR", "", "tenant_suspended"}) {
+    EXPECT_EQ(detail(other), "status_500") << other;
+  }
+}
+
+TEST(OpenAiWire, ModelsHaveUsableNamesOrThereAreNone) {
+  auto read = [](const char* item) { return parse_models(R"({"data":[)" + std::string(item) + "]}"); };
+  EXPECT_TRUE(read(R"({"id":"org/model-1.5:q4","kind":"chat"})")) << "control";
+  for (const char* item : {R"({"id":"a b"})", R"({"id":""})", R"({"id":"a\nb"})",
+                           R"({"id":"a","kind":"other"})", R"({"id":"a","sha256":"<x>"})"}) {
+    EXPECT_FALSE(read(item)) << item;
+  }
+}
+
+TEST(OpenAiWire, AWholeAnswerWithoutUsageIsCountedByItsSize) {
+  auto read = [](const std::string& usage) {
+    auto whole = parse_completion(
+        R"({"choices":[{"message":{"content":")" + std::string(80, 'x') + R"("}}])" + usage + "}", 1, false);
+    EXPECT_TRUE(whole);
+    return whole ? whole->usage : Usage();
+  };
+  EXPECT_EQ(read("").completion_tokens, 20);
+  EXPECT_FALSE(read("").told);
+  EXPECT_EQ(read(R"(,"usage":{"prompt_tokens":3,"completion_tokens":0})").completion_tokens, 20);
+  EXPECT_EQ(read(R"(,"usage":{"prompt_tokens":3,"completion_tokens":17})").completion_tokens, 17)
+      << "control";
 }
 
 TEST(OpenAiWire, AnUpstreamsWordsNeverReachTheMessage) {

@@ -147,6 +147,17 @@ TEST(Config, RulesOverSeveralKeys) {
   EXPECT_NE(
       refusal("burn = false\n" + seed("every_key").substr(seed("every_key").find("[server]"))).find("burn"),
       std::string::npos);
+  std::string experiment = seed("every_key");
+  ASSERT_TRUE(parse_config(experiment, kFile)) << "control";
+  experiment.replace(experiment.find("announce_changes = true"), 23, "announce_changes = false");
+  EXPECT_NE(refusal(experiment).find("announce_changes"), std::string::npos);
+  std::string uncounted = seed("every_key");
+  uncounted.replace(uncounted.find("refusal_window = 30"), 19, "refusal_window = 0");
+  EXPECT_NE(refusal(uncounted).find("refusal_window"), std::string::npos);
+  EXPECT_NE(
+      refusal("show_foreign_output = true\n" + seed("every_key").substr(seed("every_key").find("[server]")))
+          .find("show_foreign_output"),
+      std::string::npos);
   EXPECT_NE(refusal(seed("plain_http_everywhere")).find("plain_http"), std::string::npos);
   std::string production = smallest;
   production.replace(production.find("development"), 11, "production");
@@ -156,6 +167,20 @@ TEST(Config, RulesOverSeveralKeys) {
   std::string both = smallest;
   both.replace(both.find("platform_key_file"), 0, "platform_key_env = \"K\"\n");
   EXPECT_NE(refusal(both).find("exactly one"), std::string::npos);
+}
+
+TEST(Config, MemoryForBodiesFollowsTheLargestBody) {
+  const std::string smallest = seed("smallest");
+  const auto with = [&smallest](const std::string& server) { return smallest + "[server]\n" + server; };
+  auto config = parse_config(with("body_bytes_max = \"8 MiB\"\n"), kFile);
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->server.body_memory_max, 64u << 20);
+  EXPECT_EQ(config->server.tenant_body_memory_max, 16u << 20);
+  EXPECT_NE(refusal(with("tenant_body_memory_max = \"64 MiB\"\n")).find("4/3 of body_bytes_max"),
+            std::string::npos)
+      << "a body of 64 MiB would wait for ever";
+  EXPECT_NE(refusal(with("body_memory_max = \"100 MiB\"\n")).find("at least tenant_body_memory_max"),
+            std::string::npos);
 }
 
 TEST(Config, PathsAreTakenFromTheFilesFolder) {

@@ -74,14 +74,15 @@ TEST_F(Limits, TokensAreSettledByWhatWasUsed) {
   {
     auto cheap = admit(hospital_, "ada", 300);
     ASSERT_TRUE(cheap);
-    cheap->settle(10);
+    cheap->use(10);
   }
-  EXPECT_TRUE(admit(hospital_, "ada", 380)) << "what was not used is there again";
+  auto held = admit(hospital_, "ada", 380);
+  EXPECT_TRUE(held) << "what was not used is there again";
   expect_refused(hospital_, "ada", ApiError::RateLimited, 380);
   {
     auto dear = admit(firm_, "dan", 1);
     ASSERT_TRUE(dear);
-    dear->settle(5'000);
+    dear->use(5'000);
   }
   expect_refused(firm_, "dan", ApiError::RateLimited, 1);
   clock_.advance(std::chrono::seconds(60));
@@ -90,9 +91,41 @@ TEST_F(Limits, TokensAreSettledByWhatWasUsed) {
   EXPECT_TRUE(admit(firm_, "dan", 1)) << "a debt is worked off";
 }
 
-TEST_F(Limits, ARequestLargerThanAMinuteNeedsAFullBucketAndIsServed) {
-  EXPECT_TRUE(admit(hospital_, "ada", 100'000));
+TEST_F(Limits, ARequestLargerThanAMinuteIsServedAndHoldsBackTheNext) {
+  {
+    auto large = admit(hospital_, "ada", 100'000);
+    ASSERT_TRUE(large);
+    expect_refused(hospital_, "ada", ApiError::RateLimited, 1);
+  }
+  EXPECT_TRUE(admit(hospital_, "ada", 1)) << "it used nothing, so nothing of its estimate is left as a debt";
+}
+
+// The others of a tenant never let its bucket be full.
+TEST_F(Limits, ALargeRequestIsServedWhileTheTenantsOthersUseALittle) {
+  tenancy::Tenant busy = hospital_;
+  busy.policy.limits.requests_per_minute = 1'000;
+  busy.policy.limits.user_requests_per_minute = 1'000;
+  busy.policy.limits.user_tokens_per_minute = 10'000;
+  for (int second = 0; second < 120; ++second) {
+    clock_.advance(std::chrono::seconds(1));
+    auto small = admit(busy, "ben", 1);
+    ASSERT_TRUE(small);
+    small->use(9);
+  }
+  EXPECT_TRUE(admit(busy, "ada", 100'000));
+}
+
+TEST_F(Limits, ARunningRequestIsChargedAsItGoesAndNeverCut) {
+  auto stream = admit(hospital_, "ada", 10);
+  ASSERT_TRUE(stream);
+  for (int token = 0; token < 50; ++token) stream->use(1);
+  EXPECT_TRUE(admit(hospital_, "ben", 300)) << "control: a little over its estimate";
+  for (int token = 0; token < 2'000; ++token) stream->use(1);
   expect_refused(hospital_, "ada", ApiError::RateLimited, 1);
+  expect_refused(hospital_, "cleo", ApiError::RateLimited, 1);
+  stream->use(-2'040);
+  stream->settle();
+  EXPECT_TRUE(admit(hospital_, "ada", 1)) << "a correction before the end";
 }
 
 TEST_F(Limits, UsersBeyondTheBoundShareOneAccount) {
@@ -115,7 +148,7 @@ TEST_F(Limits, UsersBeyondTheBoundShareOneAccount) {
 
 TEST_F(Limits, ADebtIsNotForgottenForNewNames) {
   Limiter small(clock_, 1);
-  small.admit(firm_, "ada", 1, retry_after_)->settle(2'000);
+  small.admit(firm_, "ada", 1, retry_after_)->use(2'000);
   clock_.advance(std::chrono::seconds(61));
   ASSERT_TRUE(small.admit(hospital_, "ben", 1, retry_after_));
   static_cast<void>(small.admit(firm_, "cleo", 0, retry_after_));  // would have pushed ada out
@@ -131,6 +164,21 @@ TEST_F(Limits, HeadersSayWhatIsLeftOfTheTighterSide) {
   EXPECT_EQ(headers.single("x-ratelimit-remaining-requests"), "3");
   EXPECT_EQ(headers.single("x-ratelimit-limit-tokens"), "400");
   EXPECT_EQ(headers.single("x-ratelimit-remaining-tokens"), "300");
+}
+
+// The tenant has fewer requests left, the user fewer tokens.
+TEST_F(Limits, HeadersOfOneKindAreOfOneAccount) {
+  for (const char* user : {"ben", "ben", "cleo", "cleo", "dan"}) ASSERT_TRUE(admit(hospital_, user, 1));
+  auto admitted = admit(hospital_, "ada", 100);
+  ASSERT_TRUE(admitted);
+  http::Headers headers;
+  admitted->add_headers(headers);
+  EXPECT_EQ(headers.single("x-ratelimit-limit-requests"), "6");
+  EXPECT_EQ(headers.single("x-ratelimit-remaining-requests"), "0");
+  EXPECT_EQ(headers.single("x-ratelimit-reset-requests"), "60s");
+  EXPECT_EQ(headers.single("x-ratelimit-limit-tokens"), "400");
+  EXPECT_EQ(headers.single("x-ratelimit-remaining-tokens"), "300");
+  EXPECT_EQ(headers.single("x-ratelimit-reset-tokens"), "15s");
 }
 
 TEST_F(Limits, ThreadsTogetherGetNoMoreThanTheLimit) {

@@ -217,7 +217,7 @@ TEST_F(ClientTest, CancellingFromAnotherThreadEndsIt) {
   const base::CancelToken cancel;
   auto running =
       std::async(std::launch::async, [&] { return run_on(pool.at(0), client.request(get(), 1000, cancel)); });
-  cancel.cancel("not wanted");
+  cancel.cancel(base::CancelReason::Abandoned);
   const auto result = running.get();
   ASSERT_FALSE(result);
   EXPECT_TRUE(result.error().is(HttpError::Cancelled)) << result.error().describe();
@@ -232,7 +232,7 @@ TEST_F(ClientTest, CancellingStopsAStream) {
   auto first = run_on(pool.at(0), (*opened)->read());
   ASSERT_TRUE(first);
   EXPECT_EQ(**first, "hi");
-  cancel.cancel("not wanted");
+  cancel.cancel(base::CancelReason::Abandoned);
   for (int i = 0; i < 2; ++i) {
     auto next = run_on(pool.at(0), (*opened)->read());
     ASSERT_FALSE(next) << "also when asked again";

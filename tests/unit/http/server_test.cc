@@ -19,11 +19,11 @@ struct ServerTest : ::testing::Test {
   ReactorPool pool{2};
   std::unique_ptr<Server> server;
 
-  void start(Handler handler, ServerLimits limits = {}, EarlyCheck early_check = {}) {
+  void start(Handler handler, ServerLimits limits = {}, bool body_on_demand = false) {
     Server::Options options;
     options.handler = std::move(handler);
     options.limits = limits;
-    options.early_check = std::move(early_check);
+    options.body_on_demand = body_on_demand;
     server = start_server(pool, std::move(options));
     ASSERT_TRUE(server);
   }
@@ -90,16 +90,32 @@ TEST_F(ServerTest, AnswersMalformedRequestsAndCloses) {
   EXPECT_EQ(server->stats().requests_total, 0u);
 }
 
+// Asks for the body of a request with a credential only; answers with the head otherwise.
+base::Task<void> body_for_the_known(Exchange& exchange) {
+  if (exchange.request().headers.count("authorization") == 0) {
+    const auto refused = co_await exchange.send(Response::text(401, "no credential"));
+    (void)refused;
+    co_return;
+  }
+  const auto received = co_await exchange.receive_body(1 << 20);
+  if (received) {
+    co_await echo(exchange);
+    co_return;
+  }
+  const auto told =
+      co_await exchange.send(Response::text(received.error().is(HttpError::Timeout) ? 408 : 400, ""));
+  (void)told;
+}
+
 TEST_F(ServerTest, RefusesByHeadersBeforeTheBodyIsSent) {
-  start(echo, {}, [](const Request& request) -> std::optional<Response> {
-    if (request.headers.count("authorization") != 0) return std::nullopt;
-    return Response::text(401, "no credential");
-  });
+  start(body_for_the_known, {}, true);
   {
     RawSocket socket(server->port());
     ASSERT_TRUE(
         socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
-    EXPECT_TRUE(socket.receive_all().starts_with("HTTP/1.1 401 "));
+    const std::string answer = socket.receive_all();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 401 ")) << "and no 100 before it: " << answer;
+    EXPECT_NE(answer.find("connection: close\r\n"), std::string::npos) << "it may send the body or not";
   }
   {
     // A client that is already sending must still get its answer, not a RST.
@@ -119,6 +135,96 @@ TEST_F(ServerTest, RefusesByHeadersBeforeTheBodyIsSent) {
   EXPECT_EQ(socket.receive_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   ASSERT_TRUE(socket.send("hello"));
   EXPECT_TRUE(socket.receive_answer().ends_with("POST /ok hello")) << "control: with the credential";
+}
+
+TEST_F(ServerTest, ASmallBodyThatNobodyWantsIsSkippedAndTheConnectionKept) {
+  start(body_for_the_known, {}, true);
+  RawSocket socket(server->port());
+  ASSERT_TRUE(socket.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 39\r\n\r\nGET /smuggled HTTP/1.1"));
+  const std::string refused = socket.receive_answer();
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 401 ")) << refused;
+  EXPECT_EQ(refused.find("connection: close"), std::string::npos);
+  ASSERT_TRUE(socket.send("\r\nHost: smuggle\r\n"));  // the rest of the 39 bytes
+  ASSERT_TRUE(socket.send("POST /b HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\nContent-Length: 2\r\n\r\nok"));
+  EXPECT_TRUE(socket.receive_answer().ends_with("POST /b ok"));
+  EXPECT_EQ(server->stats().connections_total, 1u);
+  EXPECT_EQ(server->stats().requests_total, 2u);
+  // Where its end can't be known, or is far, the connection ends instead.
+  for (const char* framing :
+       {"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", "Content-Length: 65537\r\n\r\nx"}) {
+    RawSocket other(server->port());
+    ASSERT_TRUE(other.send(std::string("POST /a HTTP/1.1\r\nHost: x\r\n") + framing));
+    EXPECT_NE(other.receive_all().find("connection: close\r\n"), std::string::npos) << framing;
+  }
+}
+
+base::Task<void> body_in_parts(Exchange& exchange) {
+  std::string sizes = exchange.body_length() ? std::to_string(*exchange.body_length()) : "unknown";
+  for (std::size_t bytes = 4; bytes <= 16; bytes += 4) {
+    const auto received = co_await exchange.receive_body(bytes);
+    sizes += received ? (*received ? " whole" : " part") : " failed";
+    if (!received || *received) break;
+  }
+  const auto sent = co_await exchange.send(Response::text(200, sizes + " " + exchange.request().body));
+  (void)sent;
+}
+
+TEST_F(ServerTest, ABodyIsReadNoFurtherThanAskedFor) {
+  start(body_in_parts, {}, true);
+  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\n";
+  RawSocket socket(server->port());
+  ASSERT_TRUE(socket.send(head + "Content-Length: 10\r\n\r\n0123456789"));
+  EXPECT_TRUE(socket.receive_answer().ends_with("\r\n10 part part whole 0123456789"));
+  ASSERT_TRUE(socket.send(head + "Transfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n2\r\n67\r\n0\r\n\r\n"));
+  EXPECT_TRUE(socket.receive_answer().ends_with("\r\nunknown part part whole 01234567"));
+  ASSERT_TRUE(socket.send(head + "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n"));
+  EXPECT_TRUE(socket.receive_answer().ends_with("\r\n0 whole ")) << "no 100 for nothing";
+  ASSERT_TRUE(socket.send(head + "Transfer-Encoding: chunked\r\n\r\n5\r\n01234x"));
+  const std::string broken = socket.receive_all();
+  EXPECT_TRUE(broken.ends_with("\r\nunknown part failed ")) << broken;
+  EXPECT_NE(broken.find("connection: close\r\n"), std::string::npos);
+}
+
+constexpr std::string_view kPostHead = "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\nContent-Length: ";
+
+TEST_F(ServerTest, ASteadySenderHasTime) {
+  for (const bool on_demand : {true, false}) {
+    ServerLimits limits;
+    limits.head_time_max = milliseconds(50);
+    limits.transfer_rate_min = 1;
+    start(on_demand ? Handler(body_for_the_known) : Handler(echo), limits, on_demand);
+    RawSocket steady(server->port());
+    ASSERT_TRUE(steady.send(std::string(kPostHead) + "100\r\n\r\n"));
+    // Several times as long as a head may take; the sweeps that would end it come in between.
+    const auto begin = std::chrono::steady_clock::now();
+    for (int sent = 1; sent <= 100; ++sent) {
+      ASSERT_TRUE(
+          eventually([&] { return std::chrono::steady_clock::now() >= begin + milliseconds(3) * sent; }));
+      ASSERT_TRUE(steady.send("x"));
+    }
+    EXPECT_TRUE(steady.receive_answer().starts_with("HTTP/1.1 200 "));
+  }
+}
+
+TEST_F(ServerTest, ASilentOrTricklingSenderGets408) {
+  for (const bool on_demand : {true, false}) {
+    ServerLimits limits;
+    limits.stall_time_max = milliseconds(60);
+    limits.transfer_rate_min = 1 << 20;
+    start(on_demand ? Handler(body_for_the_known) : Handler(echo), limits, on_demand);
+    RawSocket silent(server->port());
+    ASSERT_TRUE(silent.send(std::string(kPostHead) + "5\r\n\r\nhell"));
+    EXPECT_TRUE(silent.receive_all().starts_with("HTTP/1.1 408 "));
+    // A byte now and then keeps no connection: it is below the rate.
+    RawSocket trickling(server->port());
+    ASSERT_TRUE(trickling.send(std::string(kPostHead) + "1000000\r\n\r\n"));
+    std::string answer;
+    ASSERT_TRUE(eventually([&] {
+      answer = trickling.receive_some(5);
+      return !answer.empty() || !trickling.send("x");
+    }));
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+  }
 }
 
 base::Task<void> stream_three(Exchange& exchange) {
@@ -184,7 +290,7 @@ TEST_F(ServerTest, HandlersThatMisbehaveGiveA500) {
   }
 }
 
-std::promise<std::string>* cancelled_because = nullptr;
+std::promise<base::CancelReason>* cancelled_because = nullptr;
 base::Event* handler_runs = nullptr;
 
 base::Task<void> wait_for_cancel(Exchange& exchange) {
@@ -195,7 +301,7 @@ base::Task<void> wait_for_cancel(Exchange& exchange) {
 }
 
 TEST_F(ServerTest, AClientThatGoesAwayCancelsItsHandler) {
-  std::promise<std::string> reason;
+  std::promise<base::CancelReason> reason;
   base::Event runs;
   cancelled_because = &reason;
   handler_runs = &runs;
@@ -205,7 +311,7 @@ TEST_F(ServerTest, AClientThatGoesAwayCancelsItsHandler) {
   ASSERT_TRUE(eventually([&] { return runs.is_set(); }));
   ASSERT_TRUE(socket->send(kGet)) << "a pipelined request is no reason";
   socket.reset();
-  EXPECT_EQ(reason.get_future().get(), "client disconnected");
+  EXPECT_EQ(reason.get_future().get(), base::CancelReason::ClientGone);
 }
 
 std::promise<bool>* write_result = nullptr;
@@ -220,7 +326,7 @@ TEST_F(ServerTest, ASlowReaderIsCutOff) {
   std::promise<bool> result;
   write_result = &result;
   ServerLimits limits;
-  limits.write_stall_max = milliseconds(50);
+  limits.stall_time_max = milliseconds(50);
   start(write_forever, limits);
   RawSocket socket(server->port(), 4096);
   ASSERT_TRUE(socket.send(kGet));
@@ -229,7 +335,7 @@ TEST_F(ServerTest, ASlowReaderIsCutOff) {
 
 TEST_F(ServerTest, ASlowSenderGets408AndAnIdleOneIsClosed) {
   ServerLimits limits;
-  limits.request_time_max = milliseconds(60);
+  limits.head_time_max = milliseconds(60);
   limits.idle_time_max = milliseconds(40);
   start(echo, limits);
   RawSocket slow(server->port());
@@ -251,10 +357,11 @@ TEST_F(ServerTest, ASlowSenderGets408AndAnIdleOneIsClosed) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
+// However many reactors there are.
 TEST_F(ServerTest, ConnectionsBeyondTheLimitAreClosed) {
   ServerLimits limits;
   limits.connections_max = 2;
-  ReactorPool one(1);
+  ReactorPool one(3);
   Server::Options options;
   options.handler = echo;
   options.limits = limits;
@@ -272,6 +379,23 @@ TEST_F(ServerTest, ConnectionsBeyondTheLimitAreClosed) {
   RawSocket again(small->port());
   ASSERT_TRUE(again.send(kGet));
   EXPECT_TRUE(again.receive_answer().starts_with("HTTP/1.1 200 ")) << "control: room again";
+  EXPECT_EQ(small->stats().connections_refused, 1u);
+}
+
+TEST_F(ServerTest, ConnectionsOfOneAddressAreBounded) {
+  ServerLimits limits;
+  limits.connections_per_address_max = 1;
+  start(echo, limits);
+  const auto connect_from = [this](std::uint32_t source) {
+    RawSocket socket(server->port(), 0, source);
+    static_cast<void>(socket.send(kGet));  // may be closed already
+    return std::pair(socket.receive_answer().starts_with("HTTP/1.1 200 "), std::move(socket));
+  };
+  const auto first = connect_from(0x7F000001);
+  EXPECT_TRUE(first.first);
+  EXPECT_FALSE(connect_from(0x7F000001).first);
+  EXPECT_TRUE(connect_from(0x7F000002).first) << "control: another address";
+  EXPECT_EQ(server->stats().connections_refused, 1u);
 }
 
 TEST_F(ServerTest, ServesAThousandConnections) {
@@ -315,7 +439,7 @@ TEST_F(ServerTest, DrainLetsRunningRequestsFinish) {
 }
 
 TEST_F(ServerTest, WhatOutlastsTheDrainGoesOnUntilTheServerGoes) {
-  std::promise<std::string> reason;
+  std::promise<base::CancelReason> reason;
   base::Event runs;
   cancelled_because = &reason;
   handler_runs = &runs;
@@ -329,7 +453,7 @@ TEST_F(ServerTest, WhatOutlastsTheDrainGoesOnUntilTheServerGoes) {
       << "its owner may still end it well";
   EXPECT_FALSE(server->drain(milliseconds(1)));
   server.reset();
-  EXPECT_EQ(told.get(), "server is stopping");
+  EXPECT_EQ(told.get(), base::CancelReason::Shutdown);
 }
 
 TEST_F(ServerTest, UnixSocketsArePrivateAndStaleOnesReplaced) {

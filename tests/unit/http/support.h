@@ -32,7 +32,8 @@ inline constexpr int kPatienceMs = 20'000;
 
 class RawSocket {
  public:
-  explicit RawSocket(std::uint16_t port, int receive_buffer_bytes = 0) {
+  // `source`: the address of 127.0.0.0/8 to come from, in host order.
+  explicit RawSocket(std::uint16_t port, int receive_buffer_bytes = 0, std::uint32_t source = 0) {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (receive_buffer_bytes > 0) {
       setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof(receive_buffer_bytes));
@@ -40,6 +41,12 @@ class RawSocket {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
+    if (source != 0) {
+      sockaddr_in from{};
+      from.sin_family = AF_INET;
+      from.sin_addr.s_addr = htonl(source);
+      static_cast<void>(::bind(fd_, reinterpret_cast<sockaddr*>(&from), sizeof(from)));
+    }
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
   }

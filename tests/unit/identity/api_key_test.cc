@@ -112,7 +112,7 @@ TEST_F(ApiKeyTest, AKeyGivesItsRecordsPrincipal) {
   auto principal = present(std::string(key.text.reveal_text()));
   ASSERT_TRUE(principal.ok()) << principal.error().describe();
   EXPECT_EQ((*principal)->tenant(), kAcme);
-  EXPECT_EQ((*principal)->user(), "robot");
+  EXPECT_EQ((*principal)->user(), user_id("", "robot"));
   EXPECT_EQ((*principal)->roles(), std::vector<std::string>{"service"});
   EXPECT_EQ((*principal)->groups(), std::vector<std::string>{"hr"});
   EXPECT_EQ((*principal)->credential(), CredentialKind::ApiKey);

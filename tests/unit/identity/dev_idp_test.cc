@@ -77,7 +77,7 @@ TEST_F(DevIdpTest, ItsTokensAreAcceptedByTheAuthenticator) {
     auto principal = present(member(*response, "access_token"));
     ASSERT_TRUE(principal.ok()) << principal.error().describe();
     EXPECT_EQ((*principal)->tenant()->str(), "acme");
-    EXPECT_EQ((*principal)->user(), "nurse");
+    EXPECT_EQ((*principal)->user(), user_id((*principal)->issuer(), "nurse"));
     EXPECT_EQ((*principal)->roles(), std::vector<std::string>{"member"});
     EXPECT_EQ((*principal)->groups(), std::vector<std::string>{"ward"});
     EXPECT_EQ((*principal)->expires_unix_seconds(), kNow + 600);

@@ -17,8 +17,11 @@ class KeySetTest : public ::testing::Test {
     server.set_jwks(jwks_of({first.jwk()}));
     config = config_of(server);
   }
-  ~KeySetTest() override { server.open_gate(); }
-  KeySet& start() { return *(set = std::make_unique<KeySet>(config, clock)); }
+  ~KeySetTest() override {
+    server.open_gate();
+    work->stop();
+  }
+  KeySet& start() { return *(set = std::make_unique<KeySet>(config, clock, work)); }
   base::Result<crypto::PublicKey> key(const std::string& id, JwsAlgorithm algorithm = JwsAlgorithm::Es256) {
     return run_on(reactors.at(0), set->key(id, algorithm));
   }
@@ -44,6 +47,7 @@ class KeySetTest : public ::testing::Test {
   IssuerServer server{reactors};
   SigningPair first{"first"}, second{"second"};
   IssuerConfig config;
+  std::shared_ptr<KeyWork> work = std::make_shared<KeyWork>();
   std::unique_ptr<KeySet> set;
 };
 
@@ -104,12 +108,12 @@ TEST_F(KeySetTest, RedirectsAreNotFollowed) {
 TEST_F(KeySetTest, AnswersThatAreNoKeySet) {
   const std::string good = jwks_of({first.jwk()});
   std::string many = "{\"keys\":[";
-  for (int i = 0; i < 65; ++i) many += (i ? "," : "") + first.jwk();
+  for (int i = 0; i < 129; ++i) many += (i ? "," : "") + first.jwk();
   many += "]}";
   for (const std::string& body :
        {std::string(), std::string("null"), std::string("[]"), std::string("{}"),
         std::string("{\"keys\":{}}"), good + "x", "{\"keys\":[],\"keys\":[" + first.jwk() + "]}", many,
-        "{\"pad\":" + base::json::quote(std::string(256 << 10, 'x')) + "," + good.substr(1)}) {
+        "{\"pad\":" + base::json::quote(std::string(1 << 20, 'x')) + "," + good.substr(1)}) {
     server.set_jwks(body);
     start();
     EXPECT_TRUE(refused_as(IdentityError::IssuerUnavailable, key("first"))) << body.substr(0, 60);
@@ -119,7 +123,7 @@ TEST_F(KeySetTest, AnswersThatAreNoKeySet) {
     start();
     EXPECT_TRUE(refused_as(IdentityError::IssuerUnavailable, key("first"))) << status;
   }
-  server.set_jwks("{\"pad\":" + base::json::quote(std::string(200 << 10, 'x')) + "," + good.substr(1));
+  server.set_jwks("{\"pad\":" + base::json::quote(std::string(1000 << 10, 'x')) + "," + good.substr(1));
   start();
   EXPECT_TRUE(key("first").ok()) << "control";
 }
@@ -156,6 +160,141 @@ TEST_F(KeySetTest, KeysForOtherPurposesArePassedOver) {
     start();
     EXPECT_TRUE(is_key_of(key("first"), first)) << members;
   }
+}
+
+// An RSA public key of `bytes` bytes that nobody has the private half of.
+std::string rsa_jwk(const std::string& id, std::size_t bytes, const std::string& exponent = "AQAB") {
+  return R"({"kty":"RSA","use":"sig","alg":"RS256","kid":")" + id + R"(","n":")" +
+         base::base64url_encode(base::Bytes(bytes, 0xff)) + R"(","e":")" + exponent + "\"}";
+}
+
+TEST_F(KeySetTest, OneUnusableKeyIsNoReasonToDoWithoutTheOthers) {
+  const std::pair<std::string_view, std::string> unusable[] = {
+      {"16384 bits", rsa_jwk("large", 2'048)},
+      {"a megabit", rsa_jwk("large", 100'000)},
+      {"1024 bits", rsa_jwk("small", 128)},
+      {"an exponent of 64 bits", rsa_jwk("slow", 256, base::base64url_encode(base::Bytes(8, 0xff)))},
+      {"e = 3", rsa_jwk("e3", 256, "Aw")},
+      {"a point off the curve", R"({"kty":"EC","use":"sig","alg":"ES256","kid":"off","crv":"P-256","x":")" +
+                                    std::string(43, 'A') + R"(","y":")" + std::string(43, 'A') + "\"}"},
+  };
+  for (const auto& [what, jwk] : unusable) {
+    server.set_jwks(jwks_of({jwk, first.jwk(), jwk}));
+    start();
+    EXPECT_TRUE(is_key_of(key("first"), first)) << what;
+    EXPECT_EQ(set->stats().unusable_keys, 2u) << what;
+    EXPECT_EQ(set->stats().failures, 0u) << what;
+  }
+  server.set_jwks(jwks_of({first.jwk(), rsa_jwk("rsa", 256), R"({"kty":"oct","k":"AAAA"})"}));
+  start();
+  EXPECT_TRUE(key("rsa", JwsAlgorithm::Rs256).ok());
+  EXPECT_EQ(set->stats().unusable_keys, 0u) << "control: none is, and what is for other ends is not counted";
+}
+
+TEST_F(KeySetTest, ASetOfAHundredLargeKeysIsTaken) {
+  std::string body = "{\"keys\":[" + first.jwk();
+  for (int i = 0; i < 100; ++i) body += "," + rsa_jwk("large-" + std::to_string(i), 1'024);
+  server.set_jwks(body + "]}");
+  start();
+  EXPECT_TRUE(is_key_of(key("first"), first));
+  EXPECT_TRUE(key("large-99", JwsAlgorithm::Rs256).ok());
+}
+
+// Keeps KeyWork's threads busy until it is destroyed.
+class Occupied {
+ public:
+  explicit Occupied(KeyWork& work) {
+    for (int i = 0; i < 2; ++i) {
+      work.pool.post([this, open = open_] {
+        ++busy_;
+        open.wait();
+      });
+    }
+    while (busy_ < 2) std::this_thread::yield();
+  }
+  ~Occupied() { release(); }
+  void release() {
+    if (!std::exchange(released_, true)) gate_.set_value();
+  }
+
+ private:
+  std::promise<void> gate_;
+  std::shared_future<void> open_ = gate_.get_future().share();
+  bool released_ = false;
+  std::atomic<int> busy_{0};
+};
+
+TEST_F(KeySetTest, KeysAreMadeAwayFromTheReactor) {
+  start();
+  Occupied occupied(*work);
+  std::promise<base::Result<crypto::PublicKey>> promise;
+  auto made = promise.get_future();
+  base::spawn(reactors.at(0), deliver(set->key("first", JwsAlgorithm::Es256), &promise));
+  while (server.jwks_requests == 0) std::this_thread::yield();
+  // The one reactor, on which the issuer answers too, serves others meanwhile, and the set is not read.
+  for (int i = 0; i < 20; ++i) {
+    const auto turn = run_on(reactors.at(0), reactors.at(0).sleep(std::chrono::milliseconds(1), {}));
+    EXPECT_TRUE(turn);
+  }
+  EXPECT_EQ(made.wait_for(seconds(0)), std::future_status::timeout);
+  occupied.release();
+  EXPECT_TRUE(is_key_of(made.get(), first));
+}
+
+TEST_F(KeySetTest, SignaturesOfCostlyKeysAreCheckedAwayFromTheReactorWithinABound) {
+  server.set_jwks(jwks_of({first.jwk(), rsa_jwk("costly", 1'024)}));
+  start();
+  const auto costly = key("costly", JwsAlgorithm::Rs256);
+  const auto cheap = key("first");
+  ASSERT_TRUE(costly.ok() && cheap.ok());
+  const base::Bytes signature(1'024, 1);
+  const auto check = [&](const crypto::PublicKey& with, JwsAlgorithm algorithm, base::ByteView made) {
+    return set->verify(with, algorithm, base::as_bytes("message"), made);
+  };
+  Occupied occupied(*work);
+  constexpr int kWaiting = 16;
+  std::vector<std::promise<base::Result<bool>>> promises(kWaiting);
+  for (auto& promise : promises) {
+    base::spawn(reactors.at(0), deliver(check(*costly, JwsAlgorithm::Rs256, signature), &promise));
+  }
+  EXPECT_TRUE(refused_as(IdentityError::IssuerBusy,
+                         run_on(reactors.at(0), check(*costly, JwsAlgorithm::Rs256, signature))));
+  const base::Bytes good = first.key.sign(base::as_bytes("message"));
+  const auto other = run_on(reactors.at(0), check(*cheap, JwsAlgorithm::Es256, good));
+  EXPECT_TRUE(other.ok() && *other) << "a quick key needs no thread";
+  occupied.release();
+  for (auto& promise : promises) {
+    const auto checked = promise.get_future().get();
+    EXPECT_TRUE(checked.ok() && !*checked) << "it is no signature of that key";
+  }
+  const auto again = run_on(reactors.at(0), check(*costly, JwsAlgorithm::Rs256, signature));
+  EXPECT_TRUE(again.ok()) << "control: the places are given back";
+}
+
+TEST_F(KeySetTest, AnIssuerThatDripsIsGivenUp) {
+  work = std::make_shared<KeyWork>(std::chrono::milliseconds(20));
+  start();
+  server.close_gate();
+  EXPECT_TRUE(refused_as(IdentityError::IssuerUnavailable, key("first")));
+  EXPECT_EQ(server.jwks_requests, 1);
+  server.open_gate();
+  clock.advance(seconds(1));
+  work = std::make_shared<KeyWork>();
+  start();
+  EXPECT_TRUE(key("first").ok()) << "control: in time";
+}
+
+TEST_F(KeySetTest, StoppingEndsTheRenewalBehind) {
+  start();
+  ASSERT_TRUE(key("first").ok());
+  server.close_gate();
+  clock.advance(config.jwks_refresh);
+  ASSERT_TRUE(key("first").ok());
+  while (server.jwks_requests < 2) std::this_thread::yield();
+  EXPECT_EQ(work->renewals.inside(), 1u);
+  work->stop();
+  EXPECT_EQ(work->renewals.inside(), 0u);
+  EXPECT_EQ(set->stats().failures, 1u) << "it was cut, not waited for";
 }
 
 TEST_F(KeySetTest, WithoutAKeyIdOnlyTheOneFittingKeyIsTaken) {

@@ -195,7 +195,7 @@ class IdentityTest : public ::testing::Test {
     options.issuers = std::move(issuers);
     options.cache_entries_max = cache_entries_max;
     authenticator = std::make_unique<Authenticator>(std::move(options), ApiKeyFormat(tag_key.clone()), keys,
-                                                    tenants, pool, clock);
+                                                    tenants, pool_of, clock);
   }
   void start() { start({config_of(server)}); }
 
@@ -219,7 +219,8 @@ class IdentityTest : public ::testing::Test {
   http::ReactorPool reactors{1};
   IssuerServer server{reactors};
   SigningPair signer{"key-1"};
-  base::BlockingPool pool{1, 16};
+  base::FairPool pool{{.threads = 1}};
+  const Authenticator::PoolOf pool_of = [this](const auto&) -> base::FairPool& { return pool; };
   test::InMemoryKeys keys;
   test::OpenTenants tenants;
   base::Secret tag_key = crypto::random_secret(32);

@@ -56,7 +56,7 @@ TEST_F(TokenTest, AGoodTokenBecomesAPrincipal) {
   ASSERT_TRUE(principal.ok()) << principal.error().describe();
   const Principal& who = **principal;
   EXPECT_EQ(who.tenant()->str(), "acme");
-  EXPECT_EQ(who.user(), "alice");
+  EXPECT_EQ(who.user(), user_id(server.issuer, "alice"));
   EXPECT_EQ(who.roles(), std::vector<std::string>{"member"});
   EXPECT_EQ(who.groups(), std::vector<std::string>{"hr"});
   EXPECT_EQ(who.credential_id(), "t-1");

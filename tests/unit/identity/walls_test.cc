@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -20,6 +21,25 @@ std::set<std::string> files_naming(const fs::path& root, std::string_view word) 
     std::stringstream text;
     text << std::ifstream(entry.path()).rdbuf();
     if (text.str().find(word) != std::string::npos) found.insert(fs::relative(entry.path(), root).string());
+  }
+  return found;
+}
+
+// "file: text" of every place that the expression matches.
+std::multiset<std::string> matches(const fs::path& root, const std::string& expression,
+                                   const std::string& ending = "") {
+  std::multiset<std::string> found;
+  const std::regex wanted(expression);
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    const std::string extension = entry.path().extension();
+    if ((extension != ".h" && extension != ".cc") || (!ending.empty() && extension != ending)) continue;
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      if (const std::size_t comment = line.find("//"); comment != std::string::npos) line.resize(comment);
+      for (std::sregex_iterator at(line.begin(), line.end(), wanted), end; at != end; ++at) {
+        found.insert(fs::relative(entry.path(), root).string() + ": " + at->str());
+      }
+    }
   }
   return found;
 }
@@ -53,6 +73,21 @@ TEST(Walls, OnlyTenancyMakesScopes) {
   EXPECT_EQ(files_naming(kSource, "directory_impl.h\""),
             (std::set<std::string>{"tenancy/directory.cc", "tenancy/directory_keys.cc",
                                    "tenancy/directory_loss.cc"}));
+  // Every expression that makes one: two from a principal, and one for the platform's upkeep.
+  EXPECT_EQ(matches(kSource, R"(\bTenantScope[({][^)})])"),
+            (std::multiset<std::string>{"tenancy/directory.cc: TenantScope(s",
+                                        "tenancy/directory.cc: TenantScope(s",
+                                        "tenancy/directory_keys.cc: TenantScope(s",
+                                        "tenancy/scope.cc: TenantScope(s", "tenancy/scope.h: TenantScope(s"}))
+      << "the last two are the constructor itself";
+  // Every function that gives one away.
+  EXPECT_EQ(
+      matches(kSource, R"(Result<[a-z:<]*TenantScope>+ \w+\()", ".h"),
+      (std::multiset<std::string>{"storage/upkeep.h: Result<tenancy::TenantScope> scope(",
+                                  "storage/upkeep_access.h: Result<TenantScope> open(",
+                                  "tenancy/directory.h: Result<TenantScope> open(",
+                                  "tenancy/directory.h: Result<TenantScope> open_for_upkeep(",
+                                  "tenancy/directory.h: Result<std::optional<TenantScope>> open_at_once("}));
 }
 
 TEST(Walls, OnlyStoragesKeyReaderHasDatabaseAccess) {

@@ -51,37 +51,90 @@ class BurnTest : public testing::Test {
                            [](std::uint64_t sum, const ggml_tensor* t) { return sum + t->nb[1]; });
   }
 
+  Burner burner(bool enabled) const { return Burner(context_, tensors_, enabled, eraser_); }
+  static base::ClearedMemory rows_of(const base::BurnReport& report) {
+    const base::ClearedMemory* rows = report.find(base::Memory::KvRows);
+    return rows ? *rows : base::ClearedMemory();
+  }
+
   static constexpr int kTokens = 40;
   static constexpr std::uint32_t kCells = 512;
   CacheTensors tensors_;
   llama_context* context_ = nullptr;
+  Eraser eraser_ = Eraser::real();
 };
 
 TEST_F(BurnTest, Aisvs_4_2_4_ErasesOneSequencesRowsAndNoOther) {
   const std::uint64_t neighbour = nonzero(1);
   ASSERT_GT(nonzero(0), 0u) << "control: there is something";
-  BurnResult result = Burner(context_, tensors_, true).erase_sequence(0, kTokens);
-  EXPECT_TRUE(result.verified);
+  base::BurnReport result = burner(true).erase_sequence(0, kTokens);
+  EXPECT_TRUE(result.verified());
   EXPECT_EQ(nonzero(0), 0u);
   EXPECT_EQ(nonzero(1), neighbour);
-  EXPECT_EQ(result.kv_bytes_zeroed, kTokens * row_bytes()) << "the cells that were used, and only those";
+  EXPECT_EQ(rows_of(result).bytes, kTokens * row_bytes()) << "the cells that were used, and only those";
 }
 
 TEST_F(BurnTest, Aisvs_4_2_4_ACellFurtherOnMakesItEraseTheWholeStream) {
   ggml_tensor* odd = tensors_.all().back();
   const char planted = 'x';
   ggml_backend_tensor_set(odd, &planted, (kTokens + 20) * odd->nb[1], 1);
-  BurnResult result = Burner(context_, tensors_, true).erase_sequence(0, kTokens);
-  EXPECT_TRUE(result.verified);
+  base::BurnReport result = burner(true).erase_sequence(0, kTokens);
+  EXPECT_TRUE(result.verified());
   EXPECT_EQ(nonzero(0), 0u);
-  EXPECT_EQ(result.kv_bytes_zeroed, kTokens * row_bytes() + (kCells - kTokens) * odd->nb[1]);
+  EXPECT_EQ(rows_of(result).bytes, kTokens * row_bytes() + (kCells - kTokens) * odd->nb[1]);
 }
 
 TEST_F(BurnTest, ControlWithoutBurningTheRowsStay) {
   const std::uint64_t before = nonzero(0);
-  BurnResult result = Burner(context_, tensors_, false).erase_sequence(0, kTokens);
-  EXPECT_FALSE(result.verified);
+  base::BurnReport result = burner(false).erase_sequence(0, kTokens);
+  EXPECT_FALSE(result.verified());
+  EXPECT_EQ(result.rows, base::RowsFate::Skipped);
+  EXPECT_TRUE(result.cleared.empty()) << "nothing is listed that was not done";
   EXPECT_EQ(nonzero(0), before);
+}
+
+TEST_F(BurnTest, AByteLeftBehindIsReportedAndNotVerified) {
+  eraser_.zero_rows = [](ggml_tensor* tensor, std::size_t offset, std::size_t bytes) {
+    if (bytes > 1) Eraser::real().zero_rows(tensor, offset, bytes - 1);
+    const char left = 'x';
+    ggml_backend_tensor_set(tensor, &left, offset + bytes - 1, 1);
+  };
+  base::BurnReport result = burner(true).erase_sequence(0, kTokens);
+  EXPECT_FALSE(result.verified());
+  EXPECT_EQ(result.rows, base::RowsFate::Failed);
+  EXPECT_EQ(rows_of(result).nonzero, tensors_.all().size()) << "one of each tensor";
+  EXPECT_EQ(rows_of(result).read_back, rows_of(result).bytes);
+}
+
+TEST_F(BurnTest, SharedMemoryIsClearedReadBackAndCounted) {
+  base::BurnReport result = burner(true).scrub_shared();
+  for (base::Memory memory : {base::Memory::Compute, base::Memory::Work}) {
+    const base::ClearedMemory* entry = result.find(memory);
+    ASSERT_NE(entry, nullptr) << base::memory_name(memory);
+    EXPECT_GT(entry->bytes, 0u) << base::memory_name(memory);
+    EXPECT_TRUE(entry->proven()) << base::memory_name(memory);
+  }
+  EXPECT_EQ(result.find(base::Memory::KvRows), nullptr) << "it cleared no rows, and says so";
+  EXPECT_FALSE(result.verified());
+  EXPECT_TRUE(burner(false).scrub_shared().cleared.empty()) << "control: what is not done is not listed";
+}
+
+TEST_F(BurnTest, WhatTheScrubDidNotClearIsNotProven) {
+  auto real = Eraser::real().scrub_context;
+  eraser_.scrub_context = [&](llama_context* context) {
+    llama_scrub_report report = real(context);
+    report.output = {.cleared = 10, .read_back = 10, .nonzero = 1};
+    return report;
+  };
+  EXPECT_FALSE(all_proven(burner(true).scrub_shared()));
+  eraser_.scrub_context = [&](llama_context* context) {
+    llama_scrub_report report = real(context);
+    report.output = {.cleared = 10, .read_back = 9, .nonzero = 0};
+    return report;
+  };
+  EXPECT_FALSE(all_proven(burner(true).scrub_shared())) << "not looked at is not proven either";
+  eraser_ = Eraser::real();
+  EXPECT_TRUE(all_proven(burner(true).scrub_shared())) << "control";
 }
 
 }  // namespace

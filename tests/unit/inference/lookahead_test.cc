@@ -50,7 +50,7 @@ TEST(Lookahead, AnswersAreTheSameAndTakeFewerSteps) {
   EXPECT_GT(guessing->stats().guessed_right.load(), 20u);
   EXPECT_EQ(plain->stats().guessed_tokens.load(), 0u);
   EXPECT_LT(guessing->stats().steps.load() + 20, plain->stats().steps.load());
-  EXPECT_TRUE(with.result.burn.verified);
+  EXPECT_TRUE(with.result.burn.verified());
   // The cells of wrong guesses count among those that were erased.
   EXPECT_GE(with.result.burn.tokens_erased, without.result.burn.tokens_erased);
 }
@@ -87,7 +87,7 @@ std::uint64_t guessed_beside(const std::string& other) {
   EXPECT_EQ(wait_for(channel).error, "");
   std::uint64_t after = engine->stats().guessed_tokens.load();
   EXPECT_EQ(engine->stats().active.load(), 1u) << "the other answer ended first: nothing was shown";
-  endless->cancel.cancel("enough");
+  endless->cancel.cancel(base::CancelReason::Abandoned);
   engine->wake();
   EXPECT_EQ(wait_for(endless_channel).error, "cancelled");
   return after - before;

@@ -90,11 +90,11 @@ TEST(PrefixCache, BurnsASessionATenantAndWhatHasExpired) {
     cache.keep({"other", "s1", "model", ""}, entry(tokens(40)), start + 30s);
   };
   fill();
-  KeptBurn session = cache.burn_session("acme", "s1");
+  base::BurnReport session = cache.burn_session("acme", "s1");
   EXPECT_EQ(session.prefixes, 1u);
-  EXPECT_EQ(session.tokens, 40u);
-  EXPECT_GE(session.bytes_zeroed, 1'000u);
-  EXPECT_TRUE(session.verified);
+  EXPECT_EQ(session.tokens_erased, 40u);
+  EXPECT_GE(session.find(base::Memory::PrefixRows)->bytes, 1'000u);
+  EXPECT_TRUE(session.verified());
   EXPECT_EQ(cache.entries(), 2u);
   fill();
   EXPECT_EQ(cache.burn_tenant("acme").prefixes, 2u);
@@ -116,7 +116,7 @@ TEST(PrefixCache, AnExpiredEntryIsNotFoundBeforeItIsBurned) {
 TEST(PrefixCache, ControlWithoutBurningNothingIsVerified) {
   PrefixCache cache({.burn = false});
   cache.keep(kKey, entry(tokens(40)), Time());
-  EXPECT_FALSE(cache.burn_all().verified);
+  EXPECT_FALSE(cache.burn_all().verified());
 }
 
 }  // namespace

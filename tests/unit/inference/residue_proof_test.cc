@@ -156,10 +156,14 @@ std::vector<std::string> left_after(bool burn, PrefixScope prefix, bool burn_kep
   EXPECT_EQ(wait_for(channel).error, "");
   channel.reset();
   if (burn_kept) EXPECT_EQ(base::run_blocking(engine->burn_kept("acme", std::nullopt)).prefixes, 1u);
+  const std::uint64_t steps_before = engine->stats().steps;
+  EXPECT_EQ(engine->stats().active, 1u) << "the neighbour is decoded while memory is searched";
   std::vector<std::string> found = found_in_memory(needles);
-  stop.cancel("test");
+  EXPECT_GT(engine->stats().steps, steps_before) << "it went on meanwhile";
+  EXPECT_EQ(engine->stats().active, 1u) << "and it has not ended";
+  stop.cancel(base::CancelReason::Abandoned);
   engine->wake();
-  wait_for(neighbours);
+  EXPECT_EQ(wait_for(neighbours).error, "cancelled") << "it was stopped, not done";
   base::set_heap_scrubbing(true);
   return found;
 }
@@ -191,7 +195,7 @@ Names left_after_ranking(bool burn) {
   static unsigned seed = 177;
   std::filesystem::path path = std::filesystem::path(BULKHEAD_SOURCE_DIR) / "build/models/rerank-test.gguf";
   model();  // llama.cpp is ready
-  auto ranker = Model::load({"ranker", path, "", {}}, ModelKind::Rerank, 0);
+  auto ranker = load({"ranker", path, "", {}}, ModelKind::Rerank);
   EXPECT_TRUE(ranker.ok());
   base::set_heap_scrubbing(burn);
   auto encoder = Encoder::start(**ranker, EncoderUse::Ranking, 1, burn);
@@ -200,7 +204,7 @@ Names left_after_ranking(bool burn) {
       (*ranker)->tokenize_pair((*ranker)->tokenize_content(words(20, seed)), words(60, seed + 1))};
   seed += 2;
   std::vector<Needle> needles = {needle("token ids", pairs[0].data() + 10, kNeedleBytes)};
-  EXPECT_TRUE(base::run_blocking((*encoder)->encode("acme", 1, std::move(pairs), "documents")).ok());
+  EXPECT_TRUE(base::run_blocking((*encoder)->encode({"acme"}, std::move(pairs), "documents")).ok());
   Names found = found_in_memory(needles);
   base::set_heap_scrubbing(true);
   return found;

@@ -16,8 +16,8 @@ TEST(Scheduler, AnswersAndBurns) {
   Answered answer = run(*engine, ask(who("acme"), "What is the capital of France?", 12));
   EXPECT_EQ(answer.error, "");
   EXPECT_NE(answer.texts.at(0).find("Paris"), std::string::npos) << answer.texts.at(0);
-  EXPECT_TRUE(answer.result.burn.verified);
-  EXPECT_GT(answer.result.burn.kv_bytes_zeroed, 0u);
+  EXPECT_TRUE(answer.result.burn.verified());
+  EXPECT_GT(answer.result.burn.find(base::Memory::KvRows)->bytes, 0u);
   EXPECT_EQ(answer.result.burn.tokens_kept, 0u);
   EXPECT_EQ(answer.result.cached_tokens, 0);
 }
@@ -84,11 +84,13 @@ TEST(Scheduler, KeptPrefixesAreBurnedByCommandAndByTime) {
   std::string text = words(120, 4);
   Answered first = run(*engine, ask(context, text));
   EXPECT_GT(first.result.burn.tokens_kept, 100u);
-  KeptBurn other = base::run_blocking(engine->burn_kept("acme", "another"));
+  EXPECT_EQ(first.result.burn.reuse, base::RowsReuse::Session) << "and the report says who may match them";
+  EXPECT_EQ(first.result.burn.reuse_seconds, 300u);
+  base::BurnReport other = base::run_blocking(engine->burn_kept("acme", "another"));
   EXPECT_EQ(other.prefixes, 0u);
-  KeptBurn burned = base::run_blocking(engine->burn_kept("acme", "s"));
+  base::BurnReport burned = base::run_blocking(engine->burn_kept("acme", "s"));
   EXPECT_EQ(burned.prefixes, 1u);
-  EXPECT_TRUE(burned.verified);
+  EXPECT_TRUE(burned.verified());
   EXPECT_EQ(run(*engine, ask(context, text)).result.cached_tokens, 0);
   EXPECT_EQ(base::run_blocking(engine->burn_kept("other", std::nullopt)).prefixes, 0u);
   EXPECT_EQ(base::run_blocking(engine->burn_kept("acme", std::nullopt)).prefixes, 1u);
@@ -138,7 +140,7 @@ std::uint64_t steps_to_read(const std::string& fourth) {
   EXPECT_EQ(run(*engine, ask(who("loud"), words(400, 5), 1)).error, "");
   const std::uint64_t steps = engine->stats().steps - before;
   EXPECT_EQ(engine->stats().active, 3u) << "all others still write";
-  for (const auto& other : others) other->cancel.cancel("test");
+  for (const auto& other : others) other->cancel.cancel(base::CancelReason::Abandoned);
   engine->wake();
   return steps;
 }
@@ -197,7 +199,7 @@ std::vector<float> first_logprobs(Scheduler& engine, bool exclusive, bool busy) 
   generation->request.sampling.top_logprobs = 5;
   Answered answer = run(engine, generation);
   EXPECT_EQ(answer.error, "");
-  for (auto& cancel : cancels) cancel.cancel("test");
+  for (auto& cancel : cancels) cancel.cancel(base::CancelReason::Abandoned);
   engine.wake();
   for (auto& channel : others) wait_for(channel);
   std::vector<float> out;
@@ -293,10 +295,10 @@ TEST(Scheduler, CancelledRequestsLeaveWhereverTheyAre) {
   base::CancelToken cancel_first = running->cancel, cancel_second = waiting->cancel;
   ASSERT_TRUE(engine->submit(std::move(running)));
   ASSERT_TRUE(engine->submit(std::move(waiting)));
-  cancel_second.cancel("test");
+  cancel_second.cancel(base::CancelReason::Abandoned);
   engine->wake();
   EXPECT_EQ(wait_for(second).error, "cancelled");
-  cancel_first.cancel("test");
+  cancel_first.cancel(base::CancelReason::Abandoned);
   engine->wake();
   EXPECT_EQ(wait_for(first).error, "cancelled");
   EXPECT_EQ(run(*engine, ask(who("acme"), "Say yes.", 2)).error, "");
@@ -325,7 +327,7 @@ TEST(Scheduler, TheLineOfOneTenantIsBoundedAndNotAnothers) {
   auto other = ask(who("other"), "Say yes.", 2);
   auto channel = other->channel;
   EXPECT_TRUE(engine->submit(std::move(other)));
-  for (auto& cancel : cancels) cancel.cancel("test");
+  for (auto& cancel : cancels) cancel.cancel(base::CancelReason::Abandoned);
   engine->wake();
   for (auto& each : channels) wait_for(each);
   EXPECT_EQ(wait_for(channel).error, "");
@@ -341,6 +343,71 @@ TEST(Scheduler, ShuttingDownAnswersEverybody) {
   }
   engine.reset();
   for (auto& channel : channels) EXPECT_EQ(wait_for(channel).error, "shutting_down");
+}
+
+// --- memory that could not be cleared -----------------------------------------------------------------
+
+// A zeroing that leaves the last byte of every row from the moment `failing` is set.
+Eraser failing_rows(std::shared_ptr<std::atomic<int>> failing) {
+  Eraser eraser = Eraser::real();
+  eraser.zero_rows = [failing, zero = eraser.zero_rows](ggml_tensor* tensor, std::size_t offset,
+                                                        std::size_t bytes) {
+    zero(tensor, offset, bytes);
+    if (bytes == 0 || failing->load() == 0) return;
+    const char left = 'x';
+    ggml_backend_tensor_set(tensor, &left, offset + bytes - 1, 1);
+  };
+  return eraser;
+}
+
+TEST(Scheduler, ASlotThatCouldNotBeClearedIsNotUsedAgain) {
+  auto failing = std::make_shared<std::atomic<int>>(0);
+  std::atomic<int> told{0};
+  auto engine =
+      scheduler({.slots = 2, .context = 256, .eraser = failing_rows(failing), .unclean = [&] { ++told; }});
+  EXPECT_TRUE(run(*engine, ask(who("acme"), "Hello.", 2)).result.burn.verified()) << "control: it works";
+  EXPECT_EQ(engine->stats().withdrawn, 0u);
+  *failing = 1;
+  Answered first = run(*engine, ask(who("acme"), "Hello.", 2));
+  EXPECT_EQ(first.error, "");
+  EXPECT_EQ(first.result.burn.rows, base::RowsFate::Failed) << "and the report says so";
+  EXPECT_FALSE(first.result.burn.verified());
+  EXPECT_EQ(engine->stats().withdrawn, 1u);
+  EXPECT_EQ(told, 0);
+  *failing = 0;
+  // Two at once now share the one slot that is left: its rows are cleared each time.
+  EXPECT_TRUE(run(*engine, ask(who("other"), "Hello.", 2)).result.burn.verified());
+  *failing = 1;
+  run(*engine, ask(who("acme"), "Hello.", 2));
+  EXPECT_EQ(engine->stats().withdrawn, 2u);
+  EXPECT_EQ(told, 1) << "there is none left: the worker is to be replaced";
+  *failing = 0;
+  EXPECT_EQ(run(*engine, ask(who("other"), "Hello.", 2)).error, "shutting_down");
+}
+
+TEST(Scheduler, SharedMemoryThatCouldNotBeClearedEndsService) {
+  auto failing = std::make_shared<std::atomic<int>>(0);
+  std::atomic<int> told{0};
+  Eraser eraser = Eraser::real();
+  eraser.scrub_context = [failing, scrub = eraser.scrub_context](llama_context* context) {
+    llama_scrub_report report = scrub(context);
+    if (failing->load() != 0) report.compute.nonzero = 1;
+    return report;
+  };
+  auto engine = scheduler({.slots = 2, .context = 512, .eraser = eraser, .unclean = [&] { ++told; }});
+  auto neighbour = ask(who("other"), "Tell a long story.", 400);
+  auto channel = neighbour->channel;
+  ASSERT_TRUE(engine->submit(std::move(neighbour)));
+  while (engine->stats().active < 1) std::this_thread::yield();
+  EXPECT_TRUE(run(*engine, ask(who("acme"), "Hello.", 2)).result.burn.verified()) << "control";
+  EXPECT_EQ(told, 0);
+  *failing = 1;
+  Answered answer = run(*engine, ask(who("acme"), "Hello.", 2));
+  EXPECT_FALSE(answer.result.burn.verified());
+  EXPECT_EQ(answer.result.burn.rows, base::RowsFate::Zeroed) << "its own rows were";
+  EXPECT_EQ(wait_for(channel).error, "shutting_down") << "nobody goes on in that memory";
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(run(*engine, ask(who("acme"), "Hello.", 2)).error, "shutting_down");
 }
 
 }  // namespace

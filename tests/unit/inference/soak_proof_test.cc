@@ -44,7 +44,7 @@ TEST(SoakProof, NoAnswerEverHoldsAnotherTenantsFact) {
       ASSERT_TRUE(engine->submit(std::move(generation)));
     }
     for (Asked& one : asked) {
-      if (one.cancelled) one.cancel.cancel("test");
+      if (one.cancelled) one.cancel.cancel(base::CancelReason::Abandoned);
     }
     engine->wake();
     for (Asked& one : asked) {

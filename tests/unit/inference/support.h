@@ -20,6 +20,11 @@ inline std::filesystem::path model_path() {
   return std::filesystem::path(BULKHEAD_SOURCE_DIR) / "build/models/chat-test.gguf";
 }
 
+inline base::Result<std::unique_ptr<Model>> load(const ModelFile& file, ModelKind kind) {
+  BULKHEAD_TRY(open, OpenModelFile::open(file));
+  return Model::load(std::move(open), kind, 0);
+}
+
 // Loaded once for all tests; with the template of tools.jinja, which takes tools.
 inline const Model& model() {
   static std::unique_ptr<Model> loaded = [] {
@@ -27,7 +32,7 @@ inline const Model& model() {
     llama_backend_init();
     ModelFile file{"test", model_path(), "",
                    std::filesystem::path(BULKHEAD_SOURCE_DIR) / "tests/unit/inference/tools.jinja"};
-    auto made = Model::load(file, ModelKind::Chat, 0);
+    auto made = load(file, ModelKind::Chat);
     if (!made) throw std::runtime_error(made.error().describe());
     return std::move(*made);
   }();

@@ -163,7 +163,7 @@ int candidate_place(Scheduler& engine, const std::string& tenant, const std::str
   for (std::size_t i = 0; i < channels.size(); ++i) {
     readers.emplace_back([&, i] { base::run_blocking(note_place(channels[i], next, places[i])); });
   }
-  release.cancel("test");
+  release.cancel(base::CancelReason::Abandoned);
   engine.wake();
   for (std::thread& reader : readers) reader.join();
   wait_for(blocked);

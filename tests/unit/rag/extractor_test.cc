@@ -22,8 +22,8 @@ namespace bulkhead::rag {
 namespace {
 
 namespace fs = std::filesystem;
-using base::BlockingPool;
 using base::CancelToken;
+using base::FairPool;
 using base::Result;
 using base::Task;
 
@@ -61,7 +61,7 @@ class ExtractorTest : public testing::Test {
   }
 
   fs::path folder_;
-  BlockingPool pool_{2, 100};
+  FairPool pool_{{.threads = 3, .threads_per_party = 2, .threads_reserved = 0}};
   Extractor::Stats stats_;
 };
 
@@ -202,7 +202,7 @@ TEST_F(ExtractorTest, TheWorkerInheritsNeitherEnvironmentNorDescriptors) {
 
 TEST_F(ExtractorTest, ACancelledRequestStartsNothingOrIsKilled) {
   CancelToken cancelled;
-  cancelled.cancel("test");
+  cancelled.cancel(base::CancelReason::Abandoned);
   EXPECT_EQ(outcome(extract(script("exec sleep 1000"), "a.txt", "x", cancelled)), "cancelled");
 }
 
@@ -216,17 +216,26 @@ Task<void> extract_into(Extractor& extractor, CancelToken cancel, Runs& runs) {
   ++runs.finished;
 }
 
-Task<void> fill_and_probe(Extractor& extractor, BlockingPool& pool, fs::path go, Runs& runs,
+// As the extractor's own, so that it shares its threads with what waits.
+Task<void> probe(FairPool& pool, std::function<void()> work = [] {}) {
+  auto ran = co_await pool.run({.party = "extractions"}, [&work]() -> base::Result<void> {
+    work();
+    return {};
+  });
+  EXPECT_TRUE(ran.ok());
+}
+
+Task<void> fill_and_probe(Extractor& extractor, FairPool& pool, fs::path go, Runs& runs,
                           int& finished_before) {
   CancelToken cancel, live;
   for (int i = 0; i < 3; ++i) base::spawn(*base::Executor::current(), extract_into(extractor, live, runs));
   base::spawn(*base::Executor::current(), extract_into(extractor, cancel, runs));
   // With waiting documents on the pool's two threads this would not run before they are done.
-  for (int i = 0; i < 10; ++i) co_await pool.run([] {});
+  for (int i = 0; i < 10; ++i) co_await probe(pool);
   finished_before = runs.finished;
-  cancel.cancel("client gone");
-  co_await pool.run([go] { std::ofstream(go) << "go"; });
-  while (runs.finished < 4) co_await pool.run([] {});
+  cancel.cancel(base::CancelReason::ClientGone);
+  co_await probe(pool, [go] { std::ofstream(go) << "go"; });
+  while (runs.finished < 4) co_await probe(pool);
 }
 
 TEST_F(ExtractorTest, DocumentsThatWaitHoldNoThreadOfThePool) {

@@ -1,5 +1,4 @@
-// The re-embedder over real stores, with an engine of the test's own in the model's place: its vectors say
-// which space they are of and who asked for them.
+// The re-embedder over real stores, with an engine of the tests' own in the model's place.
 #include "rag/reembedder.h"
 
 #include <atomic>
@@ -8,66 +7,15 @@
 #include "rag/embedding.h"
 #include "rag/ingest.h"
 #include "storage/store_fixture.h"
+#include "test_engine.h"
 
 namespace bulkhead::rag {
 namespace {
 
 using base::EmbeddingSpace;
-using base::Error;
 using base::Result;
 using base::Task;
-using engine::EngineError;
 using storage::sample_space;
-using Vectors = std::vector<std::vector<float>>;
-
-class TestEngine final : public engine::Engine {
- public:
-  Task<Result<engine::Completion>> chat(engine::CallContext, engine::ChatRequest) override {
-    co_return Error(EngineError::Failed, "none");
-  }
-  Task<Result<std::unique_ptr<engine::ChatStream>>> chat_stream(engine::CallContext,
-                                                                engine::ChatRequest) override {
-    co_return Error(EngineError::Failed, "none");
-  }
-  Task<Result<Vectors>> embed(engine::CallContext context, std::string, std::vector<std::string> texts,
-                              EmbeddingSpace space) override {
-    std::lock_guard lock(mutex);
-    ++calls;
-    for (const std::string& text : texts) {
-      asked.insert(context.scope.tenant().str());
-      upkeep_only = upkeep_only && context.scope.principal().is_upkeep();
-      if (failures > 0) {
-        --failures;
-        co_return Error(EngineError::Unavailable, "The model is starting.");
-      }
-      if (text.size() > longest) co_return Error(EngineError::ContextExceeded, "too long");
-      embedded.insert(text);
-    }
-    co_return Vectors(texts.size(), std::vector<float>(4, static_cast<float>(space.bytes[0])));
-  }
-  engine::EmbeddingSpaces embedding_spaces(const std::string&) const override {
-    std::lock_guard lock(mutex);
-    return spaces;
-  }
-  Task<Result<engine::Ranking>> rerank(engine::CallContext, std::string, std::string,
-                                       std::vector<std::string>) override {
-    co_return engine::Ranking();
-  }
-  Task<Result<std::vector<std::int64_t>>> count_tokens(engine::CallContext, std::string,
-                                                       std::vector<std::string> texts) override {
-    co_return std::vector<std::int64_t>(texts.size(), 1);
-  }
-  Task<Result<engine::BurnReport>> burn_kept(engine::BurnTarget) override { co_return engine::BurnReport(); }
-  std::vector<engine::ModelInfo> models() const override { return {}; }
-  bool ready() const override { return true; }
-
-  mutable std::mutex mutex;
-  engine::EmbeddingSpaces spaces{.current = sample_space(1), .next = std::nullopt};
-  int failures = 0;
-  std::size_t longest = 1'000'000, calls = 0;
-  bool upkeep_only = true;
-  std::set<std::string> asked, embedded;
-};
 
 class ReembedderTest : public ::testing::Test {
  protected:
@@ -100,7 +48,7 @@ class ReembedderTest : public ::testing::Test {
       return {};
     };
     reembedder = std::make_unique<Reembedder>(
-        Reembedder::Uses{upkeep, *platform.manager, *platform.directory, engine, pool, pool, reactors.at(0)},
+        Reembedder::Uses{upkeep, *platform.manager, *platform.directory, engine, pools, reactors.at(0)},
         std::move(options));
     reembedder->on_event([this](const ReembedEvent& event) {
       std::lock_guard lock(engine.mutex);
@@ -130,7 +78,7 @@ class ReembedderTest : public ::testing::Test {
   storage::TestPlatform platform{folder.path() / "data"};
   storage::Upkeep upkeep{*platform.manager, *platform.directory};
   TestEngine engine;
-  base::BlockingPool pool{4, 1000};
+  storage::StorePools pools{*platform.directory, {}};
   http::ReactorPool reactors{1};
   std::optional<std::string> saved;
   std::vector<ReembedEvent> events;
@@ -163,6 +111,7 @@ TEST_F(ReembedderTest, AnotherModelGetsVectorsOfEveryTenantInItsOwnScope) {
   }
   EXPECT_EQ(saved, sample_space(2).hex());
   EXPECT_TRUE(engine.upkeep_only);
+  EXPECT_EQ(engine.priorities, std::set{engine::Priority::Maintenance});
   EXPECT_EQ(engine.asked, (std::set<std::string>{"a", "b", "c"}));
   const storage::Chunk chunk = storage::sample_chunks("f1", 20)[4];
   EXPECT_TRUE(engine.embedded.contains(chunk.heading + "\n" + chunk.text)) << "as ingest embeds it";

@@ -31,12 +31,10 @@ struct Side {
     return backups.make(tenant_id("a"), {.file = file, .since = std::move(since)}, never);
   }
   // Into the embedded store, whatever it was in.
-  base::Result<RestoreReport> restore(std::vector<std::string> files, const char* as = nullptr,
-                                      bool also_erased = false) {
+  base::Result<RestoreReport> restore(std::vector<std::string> files, const char* as = nullptr) {
     RestoreOrder order;
     order.files = std::move(files);
     if (as) order.as = tenant_id(as);
-    order.also_erased = also_erased;
     order.fit = [](tenancy::Tenant tenant) -> base::Result<tenancy::Tenant> {
       tenant.mode = tenancy::IsolationMode::Hybrid;
       tenant.policy.store.clear();
@@ -203,7 +201,7 @@ TYPED_TEST(BackupTest, IsOfOneInstantWhileOthersWrite) {
 }
 
 // What was crypto-shredded with a certificate does not come back by a backup of before.
-TYPED_TEST(BackupTest, WhatWasErasedSinceStaysAwayUnlessAskedFor) {
+TYPED_TEST(BackupTest, WhatWasErasedSinceStaysAway) {
   auto& here = *this->here;
   ASSERT_OK(here.make("one"));
   this->place.platform.clock.advance(std::chrono::seconds(60));
@@ -218,8 +216,82 @@ TYPED_TEST(BackupTest, WhatWasErasedSinceStaysAwayUnlessAskedFor) {
   EXPECT_EQ(
       must(here.platform.store("b")->list_attachments(here.platform.scope("b"), store_id("v1"), {})).size(),
       3u);
-  ASSERT_OK(here.restore({"one"}, "c", true));
-  EXPECT_OK(here.platform.store("c")->get_file(here.platform.scope("c"), file_id("f2")));
+  EXPECT_OK(here.platform.store("b")->get_file(here.platform.scope("b"), file_id("f0"))) << "control";
+  EXPECT_FALSE(restored->known_until.empty());
+}
+
+// An older archive in a deployment that was given a newer one before.
+TYPED_TEST(BackupTest, AnotherDeploymentKnowsWhatTheNewestArchiveKnew) {
+  auto& here = *this->here;
+  auto& there = *this->there;
+  Tombstones tombstones(*here.platform.platform);
+  ASSERT_OK(here.make("old"));
+  {
+    const auto scope = here.platform.scope("a");
+    const auto store = here.platform.store("a");
+    ASSERT_OK(tombstones.revoke_api_key(*store, scope, key_id("k0")));
+    ASSERT_OK(tombstones.set_file_access(*store, scope, file_id("f2"), {.users = {"bob"}}));
+  }
+  const auto signer = crypto::SigningKey::generate();
+  Eraser eraser(*here.platform.platform, *here.platform.directory, here.upkeep, signer, here.platform.clock);
+  ASSERT_OK(eraser.erase(tenant_id("a"),
+                         {.kind = ErasureOrder::Kind::Chat, .name = "c1", .requested_by = "tenant"}));
+  ASSERT_OK(here.make("new"));
+  const auto unknowing = there.restore({"old"}, "b");
+  ASSERT_OK(unknowing);
+  EXPECT_EQ(unknowing->known_until, unknowing->taken) << "what came after it is not known here";
+  EXPECT_EQ(unknowing->erased_since + unknowing->access_narrowed_since, 0u) << "control: so it comes back";
+  EXPECT_OK(this->other.store("b")->get_chat(this->other.scope("b"), chat_id("c1"))) << "control";
+  ASSERT_OK(there.restore({"new"}));
+  (void)must(this->other.directory->suspend(tenant_id("a"), "test"));
+  RestoreOrder order;
+  order.files = {"old"};
+  order.replace = true;
+  const auto restored = there.backups.restore(order);
+  ASSERT_OK(restored);
+  (void)must(this->other.directory->resume(tenant_id("a")));
+  EXPECT_EQ(restored->erased_since, 1u);
+  EXPECT_EQ(restored->keys_revoked_since, 1u);
+  EXPECT_EQ(restored->access_narrowed_since, 1u);
+  const auto scope = this->other.scope("a");
+  const auto store = this->other.store("a");
+  EXPECT_FAILS(StorageError::NotFound, store->get_chat(scope, chat_id("c1")));
+  for (const auto& key : must(store->list_api_keys(scope))) EXPECT_TRUE(key.revoked) << key.id.str();
+  EXPECT_EQ(must(store->get_file(scope, file_id("f2"))).access.users, std::vector<std::string>{"bob"});
+  EXPECT_FALSE(must(store->get_file(scope, file_id("f2"))).access.shared_with_tenant);
+}
+
+// The tenant's file is gone by the time of the restore: there is no present list to go by.
+TYPED_TEST(BackupTest, ANarrowedFileThatIsGoneComesBackAsItsOwnersAlone) {
+  auto& here = *this->here;
+  Tombstones tombstones(*here.platform.platform);
+  ASSERT_OK(here.make("one"));
+  const auto scope = here.platform.scope("a");
+  {
+    const auto store = here.platform.store("a");
+    ASSERT_OK(tombstones.set_file_access(*store, scope, file_id("f2"), {}));
+    ASSERT_OK(store->delete_file(scope, file_id("f2")));
+    ASSERT_OK(store->delete_file(scope, file_id("f0")));
+  }
+  (void)must(here.platform.directory->suspend(tenant_id("a"), "test"));
+  RestoreOrder order;
+  order.files = {"one"};
+  order.replace = true;
+  const auto restored = here.backups.restore(order);
+  ASSERT_OK(restored);
+  (void)must(here.platform.directory->resume(tenant_id("a")));
+  const auto again = here.platform.scope("a");
+  const auto file = must(here.platform.store("a")->get_file(again, file_id("f2")));
+  EXPECT_FALSE(file.access.shared_with_tenant);
+  EXPECT_TRUE(file.access.groups.empty());
+  EXPECT_EQ(restored->access_narrowed_since, 1u);
+  const auto untouched = must(here.platform.store("a")->get_file(again, file_id("f0")));
+  EXPECT_EQ(untouched.access.groups, std::vector<std::string>{"zqgroup"}) << "control: never narrowed";
+  // A backup of now carries the stamp: its own list is not narrowed since.
+  ASSERT_OK(here.make("two"));
+  const auto copy = here.restore({"two"}, "b");
+  ASSERT_OK(copy);
+  EXPECT_EQ(copy->access_narrowed_since, 0u);
 }
 
 // In place: a suspended tenant goes back to what it was; one that works does not.
@@ -259,7 +331,21 @@ TYPED_TEST(BackupTest, ASuspendedTenantIsTakenBackInPlace) {
   ASSERT_OK(here.backups.restore(order));
   EXPECT_EQ(platform.directory->find(tenant_id("a"))->state, tenancy::TenantState::Suspended);
   (void)must(platform.directory->resume(tenant_id("a")));
-  EXPECT_EQ(sorted(), before);
+  // What was taken back since stays so: the key is revoked, and the list that is there now lets in fewer.
+  const auto scope = platform.scope("a");
+  const auto store = platform.store("a");
+  for (const auto& key : must(store->list_api_keys(scope))) EXPECT_TRUE(key.revoked) << key.id.str();
+  const auto narrowed = must(store->get_file(scope, file_id("f2"))).access;
+  EXPECT_FALSE(narrowed.shared_with_tenant);
+  EXPECT_EQ(narrowed.users, std::vector<std::string>{"mallory"});
+  // All else is as it was.
+  const auto but = [](std::vector<std::string> all) {
+    std::erase_if(all, [](const std::string& each) {
+      return each.starts_with("api_key/k0 ") || each.starts_with("file/f2 ");
+    });
+    return all;
+  };
+  EXPECT_EQ(but(sorted()), but(before));
   EXPECT_FALSE(must(platform.platform->setting("restore-replaces/a")).has_value());
 }
 

@@ -4,7 +4,13 @@
 
 #include <openssl/evp.h>
 
+#include <atomic>
+#include <future>
+#include <latch>
+#include <thread>
+
 #include "crypto/random.h"
+#include "identity/user_id.h"
 #include "postgres_server.h"
 #include "raw_database.h"
 #include "storage/seal.h"
@@ -48,7 +54,11 @@ class Erasing {
     }
   }
   base::Result<Erasure> erase(Kind kind, const std::string& name) {
-    return eraser.erase(tenant_id("a"), {.kind = kind, .name = name, .requested_by = "operator"});
+    return eraser.erase(tenant_id("a"), {.kind = kind,
+                                         .name = name,
+                                         .requested_by = "operator",
+                                         .users = kind == Kind::User ? std::vector<std::string>{name}
+                                                                     : std::vector<std::string>{}});
   }
   bool there(const std::string& file) {
     return platform.store("a")->file_content(platform.scope("a"), file_id(file)).ok();
@@ -111,10 +121,31 @@ TYPED_TEST(EraserTest, AChatAndAUsersDataAreGone) {
   const auto scope = e.platform.scope("a");
   const auto store = e.platform.store("a");
   EXPECT_EQ(must(store->list_files(scope, {})).size(), 1u);
-  EXPECT_TRUE(must(store->list_chats(scope, "", {})).empty());
+  EXPECT_TRUE(must(store->list_chats(scope, {}, {})).empty());
   EXPECT_EQ(must(store->list_api_keys(scope)).size(), 1u);
   EXPECT_TRUE(e.there("f3")) << "bob's stays";
   EXPECT_FAILS(StorageError::NotFound, e.erase(Kind::User, "alice"));
+}
+
+TYPED_TEST(EraserTest, AUsersRecordsOfBeforeAndNowAreGone) {
+  auto& e = this->erasing;
+  const auto scope = e.platform.scope("a");
+  const auto store = e.platform.store("a");
+  const std::string id = identity::user_id("https://a.example", "alice");
+  const std::string other = identity::user_id("https://b.example", "alice");
+  for (const auto& [name, owner] : {std::pair("f8", &id), std::pair("f9", &other)}) {
+    FileRecord file = sample_file(name);
+    file.owner = *owner;
+    ASSERT_OK(store->put_file(scope, file, "text"));
+  }
+  ASSERT_OK(e.eraser.erase(tenant_id("a"), {.kind = Kind::User,
+                                            .name = "https://a.example#alice",
+                                            .requested_by = "tenant",
+                                            .users = {id, "alice"}}));
+  EXPECT_FALSE(e.there("f1"));
+  EXPECT_FALSE(e.there("f8"));
+  EXPECT_TRUE(e.there("f9")) << "another issuer's";
+  EXPECT_TRUE(e.there("f3")) << "bob's";
 }
 
 // What lies on in a log, a free page or a backup of the store opens under no key that is left.
@@ -223,6 +254,41 @@ bool on_disk(const std::string& bytes) {
     if (entry.is_regular_file() && bytes_of(entry.path()).find(bytes) != std::string::npos) return true;
   }
   return false;
+}
+
+TEST(Erasure, OfOneTenantHoldsUpNoOther) {
+  Embedded place;
+  place.platform.add_tenant("b");
+  Erasing e(place.platform);
+  e.fill();
+  ASSERT_OK(place.platform.store("b")->put_file(place.platform.scope("b"), sample_file("f1"), "b's"));
+  std::latch inside(1), go_on(1);
+  std::atomic<bool> first{true};
+  e.upkeep.on_rotated([&](const base::TenantId& tenant, const tenancy::KeyStatus&) {
+    if (tenant != tenant_id("a") || !first.exchange(false)) return;
+    inside.count_down();
+    go_on.wait();
+  });
+  std::thread slow([&] { EXPECT_OK(e.erase(Kind::Document, "f1")); });
+  inside.wait();
+  std::promise<bool> done;
+  std::thread other([&] {
+    done.set_value(
+        e.eraser.erase(tenant_id("b"), {.kind = Kind::Document, .name = "f1", .requested_by = "tenant"})
+            .ok());
+  });
+  auto ended = done.get_future();
+  ASSERT_EQ(ended.wait_for(std::chrono::seconds(60)), std::future_status::ready)
+      << "it waits for the other's";
+  EXPECT_TRUE(ended.get());
+  // What is under way is nobody's to take up.
+  e.eraser.resume([] { return false; });
+  EXPECT_EQ(must(place.platform.platform->pending_erasures()).size(), 1u);
+  go_on.count_down();
+  slow.join();
+  other.join();
+  EXPECT_TRUE(must(place.platform.platform->pending_erasures()).empty());
+  EXPECT_EQ(must(e.eraser.certificates(tenant_id("a"))).size(), 1u);
 }
 
 // In PostgreSQL a deleted row lies on until VACUUM, and in the log until it is written over. What lies on is

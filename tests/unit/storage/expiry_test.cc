@@ -55,6 +55,25 @@ TEST_F(Expiry, Aisvs_8_3_1_AStoreIsSweptWhenItIsOpened) {
   EXPECT_EQ(rows(), one());
 }
 
+// What could not be recorded is not removed, neither by a sweep nor when a store is opened.
+TEST_F(Expiry, NothingGoesWhileItCannotBeRecorded) {
+  bool log_works = false;
+  std::size_t recorded = 0;
+  platform.manager->record_expiry(
+      {.may_remove = [&] { return log_works; },
+       .removed = [&](const base::TenantId&, std::size_t count) { recorded += count; }});
+  platform.clock.advance(std::chrono::seconds(11));
+  EXPECT_EQ(platform.manager->delete_expired_chats(), 0u);
+  platform.manager->close(tenant_id("a"));
+  (void)platform.store("a");
+  EXPECT_EQ(rows(), both());
+  EXPECT_EQ(recorded, 0u);
+  log_works = true;
+  EXPECT_EQ(platform.manager->delete_expired_chats(), 1u);
+  EXPECT_EQ(rows(), one());
+  EXPECT_EQ(recorded, 1u);
+}
+
 TEST_F(Expiry, TheSweeperComesByItself) {
   platform.clock.advance(std::chrono::seconds(11));
   std::chrono::milliseconds often(5);

@@ -32,7 +32,8 @@ class Failures : public ::testing::Test {
     const auto store = platform.store("a");
     EXPECT_FAILS(code, store->put_file(scope, sample_file("big"), std::string(20u << 20, 'b')));
     EXPECT_FAILS(StorageError::NotFound, store->get_file(scope, file_id("big")));
-    EXPECT_EQ(*store->bytes_used(scope), 200'000u);
+    EXPECT_EQ(must(store->usage(scope)).files, 1u);
+    EXPECT_EQ(must(store->usage(scope)), must(store->recount_usage(scope)));
     EXPECT_EQ(*store->file_content(scope, file_id("f1")), std::string(200'000, 'z'));
   }
   void expect_usable() {
@@ -123,7 +124,7 @@ TEST_F(Failures, ANewerSchemaIsRefused) {
   const auto opened = platform.manager->open(platform.scope("a"));
   EXPECT_FAILS(StorageError::Corrupt, opened);
   EXPECT_NE(opened.error().message().find("newer version"), std::string::npos);
-  RawDatabase(platform.database_path("a"), &key).run("PRAGMA user_version = 2");
+  RawDatabase(platform.database_path("a"), &key).run("PRAGMA user_version = 3");
   EXPECT_OK(platform.manager->open(platform.scope("a")));
 }
 

@@ -25,13 +25,13 @@ TEST_F(Manager, KeepsAtMostSoManyOpenAndNeverClosesOneInUse) {
   auto held = platform.store("a");
   for (const char* name : {"b", "c", "d", "e"}) (void)platform.store(name);
   EXPECT_EQ(platform.manager->open_count(), 3u);
-  EXPECT_OK(held->bytes_used(platform.scope("a")));
+  EXPECT_OK(held->usage(platform.scope("a")));
   EXPECT_EQ(platform.store("a"), held) << "the same store, still open";
   std::vector<std::shared_ptr<TenantStore>> all;
   for (const char* name : {"a", "b", "c", "d", "e"}) all.push_back(platform.store(name));
   EXPECT_EQ(platform.manager->open_count(), 5u) << "all are in use";
   for (std::size_t i = 0; i < all.size(); ++i) {
-    EXPECT_OK(all[i]->bytes_used(platform.scope(std::string(1, static_cast<char>('a' + i)))));
+    EXPECT_OK(all[i]->usage(platform.scope(std::string(1, static_cast<char>('a' + i)))));
   }
   all.clear();
   held.reset();

@@ -82,8 +82,8 @@ TEST_P(PostgresChecks, AnAdminRoleOfTheWrongRightsIsRefused) {
 }
 
 TEST_P(PostgresChecks, ASchemaOfAnotherVersionOrHalfOfOneIsRefused) {
-  refused("UPDATE schema_version SET version = 3", "UPDATE schema_version SET version = 2", "newer Bulkhead");
-  refused("UPDATE schema_version SET version = 0", "UPDATE schema_version SET version = 2",
+  refused("UPDATE schema_version SET version = 4", "UPDATE schema_version SET version = 3", "newer Bulkhead");
+  refused("UPDATE schema_version SET version = 0", "UPDATE schema_version SET version = 3",
           "unknown version");
   refused("ALTER TABLE schema_version RENAME TO gone", "ALTER TABLE gone RENAME TO schema_version",
           "schema_version");

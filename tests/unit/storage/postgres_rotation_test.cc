@@ -41,6 +41,9 @@ class PostgresRotation : public ::testing::TestWithParam<PostgresLayout> {
     for (const char* table : {"files", "vector_stores", "chats"}) {
       raw->must_run("ALTER TABLE " + std::string(table) + " DROP COLUMN key_version, DROP COLUMN key_box");
     }
+    // Originals alone were counted then.
+    raw->must_run("DELETE FROM meta WHERE name IN ('files', 'vector_stores', 'chats', 'api_keys')");
+    raw->must_run("UPDATE meta SET value = 5 WHERE name = 'bytes_used'");
     raw->must_run("UPDATE schema_version SET version = 1");
   }
   void reopen_backend() {
@@ -59,7 +62,7 @@ class PostgresRotation : public ::testing::TestWithParam<PostgresLayout> {
     EXPECT_EQ(must(store->get_attachment(scope, store_id("vs1"), file_id("f1"))).error_message, "old error");
     EXPECT_EQ(must(store->get_vector_store(scope, store_id("vs1"))).name, "Shelf");
     EXPECT_EQ(must(store->get_chat(scope, chat_id("c1"))).messages_json, "old messages");
-    EXPECT_EQ(must(store->list_chats(scope, "alice", {})).size(), 1u);
+    EXPECT_EQ(must(store->list_chats(scope, {"alice"}, {})).size(), 1u);
   }
   PostgresPlatform pg{GetParam()};
 };
@@ -80,6 +83,10 @@ TEST_P(PostgresRotation, AStoreOfTheSchemaBeforeIsReadAndMoved) {
   back_to_version_1();
   reopen_backend();
   expect_all();
+  const Usage counted = must(pg.store("hospital")->usage(scope));
+  EXPECT_EQ(counted, (Usage{counted.bytes, 1, 1, 1, 0}));
+  EXPECT_GT(counted.bytes, 100u);
+  EXPECT_EQ(counted, must(pg.store("hospital")->recount_usage(scope)));
   EXPECT_FAILS(StorageError::NotFound, pg.store("hospital")->data_key_id(scope, "file/f1"));
 
   Upkeep upkeep(*pg.platform.manager, *pg.platform.directory);

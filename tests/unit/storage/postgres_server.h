@@ -181,6 +181,9 @@ class PostgresPlatform {
     auto root = PostgresServer::shared().superuser();
     root->must_run("CREATE ROLE " + admin() + " LOGIN CREATEROLE CREATEDB PASSWORD 'admin-password'");
     root->must_run("CREATE DATABASE " + database() + " OWNER " + admin());
+    root->must_run("REVOKE CONNECT ON DATABASE " + database() + ", postgres, template1 FROM PUBLIC");
+    if (layout == PostgresLayout::RowLevelSecurity)
+      guard_sessions(*PostgresServer::shared().superuser(database()));
     if (vectors == PostgresVectors::Pgvector) make_extension();
     std::ofstream(password_file()) << "admin-password\n";
     std::filesystem::permissions(password_file(), std::filesystem::perms::owner_read);
@@ -205,8 +208,13 @@ class PostgresPlatform {
     return options;
   }
   void add_tenant(std::string_view name, std::uint64_t storage_bytes_max = 4ull << 30) {
+    tenancy::TenantLimits limits;
+    limits.storage_bytes_max = storage_bytes_max;
+    add_tenant(name, limits);
+  }
+  void add_tenant(std::string_view name, const tenancy::TenantLimits& limits) {
     tenancy::TenantPolicy policy;
-    policy.limits.storage_bytes_max = storage_bytes_max;
+    policy.limits = limits;
     policy.store = "pg";
     if (mode() == tenancy::IsolationMode::Silo) policy.engine.engine = tenancy::EngineMode::Dedicated;
     (void)must(platform.directory->create(tenant_id(name), std::string(name), mode(), policy));
@@ -248,6 +256,16 @@ class PostgresPlatform {
     return raw;
   }
 
+  // What the superuser does once in the database of a shared role (docs/storage.md).
+  void guard_sessions(RawPostgres& root) const {
+    root.must_run(R"sql(DO $$ DECLARE f regprocedure; BEGIN
+  FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+    AND (proname IN ('pg_terminate_backend', 'pg_cancel_backend') OR proname ~ '^pg_(try_)?advisory_') LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+  END LOOP; END $$)sql");
+    root.must_run("GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO " + admin());
+  }
+
   TemporaryFolder folder;
   TestPlatform platform{folder.path() / "data"};
   PostgresBackend* backend = nullptr;
@@ -260,6 +278,7 @@ class PostgresPlatform {
       where = options().template_database();
       PostgresServer::shared().superuser()->must_run("CREATE DATABASE " + where + " OWNER " + admin() +
                                                      " TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
+      PostgresServer::shared().superuser()->must_run("REVOKE CONNECT ON DATABASE " + where + " FROM PUBLIC");
     }
     auto root = PostgresServer::shared().superuser(where);
     const std::string schema = options().extension_schema();

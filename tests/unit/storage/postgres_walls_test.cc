@@ -114,6 +114,32 @@ TEST_P(PostgresWalls, AStolenPasswordOpensNothingElse) {
   }
 }
 
+// A role can change its own password and settings, and PostgreSQL has no way to forbid it.
+TEST_P(PostgresWalls, APasswordThatAThiefChangedIsSetBack) {
+  const auto login = pg.place("hospital")->login;
+  const auto store = pg.store("hospital");
+  const auto enters = [&](std::string_view password) {
+    return RawPostgres(PostgresServer::shared().socket_folder(), login->user, password, login->dbname)
+        .connected();
+  };
+  auto thief = pg.thief("hospital");
+  thief->must_run("ALTER ROLE CURRENT_USER PASSWORD 'the-thiefs-own'");
+  thief->must_run("ALTER ROLE CURRENT_USER SET work_mem = '64kB'");
+  EXPECT_TRUE(enters("the-thiefs-own")) << "control: it worked";
+  EXPECT_FALSE(enters(login->password.reveal_text())) << "control: the gateway is locked out";
+  pg.backend->pool().close_idle(*login);
+  EXPECT_OK(store->list_files(pg.scope("hospital"), {}));
+  EXPECT_FALSE(enters("the-thiefs-own"));
+  EXPECT_TRUE(enters(login->password.reveal_text()));
+  EXPECT_TRUE(
+      PostgresServer::shared()
+          .superuser()
+          ->must_run("SELECT s.setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole "
+                     "WHERE r.rolname = '" +
+                     login->user + "'")
+          .empty());
+}
+
 TEST_P(PostgresWalls, AStolenPasswordReachesNoOtherDatabase) {
   const auto place = pg.place("hospital");
   const auto connects = [&](const std::string& dbname) {
@@ -146,6 +172,51 @@ TEST_P(PostgresWalls, TheCatalogueNamesNoTenant) {
 }
 
 class PostgresRowPolicies : public PostgresWalls {};
+
+TEST_P(PostgresRowPolicies, AThiefEndsAndHoldsUpNobodysSession) {
+  const auto place = pg.place("hospital");
+  auto victim = pg.thief("lawfirm");
+  auto thief = pg.thief("hospital");
+  const std::string pid = std::to_string(victim->backend_pid());
+  const std::vector<std::string> attempts = {
+      "SELECT pg_cancel_backend(" + pid + ")", "SELECT pg_terminate_backend(" + pid + ")",
+      "SELECT pg_advisory_lock(7812345001)", "SELECT pg_advisory_xact_lock(7812345001)",
+      "SELECT pg_try_advisory_lock_shared(7812345001)"};
+  for (const std::string& attempt : attempts) {
+    thief->run(attempt);
+    EXPECT_EQ(thief->last_state, "42501") << attempt;
+  }
+  victim->must_run("SELECT 1");
+  // Nor from another database, where the function is everybody's: there it is not let in.
+  const auto& login = *place->login;
+  const auto from_elsewhere = [&] {
+    return std::make_unique<RawPostgres>(PostgresServer::shared().socket_folder(), login.user,
+                                         login.password.reveal_text(), "postgres");
+  };
+  EXPECT_FALSE(from_elsewhere()->connected());
+  auto root = PostgresServer::shared().superuser();
+  root->must_run("GRANT CONNECT ON DATABASE postgres TO PUBLIC");
+  const auto open_elsewhere = pg.backend->check();
+  EXPECT_FAILS(StorageError::Misconfigured, open_elsewhere);
+  EXPECT_NE(open_elsewhere.error().detail().find("REVOKE CONNECT ON DATABASE postgres"), std::string::npos);
+  EXPECT_EQ(from_elsewhere()->must_run("SELECT pg_cancel_backend(" + pid + ")"),
+            std::vector<std::string>{"t"})
+      << "control: from there it works";
+  root->must_run("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC");
+  // Control: with PostgreSQL's own defaults it works, and the gateway does not start upon them.
+  pg.superuser("hospital")
+      ->must_run("GRANT EXECUTE ON FUNCTION pg_terminate_backend(integer, bigint) TO PUBLIC");
+  const auto refused = pg.backend->check();
+  EXPECT_FAILS(StorageError::Misconfigured, refused);
+  EXPECT_NE(refused.error().detail().find("REVOKE EXECUTE ON FUNCTION pg_terminate_backend"),
+            std::string::npos);
+  EXPECT_EQ(thief->must_run("SELECT pg_terminate_backend(" + pid + ")"), std::vector<std::string>{"t"});
+  victim->run("SELECT 1");
+  EXPECT_FALSE(victim->connected());
+  pg.superuser("hospital")
+      ->must_run("REVOKE EXECUTE ON FUNCTION pg_terminate_backend(integer, bigint) FROM PUBLIC");
+  EXPECT_OK(pg.backend->check());
+}
 
 TEST_P(PostgresRowPolicies, WithoutATenantThereAreNoRows) {
   auto thief = pg.thief("hospital");
@@ -291,7 +362,7 @@ TEST_P(PostgresWalls, NothingTypedStandsInTheFilesOrTheLog) {
   chat.messages_json = plant("message");
   chat.completion_json = plant("answer");
   ASSERT_OK(store->put_chat(scope, chat));
-  ASSERT_OK(store->list_chats(scope, chat.owner, {}));
+  ASSERT_OK(store->list_chats(scope, {chat.owner}, {}));
   identity::ApiKeyRecord key{.id = key_id("k9"), .name = plant("key"), .user = plant("user")};
   key.roles = {plant("role")};
   ASSERT_OK(store->put_api_key(scope, key));

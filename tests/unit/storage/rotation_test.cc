@@ -100,6 +100,35 @@ TEST_F(Rotation, MovesEverythingAndDestroysTheOlderKeys) {
   EXPECT_FALSE(std::filesystem::exists(platform->database_path("a").string() + "-wal"));
 }
 
+class Recorder final : public WorkRecorder {
+ public:
+  bool works = false;
+  int announced = 0;
+  base::Result<void> announce(Kind kind, const base::TenantId&) override {
+    EXPECT_EQ(kind, Kind::Rotation);
+    if (!works) return base::Error(StorageError::Unavailable, "The log fails.");
+    ++announced;
+    return {};
+  }
+  void ended(Kind, const base::TenantId&, std::string_view) override {}
+};
+
+TEST_F(Rotation, NothingIsMovedOrDestroyedWhileItCannotBeRecorded) {
+  const auto scope = platform->scope("a");
+  Recorder recorder;
+  upkeep->record_with(&recorder);
+  ASSERT_OK(upkeep->rotate(tenant_id("a"), kAll));
+  EXPECT_TRUE(upkeep->run_once(never).empty());
+  EXPECT_NE(scope.key(Purpose::RecordSeal, 1), nullptr) << "the older key is there still";
+  recorder.works = true;
+  EXPECT_EQ(upkeep->run_once(never).size(), 1u);
+  EXPECT_EQ(scope.key(Purpose::RecordSeal, 1), nullptr);
+  EXPECT_EQ(recorder.announced, 1);
+  EXPECT_TRUE(upkeep->run_once(never).empty());
+  EXPECT_EQ(recorder.announced, 1) << "nothing to do, nothing to announce";
+  expect_all("a", 5);
+}
+
 TEST_F(Rotation, GoesOnAfterAStopAtEveryStep) {
   for (int i = 0; i < 150; ++i) {
     ASSERT_OK(
@@ -189,8 +218,15 @@ TEST_F(Rotation, AStoreOfTheSchemaBeforeIsReadAndMoved) {
         {box({RecordKind::FileName, "old"}, "Old name"), box({RecordKind::FileStatusDetail, "old"}, "")});
     raw.run("INSERT INTO file_pieces (file_no, ordinal, box) SELECT no, 0, ?1 FROM files WHERE id = 'old'",
             {box({RecordKind::FilePiece, "old", 0, 1}, "words")});
+    // Originals alone were counted then.
+    raw.run("DELETE FROM meta WHERE name IN ('files', 'vector_stores', 'chats', 'api_keys')");
+    raw.run("UPDATE meta SET value = 5 WHERE name = 'bytes_used'");
   }
   const auto store = platform->store("old");
+  const Usage counted = must(store->usage(scope));
+  EXPECT_EQ(counted.files, 1u);
+  EXPECT_GT(counted.bytes, 100u);
+  EXPECT_EQ(counted, must(store->recount_usage(scope)));
   EXPECT_EQ(must(store->file_content(scope, file_id("old"))), "words");
   EXPECT_FAILS(StorageError::NotFound, store->data_key_id(scope, "file/old"));
   ASSERT_OK(store->set_file_status(scope, file_id("old"), FileStatus::Processed, "read"));

@@ -6,6 +6,9 @@ namespace {
 class SqliteBackend {
  public:
   void add_tenant(std::string_view name, std::uint64_t bytes_max) { platform_.add_tenant(name, bytes_max); }
+  void add_tenant(std::string_view name, const tenancy::TenantLimits& limits) {
+    platform_.add_tenant(name, limits);
+  }
   tenancy::TenantScope scope(std::string_view name) { return platform_.scope(name); }
   std::shared_ptr<TenantStore> store(std::string_view name) { return platform_.store(name); }
   void suspend(std::string_view name) { (void)must(platform_.directory->suspend(tenant_id(name), "test")); }

@@ -1,5 +1,5 @@
 // What every backend of TenantStore must do. A backend plugs in by a type with
-//   void add_tenant(name, storage_bytes_max);  TenantScope scope(name);
+//   void add_tenant(name, storage_bytes_max);  void add_tenant(name, TenantLimits);  TenantScope scope(name);
 //   std::shared_ptr<TenantStore> store(name);  void suspend(name);
 //   std::shared_ptr<TenantStore> reopened(name)   closed and opened again
 //   TestPlatform& deployment();
@@ -70,7 +70,8 @@ class StoreContract : public ::testing::Test {
     note(store->file_content(scope, file));
     note(store->set_file_status(scope, file, FileStatus::Processed, ""));
     note(store->set_file_access(scope, file, {}));
-    note(store->bytes_used(scope));
+    note(store->usage(scope));
+    note(store->recount_usage(scope));
     note(store->put_vector_store(scope, {.id = store_id("vs2"), .name = "", .owner = "alice"}));
     note(store->get_vector_store(scope, vs));
     note(store->list_vector_stores(scope, {}));
@@ -94,7 +95,7 @@ class StoreContract : public ::testing::Test {
     note(store->data_key_id(scope, "file/f1"));
     note(store->put_chat(scope, chat("c2")));
     note(store->get_chat(scope, chat_id("c1")));
-    note(store->list_chats(scope, "", {}));
+    note(store->list_chats(scope, {}, {}));
     note(store->delete_expired_chats(scope, 5));
     note(store->delete_chat(scope, chat_id("c1")));
     note(store->delete_attachment(scope, vs, file));
@@ -194,13 +195,159 @@ TYPED_TEST_P(StoreContract, AnIdIsNeverTakenOver) {
 
 TYPED_TEST_P(StoreContract, QuotaIsEnforcedAndGivenBack) {
   const std::string big(40u << 20, 'q');
+  EXPECT_EQ(must(this->store->usage(*this->own)), Usage());
   this->put("f1", 1, big);
-  EXPECT_EQ(*this->store->bytes_used(*this->own), big.size());
-  EXPECT_FAILS(StorageError::QuotaExceeded, this->store->put_file(*this->own, sample_file("f2"), big));
+  EXPECT_GE(must(this->store->usage(*this->own)).bytes, big.size());
+  EXPECT_LE(must(this->store->usage(*this->own)).bytes, big.size() + (64u << 10))
+      << "seals and rows are small";
+  const auto refused = this->store->put_file(*this->own, sample_file("f2"), big);
+  EXPECT_FAILS(StorageError::QuotaExceeded, refused);
+  EXPECT_NE(refused.error().message().find("Delete files"), std::string::npos) << "it says what to do";
   EXPECT_FAILS(StorageError::NotFound, this->store->get_file(*this->own, file_id("f2")));
   ASSERT_OK(this->store->delete_file(*this->own, file_id("f1")));
-  EXPECT_EQ(*this->store->bytes_used(*this->own), 0u);
+  EXPECT_EQ(must(this->store->usage(*this->own)), Usage());
   this->put("f2", 1, big);
+}
+
+// After each step what is counted is what a count of all rows gives, and it grew by what was brought.
+TYPED_TEST_P(StoreContract, EverythingThatIsKeptIsCounted) {
+  const auto& own = *this->own;
+  TenantStore& store = *this->store;
+  std::uint64_t before = 0;
+  const auto grew = [&](std::string_view what, std::uint64_t by) {
+    const Usage usage = must(store.usage(own));
+    EXPECT_GE(usage.bytes, before + by) << what;
+    EXPECT_EQ(usage, must(store.recount_usage(own))) << what;
+    before = usage.bytes;
+  };
+  const std::string long_text(50'000, 'm');
+  this->put("f1", 1, long_text);
+  grew("an original", long_text.size());
+  access::DocumentAccess access;
+  for (int i = 0; i < 1000; ++i) access.users.push_back("somebody-" + std::to_string(i));
+  ASSERT_OK(store.set_file_access(own, file_id("f1"), access));
+  grew("an access list", 10'000);
+  VectorStoreRecord vs{.id = store_id("vs1")};
+  vs.owner = "alice";
+  ASSERT_OK(store.put_vector_store(own, vs));
+  grew("a vector store", 1);
+  vs.metadata_json = "{\"a\":\"" + long_text + "\"}";
+  ASSERT_OK(store.put_vector_store(own, vs));
+  grew("metadata", long_text.size());
+  this->attach("vs1", "f1", AttachmentStatus::InProgress);
+  grew("an attachment", 1);
+  ASSERT_OK(store.replace_chunks(own, file_id("f1"), sample_chunks("f1", 300), sample_vectors(300, 64)));
+  grew("chunks and vectors", 300 * (40 + 64 * 4));
+  ASSERT_OK(store.replace_chunks(own, file_id("f1"), sample_chunks("f1", 400), sample_vectors(400, 64)));
+  grew("more chunks in their place", 100 * (40 + 64 * 4));
+  const auto chunks = must(store.file_chunks(own, file_id("f1")));
+  ASSERT_OK(store.put_vectors(own, file_id("f1"), chunks.batch, sample_vectors(400, 128)));
+  grew("larger vectors", 400 * 64 * 4);
+  ASSERT_OK(store.set_file_status(own, file_id("f1"), FileStatus::Failed, long_text));
+  grew("why it failed", long_text.size());
+  ChatRecord chat = this->chat("c1");
+  chat.messages_json = long_text;
+  ASSERT_OK(store.put_chat(own, chat));
+  grew("a chat", long_text.size());
+  chat.completion_json = long_text;
+  ASSERT_OK(store.put_chat(own, chat));
+  grew("a longer chat", long_text.size() - 100);
+  ASSERT_OK(store.put_api_key(own, {.id = key_id("k1"), .name = "key"}));
+  grew("a key", 1);
+  const Usage all = must(store.usage(own));
+  EXPECT_EQ(all, (Usage{all.bytes, 1, 1, 1, 1}));
+  ASSERT_OK(store.revoke_api_key(own, key_id("k1")));
+  this->store = this->backend.reopened("hospital");
+  EXPECT_EQ(must(this->store->usage(own)), all) << "it is kept";
+  TenantStore& again = *this->store;
+  ASSERT_OK(again.delete_api_key(own, key_id("k1")));
+  ASSERT_OK(again.delete_chat(own, chat_id("c1")));
+  ASSERT_OK(again.delete_file(own, file_id("f1")));
+  EXPECT_EQ(must(again.usage(own)), must(again.recount_usage(own))) << "what went with the file, too";
+  ASSERT_OK(again.delete_vector_store(own, store_id("vs1")));
+  EXPECT_EQ(must(again.usage(own)), Usage());
+}
+
+TYPED_TEST_P(StoreContract, WhatIsNoOriginalMeetsTheQuotaToo) {
+  const auto& own = *this->own;
+  TenantStore& store = *this->store;
+  this->put("f1");
+  this->put_store("vs1");
+  access::DocumentAccess huge;
+  huge.users.assign(70'000, std::string(1000, 'u'));  // 70 MB of a quota of 64 MiB
+  const auto refused = store.set_file_access(own, file_id("f1"), huge);
+  EXPECT_FAILS(StorageError::QuotaExceeded, refused);
+  EXPECT_EQ(must(store.get_file(own, file_id("f1"))).access.users.size(), 0u) << "nothing was changed";
+  std::string text;
+  while (text.size() < 5u << 20) text += "parental leave ";
+  VectorStoreRecord vs = must(store.get_vector_store(own, store_id("vs1")));
+  vs.metadata_json = std::string(60u << 20, 'x');
+  ASSERT_OK(store.put_vector_store(own, vs));
+  ChatRecord chat = this->chat("c1");
+  chat.messages_json = text;
+  EXPECT_FAILS(StorageError::QuotaExceeded, store.put_chat(own, chat));
+  std::vector<Chunk> chunks = sample_chunks("f1", 1);
+  chunks[0].text = text;
+  EXPECT_FAILS(StorageError::QuotaExceeded,
+               store.replace_chunks(own, file_id("f1"), chunks, sample_vectors(1)));
+  EXPECT_FALSE(must(store.has_chunks(own, file_id("f1"))));
+  // Less than before is never refused, and neither is the note of how an ingest ended.
+  ASSERT_OK(store.set_file_status(own, file_id("f1"), FileStatus::Failed, "It does not fit."));
+  vs.metadata_json = "{}";
+  ASSERT_OK(store.put_vector_store(own, vs));
+  EXPECT_OK(store.put_chat(own, chat)) << "control: now there is room";
+  EXPECT_EQ(must(store.usage(own)), must(store.recount_usage(own)));
+}
+
+TYPED_TEST_P(StoreContract, NumbersOfObjectsAreBounded) {
+  tenancy::TenantLimits limits;
+  limits.files_max = limits.vector_stores_max = limits.kept_chats_max = limits.api_keys_max = 2;
+  this->backend.add_tenant("clinic", limits);
+  const auto own = this->backend.scope("clinic");
+  const auto store = this->backend.store("clinic");
+  const auto all = [&](const std::string& n) {
+    VectorStoreRecord vs{.id = store_id("vs" + n)};
+    vs.owner = "alice";
+    return std::vector<base::Result<void>>{
+        store->put_file(own, sample_file("f" + n), "x"), store->put_vector_store(own, vs),
+        store->put_chat(own, this->chat("c" + n)), store->put_api_key(own, {.id = key_id("k" + n)})};
+  };
+  for (const char* n : {"1", "2"}) {
+    for (const auto& made : all(n)) EXPECT_OK(made);
+  }
+  for (const auto& refused : all("3")) EXPECT_FAILS(StorageError::QuotaExceeded, refused);
+  EXPECT_EQ(must(store->list_files(own, {})).size(), 2u);
+  EXPECT_EQ(must(store->list_api_keys(own)).size(), 2u);
+  // What is there already can be changed, and what was deleted makes room.
+  EXPECT_OK(store->put_chat(own, this->chat("c1")));
+  ASSERT_OK(store->delete_file(own, file_id("f1")));
+  ASSERT_OK(store->delete_vector_store(own, store_id("vs1")));
+  ASSERT_OK(store->delete_chat(own, chat_id("c1")));
+  ASSERT_OK(store->delete_api_key(own, key_id("k1")));
+  for (const auto& made : all("3")) EXPECT_OK(made);
+}
+
+TYPED_TEST_P(StoreContract, WritersAtOnceAreCountedOnce) {
+  std::vector<std::thread> writers;
+  std::atomic<int> failed{0};
+  for (int writer = 0; writer < 4; ++writer) {
+    writers.emplace_back([&, writer] {
+      for (int i = 0; i < 10; ++i) {
+        const std::string id = "f" + std::to_string(writer) + "-" + std::to_string(i);
+        const bool ok =
+            this->store->put_file(*this->own, sample_file(id), std::string(5000, 'x')).ok() &&
+            this->store->replace_chunks(*this->own, file_id(id), sample_chunks(id, 20), sample_vectors(20))
+                .ok() &&
+            (i % 2 == 0 || this->store->delete_file(*this->own, file_id(id)).ok());
+        failed += ok ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& each : writers) each.join();
+  EXPECT_EQ(failed, 0);
+  const Usage usage = must(this->store->usage(*this->own));
+  EXPECT_EQ(usage.files, 20u);
+  EXPECT_EQ(usage, must(this->store->recount_usage(*this->own)));
 }
 
 TYPED_TEST_P(StoreContract, ListsAreCompleteInOrderAndBounded) {
@@ -245,11 +392,14 @@ TYPED_TEST_P(StoreContract, ListsAreCompleteInOrderAndBounded) {
   ASSERT_EQ(files->size(), 3u);
   EXPECT_EQ(files->front().file.str(), "f5");
   EXPECT_FAILS(StorageError::NotFound, this->store->list_attachments(*this->own, store_id("none"), {}));
-  EXPECT_EQ(this->store->list_chats(*this->own, "bob", {})->size(), 4u);
-  EXPECT_EQ(this->store->list_chats(*this->own, "", {})->size(), 12u);
-  EXPECT_EQ(this->store->list_chats(*this->own, "bob", {.limit = 2, .after = "c6"})->size(), 2u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"bob"}, {})->size(), 4u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {}, {})->size(), 12u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"bob", "nobody"}, {})->size(), 4u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"nobody", "bob"}, {.limit = 2, .after = "c6"})->size(), 2u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"alice", "bob"}, {})->size(), 12u);
+  EXPECT_EQ(this->store->list_chats(*this->own, {"bob"}, {.limit = 2, .after = "c6"})->size(), 2u);
   EXPECT_FAILS(StorageError::NotFound,
-               this->store->list_chats(*this->own, "bob", {.limit = 2, .after = "c1"}));
+               this->store->list_chats(*this->own, {"bob"}, {.limit = 2, .after = "c1"}));
 }
 
 TYPED_TEST_P(StoreContract, VectorStoresAndAttachmentsLiveAndDie) {
@@ -415,7 +565,7 @@ TYPED_TEST_P(StoreContract, HostileTextIsOnlyText) {
     chat.owner = chat.model = chat.metadata_json = chat.messages_json = chat.completion_json = text;
     ASSERT_OK(this->store->put_chat(*this->own, chat));
     EXPECT_EQ(this->store->get_chat(*this->own, chat.id)->messages_json, text);
-    EXPECT_OK(this->store->list_chats(*this->own, text, {}));
+    EXPECT_OK(this->store->list_chats(*this->own, {text}, {}));
     identity::ApiKeyRecord key{.id = key_id("k" + id), .name = text, .user = text};
     ASSERT_OK(this->store->put_api_key(*this->own, key));
   }
@@ -508,8 +658,8 @@ TYPED_TEST_P(StoreContract, Aisvs_8_3_1_ExpiredChatsAreNeverGivenOut) {
   ASSERT_OK(this->store->put_chat(*this->own, chat));
   EXPECT_OK(this->store->get_chat(*this->own, chat_id("c1")));
   EXPECT_FAILS(StorageError::NotFound, this->store->get_chat(*this->own, chat_id("c2")));
-  EXPECT_EQ(this->store->list_chats(*this->own, "", {})->size(), 1u);
-  EXPECT_TRUE(this->store->list_chats(*this->own, "", {})->front().messages_json.empty());
+  EXPECT_EQ(this->store->list_chats(*this->own, {}, {})->size(), 1u);
+  EXPECT_TRUE(this->store->list_chats(*this->own, {}, {})->front().messages_json.empty());
   EXPECT_EQ(*this->store->delete_expired_chats(*this->own, now), 1u);
   EXPECT_EQ(*this->store->delete_expired_chats(*this->own, now + 11), 1u);
   EXPECT_FAILS(StorageError::NotFound, this->store->delete_chat(*this->own, chat_id("c1")));
@@ -564,7 +714,9 @@ TYPED_TEST_P(StoreContract, VectorsOfASecondSpaceComeBesideAndTheFirstGo) {
 
 REGISTER_TYPED_TEST_SUITE_P(StoreContract, EveryMemberRefusesAnotherTenantsScope,
                             EveryMemberRefusesADeadScope, FilesComeBackAsTheyWere, AnIdIsNeverTakenOver,
-                            QuotaIsEnforcedAndGivenBack, ListsAreCompleteInOrderAndBounded,
+                            QuotaIsEnforcedAndGivenBack, EverythingThatIsKeptIsCounted,
+                            WhatIsNoOriginalMeetsTheQuotaToo, NumbersOfObjectsAreBounded,
+                            WritersAtOnceAreCountedOnce, ListsAreCompleteInOrderAndBounded,
                             VectorStoresAndAttachmentsLiveAndDie, ChunksAreReplacedWholeAndFound,
                             HostileTextIsOnlyText, WordsAreFoundAcrossCaseAccentsAndScripts, VersionsOnlyGrow,
                             ApiKeysAreKeptAndRevoked, VectorsOfASecondSpaceComeBesideAndTheFirstGo,

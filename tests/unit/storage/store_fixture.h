@@ -72,8 +72,13 @@ class TestPlatform {
   }
 
   void add_tenant(std::string_view name, std::uint64_t storage_bytes_max = 4ull << 30) {
+    tenancy::TenantLimits limits;
+    limits.storage_bytes_max = storage_bytes_max;
+    add_tenant(name, limits);
+  }
+  void add_tenant(std::string_view name, const tenancy::TenantLimits& limits) {
     tenancy::TenantPolicy policy;
-    policy.limits.storage_bytes_max = storage_bytes_max;
+    policy.limits = limits;
     (void)must(directory->create(tenant_id(name), std::string(name), tenancy::IsolationMode::Hybrid, policy));
   }
   tenancy::TenantScope scope(std::string_view tenant) {

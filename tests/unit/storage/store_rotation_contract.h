@@ -50,7 +50,7 @@ class StoreRotationContract : public StoreContract<Backend> {
               "Piece 299 about parental leave.");
     EXPECT_EQ(must(this->store->search_text(*this->own, {"parental"}, {file_id("f1")}, 999)).size(), 300u);
     EXPECT_EQ(must(this->store->list_api_keys(*this->own)).at(0).user, "robot");
-    EXPECT_EQ(must(this->store->list_chats(*this->own, "alice", {})).size(), 3u);
+    EXPECT_EQ(must(this->store->list_chats(*this->own, {"alice"}, {})).size(), 3u);
     EXPECT_EQ(must(this->store->get_chat(*this->own, chat_id("c2"))).completion_json, R"({"id":"x"})");
   }
   std::vector<std::string> data_key_ids() {

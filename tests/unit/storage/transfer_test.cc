@@ -33,7 +33,8 @@ TYPED_TEST(Transfer, ACopyHoldsTheSameInTheSameOrder) {
     EXPECT_EQ(contents_of(*to, back_scope), contents_of(*from, scope));
   }
   EXPECT_EQ(must(to->search_text(back_scope, {"zqpassage"}, {file_id("f2")}, 99)).size(), 7u);
-  EXPECT_EQ(must(to->bytes_used(back_scope)), must(from->bytes_used(scope)));
+  EXPECT_EQ(must(to->usage(back_scope)).files, must(from->usage(scope)).files);
+  EXPECT_EQ(must(to->usage(back_scope)), must(to->recount_usage(back_scope)));
   EXPECT_EQ(must(list_subjects(*from, scope)).size(), 4u + 2 + 3 + 2);
 }
 
@@ -92,7 +93,7 @@ TYPED_TEST(Transfer, WhatIsGoneIsNothingAndIsRemoved) {
   for (const std::string& name : must(list_subjects(*store, scope)))
     ASSERT_OK(remove_subject(*store, scope, name));
   EXPECT_TRUE(must(list_subjects(*store, scope)).empty());
-  EXPECT_EQ(must(store->bytes_used(scope)), 0u);
+  EXPECT_EQ(must(store->usage(scope)), Usage());
 }
 
 TEST(Subjects, TheirFormIsReadBackAndNothingElseIs) {

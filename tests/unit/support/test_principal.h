@@ -11,6 +11,7 @@
 
 #include "crypto/random.h"
 #include "identity/authenticator.h"
+#include "identity/user_id.h"
 
 namespace bulkhead::test {
 
@@ -48,7 +49,7 @@ class OpenTenants final : public identity::TenantStatus {
 
 inline std::shared_ptr<const identity::Principal> authenticated_by_key(
     const std::optional<base::TenantId>& tenant, std::string user, std::vector<std::string> roles,
-    std::vector<std::string> groups) {
+    std::vector<std::string> groups, std::int64_t expires = 0) {
   base::Secret tag_key = crypto::random_secret(32);
   identity::ApiKeyFormat format(tag_key.clone());
   auto key = format.make(tenant);
@@ -57,12 +58,18 @@ inline std::shared_ptr<const identity::Principal> authenticated_by_key(
   record.user = std::move(user);
   record.roles = std::move(roles);
   record.groups = std::move(groups);
+  record.expires = expires;
   keys.add(std::move(record), key.text.reveal_text());
   OpenTenants tenants;
-  base::BlockingPool pool(1, 1);
+  base::FairPool pool({.threads = 1});
   base::ManualClock clock;
-  identity::Authenticator authenticator({}, identity::ApiKeyFormat(std::move(tag_key)), keys, tenants, pool,
-                                        clock);
+  // As in a deployment of API keys alone: what was stored under a plain name is the local user's.
+  identity::AuthenticatorOptions options;
+  options.user_names = std::make_shared<identity::UserNames>();
+  if (tenant) options.user_names->pin(*tenant, "");
+  identity::Authenticator authenticator(
+      std::move(options), identity::ApiKeyFormat(std::move(tag_key)), keys, tenants,
+      [&pool](const auto&) -> base::FairPool& { return pool; }, clock);
   auto principal =
       base::run_blocking(authenticator.authenticate("Bearer " + std::string(key.text.reveal_text())));
   if (!principal) std::abort();

@@ -15,7 +15,7 @@ TEST_F(DirectoryTest, AScopeIsOfItsPrincipalsTenantAndNoOther) {
   auto scope = directory->open(principal);
   ASSERT_TRUE(scope.ok());
   EXPECT_EQ(scope->tenant().str(), "acme");
-  EXPECT_EQ(scope->principal().user(), "alice");
+  EXPECT_EQ(scope->principal().user(), identity::user_id("", "alice"));
   EXPECT_TRUE(scope->alive());
   EXPECT_FALSE(scope->cancel_token().cancelled());
 
@@ -80,7 +80,7 @@ TEST_F(DirectoryTest, SuspensionCutsEveryRunningScopeBeforeItReturns) {
   EXPECT_EQ(cuts, 2);
   EXPECT_FALSE(first.alive());
   EXPECT_FALSE(second.alive());
-  EXPECT_EQ(first.cancel_token().reason(), "tenant_cut");
+  EXPECT_EQ(first.cancel_token().reason(), base::CancelReason::TenantSuspended);
   EXPECT_TRUE(other.alive());
   EXPECT_FALSE(other.cancel_token().cancelled());
   EXPECT_EQ(directory->state_of("acme"), State::Suspended);

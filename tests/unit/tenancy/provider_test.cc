@@ -106,7 +106,7 @@ TEST_F(ProviderTest, ALifetimeThatEndsCutsTheTenantThoughNobodyIsAsked) {
   EXPECT_EQ(directory->lose_expired_keys(), std::nullopt) << "no provider's key is held";
   EXPECT_EQ(vault->asked, asked);
   EXPECT_TRUE(acme.cancel_token().cancelled());
-  EXPECT_EQ(acme.cancel_token().reason(), "key_lost");
+  EXPECT_EQ(acme.cancel_token().reason(), base::CancelReason::KeyUnavailable);
   EXPECT_FALSE(acme.alive());
   EXPECT_FALSE(bolt.cancel_token().cancelled());
   EXPECT_EQ(lost, std::vector<std::string>{"acme"});
