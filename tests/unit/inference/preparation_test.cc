@@ -92,7 +92,7 @@ TEST(Preparation, ALineIsBoundedAndWhatWasLeftIsDropped) {
   auto one = begin(preparation, "acme", first.work());
   first.begun.get_future().wait();
   base::CancelToken gone;
-  gone.cancel("client_gone");
+  gone.cancel(base::CancelReason::ClientGone);
   std::atomic<bool> ran{false};
   auto waiting = begin(
       preparation, "acme",
