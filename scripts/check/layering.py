@@ -35,7 +35,7 @@ MAY_USE = {
     "gateway": GATEWAY,
     "apps": GATEWAY | {"gateway"},
     # Processes of their own, which nothing else links.
-    "inference": BASE | {"crypto", "http"},
+    "inference": BASE | {"crypto", "guard", "http"},
     "extract": BASE,
 }
 

@@ -108,6 +108,8 @@ Result<void> EngineParts::start_pool() {
   if (!config.is_external()) options.default_model = config.chat_model;
   options.answer_time_max = config.answer_time_max;
   options.start_time_max = config.start_time_max;
+  options.stall_time_max = config.stall_time_max;
+  options.hold_off.base_time = config.hold_off_time;
   options.dedicated_idle_max = config.dedicated_idle_time;
   options.dedicated_max = config.dedicated_max;
   storage::PlatformDatabase& platform = uses_.platform;

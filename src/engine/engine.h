@@ -35,6 +35,7 @@ enum class EngineError {
   TimedOut,      // said nothing for too long
   ModelRefused,  // a model file did not pass admission; message says why
   ModelBusy,     // a change of the models that can't be made now
+  HeldOff,       // this tenant's request ended the worker; message says how long nothing of it is served
 };
 base::ErrorName error_name(EngineError code);
 // Whether an engine may have worked on a request that ended with this error, which it then is charged for.
@@ -149,6 +150,7 @@ struct ModelInfo {
   std::int64_t context = 0;  // tokens of one sequence
   std::int64_t dimensions = 0;
   std::string sha256;
+  std::int64_t token_bytes_max = 0;  // no token stands for more bytes of text; 0: not known
 };
 
 struct CallContext {

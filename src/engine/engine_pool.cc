@@ -219,8 +219,17 @@ Result<EnginePool::Impl::Reached> EnginePool::Impl::pick(const CallContext& cont
 
 Task<Result<ModelWorker::Lease>> EnginePool::Impl::reach(CallContext context, std::string model,
                                                          base::EmbeddingSpace space) {
+  const std::string tenant = context.scope.tenant().str();
+  if (auto left = hold_off.left(tenant)) {
+    co_return Error(
+        EngineError::HeldOff,
+        "A request of this tenant ended the model's worker, so its requests are refused for now. Try "
+        "again in " +
+            std::to_string(left->count()) + " s, without that request.");
+  }
   auto reached = pick(context, model, space);
   if (!reached) co_return reached.take_error();
+  reached->worker.belongs_to(context.request_id, tenant);
   if (reached->own) {
     auto deadline = clock.monotonic() + options.start_time_max;
     BULKHEAD_CO_CHECK_OK(co_await reached->worker->wait_ready(context.cancel, deadline));

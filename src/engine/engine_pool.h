@@ -13,7 +13,9 @@
 // version is admitted (model_admission.h), started beside the old one and answers before any traffic
 // moves; if it doesn't, the old one goes on untouched. A version without traffic drains: its requests
 // finish, within `answer_time_max`, and then it stops.
-// Thread safety: all members from every thread; `forget_tenant` and `stop` block.
+// Workers that end. A worker that dies, or makes no progress for `stall_time_max` and is killed, is started
+// again; a tenant whose request it was is refused with HeldOff for a while (hold_off.h). Thread safety: all
+// members from every thread; `forget_tenant` and `stop` block.
 #pragma once
 
 #include <chrono>
@@ -27,6 +29,7 @@
 #include "base/task.h"
 #include "engine/embed_queue.h"
 #include "engine/engine.h"
+#include "engine/hold_off.h"
 #include "engine/model_admission.h"
 #include "engine/model_registry.h"
 #include "engine/model_worker.h"
@@ -45,7 +48,9 @@ struct PoolOptions {
   std::chrono::seconds start_time_max{120};
   std::chrono::seconds dedicated_idle_max{300};
   std::size_t dedicated_max = 4;
-  EmbedQueueOptions embed_queue;  // before the embedding model's shared workers
+  EmbedQueueOptions embed_queue;             // before the embedding model's shared workers
+  std::chrono::seconds stall_time_max{120};  // of a worker's loop without progress
+  HoldOff::Options hold_off;                 // of tenants whose requests end workers
   // The saved table of models; `save` is called where blocking is allowed.
   std::function<base::Result<std::optional<std::string>>()> load;
   std::function<base::Result<void>(const std::string&)> save;

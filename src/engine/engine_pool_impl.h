@@ -30,7 +30,12 @@ struct EnginePool::Impl {
   };
 
   Impl(PoolOptions o, base::FairPool& b, http::ReactorPool& r, const base::Clock& c)
-      : options(std::move(o)), blocking(b), reactors(r), clock(c), embed_queue(options.embed_queue) {}
+      : options(std::move(o)),
+        blocking(b),
+        reactors(r),
+        clock(c),
+        hold_off(options.hold_off, c),
+        embed_queue(options.embed_queue) {}
 
   // engine_pool.cc: routing
   base::Result<Reached> pick(const CallContext& context, const std::string& model,
@@ -83,6 +88,7 @@ struct EnginePool::Impl {
   base::FairPool& blocking;
   http::ReactorPool& reactors;
   const base::Clock& clock;
+  HoldOff hold_off;
   EmbedQueue embed_queue;
 
   mutable std::mutex mutex;

@@ -42,6 +42,12 @@ Result<std::shared_ptr<ModelWorker>> EnginePool::Impl::start_worker(const ModelV
   worker.tenant = tenant;
   worker.client = options.client;
   worker.on_event = options.on_event;
+  worker.on_blame = [this](const std::string& blamed) {
+    if (hold_off.blame(blamed)) {
+      base::log::warning("tenant_held_off", {{"tenant", std::string_view(blamed)}});
+    }
+  };
+  worker.process.stall_time_max = options.stall_time_max;
   worker.process.executable = options.executable;
   worker.process.socket = options.run_dir / ("engine-" + std::to_string(++sockets_made) + ".sock");
   std::vector<std::string>& arguments = worker.process.arguments;
@@ -145,6 +151,7 @@ void EnginePool::Impl::supervise() {
   using Shown = std::vector<std::tuple<std::string, int, bool>>;
   Shown seen;
   bool busy = true;
+  auto looked = clock.monotonic();
   while (true) {
     std::vector<std::shared_ptr<ModelWorker>> watched;
     Shown now;
@@ -165,9 +172,11 @@ void EnginePool::Impl::supervise() {
       seen = std::move(now);
       if (options.on_workers_changed) options.on_workers_changed();
     }
+    const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(clock.monotonic() - looked);
+    looked += elapsed;
     for (const auto& worker : watched) {
       worker->probe(reactors.at(0));
-      worker->tick();
+      worker->tick(elapsed);
     }
   }
 }

@@ -15,6 +15,7 @@ base::ErrorName error_name(EngineError code) {
     case EngineError::TimedOut: return {"engine", "timed_out"};
     case EngineError::ModelRefused: return {"engine", "model_refused"};
     case EngineError::ModelBusy: return {"engine", "model_busy"};
+    case EngineError::HeldOff: return {"engine", "held_off"};
   }
   return {"engine", "unknown"};
 }

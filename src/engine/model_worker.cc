@@ -1,6 +1,7 @@
 #include "engine/model_worker.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/log.h"
 #include "engine/adapters.h"
@@ -23,8 +24,21 @@ ModelWorker::Lease::Lease(std::shared_ptr<ModelWorker> worker) : worker_(std::mo
   worker_->inside_.fetch_add(1);
 }
 
+void ModelWorker::Lease::belongs_to(std::string request_id, std::string tenant) {
+  request_id_ = std::move(request_id);
+  tenant_ = std::move(tenant);
+  std::lock_guard lock(worker_->requests_mutex_);
+  worker_->requests_.emplace(request_id_, tenant_);
+}
+
 ModelWorker::Lease::~Lease() {
   if (!worker_) return;
+  if (!tenant_.empty()) {
+    std::lock_guard lock(worker_->requests_mutex_);
+    if (auto one = worker_->requests_.find(request_id_); one != worker_->requests_.end()) {
+      worker_->requests_.erase(one);
+    }
+  }
   worker_->last_used_.store(worker_->clock_.monotonic().time_since_epoch().count());
   worker_->inside_.fetch_sub(1);
 }
@@ -36,7 +50,7 @@ Result<std::shared_ptr<ModelWorker>> ModelWorker::start(Options options, const b
   // The process is a member and ends before the rest of the worker does.
   ModelWorker* raw = worker.get();
   process.on_started = [raw](int) { raw->note_started(); };
-  process.on_died = [raw](std::string_view how) { raw->note_died(how); };
+  process.on_died = [raw](const WorkerDeath& death) { raw->note_died(death); };
   BULKHEAD_TRY(started, WorkerProcess::start(process, clock));
   worker->process_ = std::move(started);
   worker->engine_ = make_worker_engine(*worker->process_, process.socket, worker->options_.client);
@@ -62,9 +76,26 @@ void ModelWorker::tell(WorkerEvent::Kind kind, std::string detail) {
 
 void ModelWorker::note_started() { tell(WorkerEvent::Kind::Started); }
 
-void ModelWorker::note_died(std::string_view how) {
-  tell(WorkerEvent::Kind::Died, std::string(how));
-  wake([how](Waiter& waiter) {
+// Before its requests are told of the end: what they then send again meets the hold-off.
+void ModelWorker::blame(const WorkerDeath& death) {
+  if (!death.own_fault || !options_.on_blame) return;
+  std::set<std::string> inside, named;
+  {
+    std::lock_guard lock(requests_mutex_);
+    for (const auto& [request, tenant] : requests_) inside.insert(tenant);
+    for (const std::string& request : death.requests) {
+      if (auto found = requests_.find(request); found != requests_.end()) named.insert(found->second);
+    }
+  }
+  const std::set<std::string>& suspects = named.empty() ? inside : named;
+  // Of several nobody can say whose it was.
+  if (suspects.size() == 1) options_.on_blame(*suspects.begin());
+}
+
+void ModelWorker::note_died(const WorkerDeath& death) {
+  blame(death);
+  tell(WorkerEvent::Kind::Died, death.how);
+  wake([&how = death.how](Waiter& waiter) {
     waiter.end = Waiter::End::Died;
     waiter.how = how;
     return true;
@@ -83,7 +114,12 @@ void ModelWorker::wake(const std::function<bool(Waiter&)>& over) {
   for (const auto& waiter : called) waiter->called.set();
 }
 
-void ModelWorker::tick() {
+void ModelWorker::tick(std::chrono::milliseconds elapsed) {
+  process_->watch_pulse(elapsed);
+  wake_waiters();
+}
+
+void ModelWorker::wake_waiters() {
   bool answers = ready();
   auto now = clock_.monotonic();
   wake([answers, now](Waiter& waiter) {
@@ -159,7 +195,7 @@ void ModelWorker::note_answer(bool answered, int asked_pid) {
     tell(WorkerEvent::Kind::Loaded);
   }
   probing_.store(false);
-  tick();
+  wake_waiters();
 }
 
 bool ModelWorker::reports_pinned_hash() const {

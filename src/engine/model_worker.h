@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -42,6 +43,9 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
     WorkerOptions process;         // executable, socket, arguments
     http::ClientOptions client;
     WorkerListener on_event;
+    // The tenant whose request ended the process, when it is known: the one request that it was at, or one of
+    // the only tenant that had any inside.
+    std::function<void(const std::string& tenant)> on_blame;
   };
   static base::Result<std::shared_ptr<ModelWorker>> start(Options options, const base::Clock& clock);
   ~ModelWorker();
@@ -50,6 +54,8 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
   class Lease {
    public:
     explicit Lease(std::shared_ptr<ModelWorker> worker);
+    // Says whose request it is, for whom to blame should the process end.
+    void belongs_to(std::string request_id, std::string tenant);
     Lease(Lease&& other) noexcept = default;
     Lease& operator=(Lease&& other) noexcept = delete;
     ~Lease();
@@ -58,6 +64,8 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
 
    private:
     std::shared_ptr<ModelWorker> worker_;
+    std::string request_id_;
+    std::string tenant_;
   };
 
   const ModelVersion& version() const { return options_.version; }
@@ -78,15 +86,18 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
   // Asks a running worker that isn't ready yet for its models, on `executor`; the answer, with the
   // pinned hash in it, is what makes it ready. At most one question is under way.
   void probe(base::Executor& executor);
-  // Wakes those whose wait is over.
-  void tick();
+  // Wakes those whose wait is over, and ends a process that makes no progress. `elapsed`: since the last
+  // tick.
+  void tick(std::chrono::milliseconds elapsed);
   void stop();
 
  private:
   struct Waiter;
   ModelWorker(Options options, const base::Clock& clock) : options_(std::move(options)), clock_(clock) {}
   void note_started();
-  void note_died(std::string_view how);
+  void note_died(const WorkerDeath& death);
+  void blame(const WorkerDeath& death);
+  void wake_waiters();
   void note_answer(bool answered, int asked_pid);
   bool reports_pinned_hash() const;
   static base::Task<void> ask(std::shared_ptr<ModelWorker> self, int pid);
@@ -106,6 +117,8 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
   std::mutex mutex_;
   bool stopped_ = false;
   std::vector<std::shared_ptr<Waiter>> waiters_;
+  std::mutex requests_mutex_;
+  std::multimap<std::string, std::string> requests_;  // inside: request, tenant
 };
 
 }  // namespace bulkhead::engine

@@ -346,6 +346,7 @@ Result<std::vector<ModelInfo>> parse_models(std::string_view body) {
     model.context = count_or_zero(item["context"]);
     model.dimensions = count_or_zero(item["dimensions"]);
     model.sha256 = std::string(item["sha256"].as_string().value_or(""));
+    model.token_bytes_max = count_or_zero(item["token_bytes_max"]);
     if (model.sha256.size() > 64 || !all_of_set(model.sha256, "")) {
       return bad_answer("models: item with no usable hash");
     }

@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/worker_pulse.h"
 #include "crypto/random.h"
 #include "engine/engine.h"
 #include "http/message_signature.h"
@@ -34,6 +35,7 @@ namespace {
 
 constexpr int kListenFd = 3;
 constexpr int kControlFd = 4;
+constexpr int kPulseFd = 5;
 constexpr int kListenBacklog = 512;
 constexpr std::size_t kSigningKeyBytes = 32;
 constexpr std::string_view kKeyId = "gateway";
@@ -73,13 +75,24 @@ std::string describe_exit(int status) {
   return "exit " + std::to_string(WEXITSTATUS(status));
 }
 
-// Starts the program with `listen_fd` as 3 and the pipe's read end as 4; everything else is closed.
-Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int log_fd, const base::Secret& key) {
+// The kernel's word for a crash of the program itself; SIGKILL comes from outside.
+bool is_crash(int status) {
+  if (!WIFSIGNALED(status)) return false;
+  const int signal = WTERMSIG(status);
+  return signal == SIGSEGV || signal == SIGABRT || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+         signal == SIGSYS;
+}
+
+// Starts the program with `listen_fd` as 3, the pipe's read end as 4 `pulse_fd` as 5 and `log_fd` as
+// standard error; everything else is closed.
+Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int pulse_fd, int log_fd,
+                    const base::Secret& key) {
   int control[2];
   if (::pipe2(control, O_CLOEXEC) != 0) return start_error("pipe");
   // dup2 onto the same number would keep close-on-exec, so both are first moved out of the way.
   int listen_high = ::fcntl(listen_fd, F_DUPFD_CLOEXEC, 64);
   int control_high = ::fcntl(control[0], F_DUPFD_CLOEXEC, 64);
+  int pulse_high = ::fcntl(pulse_fd, F_DUPFD_CLOEXEC, 64);
   int log_high = ::fcntl(log_fd, F_DUPFD_CLOEXEC, 64);
 
   posix_spawn_file_actions_t actions;
@@ -89,7 +102,8 @@ Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int log_fd, con
   posix_spawn_file_actions_adddup2(&actions, log_high, STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions, listen_high, kListenFd);
   posix_spawn_file_actions_adddup2(&actions, control_high, kControlFd);
-  posix_spawn_file_actions_addclosefrom_np(&actions, kControlFd + 1);
+  posix_spawn_file_actions_adddup2(&actions, pulse_high, kPulseFd);
+  posix_spawn_file_actions_addclosefrom_np(&actions, kPulseFd + 1);
 
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
@@ -103,8 +117,9 @@ Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int log_fd, con
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 
-  std::vector<std::string> arguments = {options.executable.string(), "--listen-fd", std::to_string(kListenFd),
-                                        "--control-fd", std::to_string(kControlFd)};
+  std::vector<std::string> arguments = {
+      options.executable.string(), "--listen-fd", std::to_string(kListenFd), "--control-fd",
+      std::to_string(kControlFd),  "--pulse-fd",  std::to_string(kPulseFd)};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -119,6 +134,7 @@ Result<pid_t> spawn(const WorkerOptions& options, int listen_fd, int log_fd, con
   ::close(listen_high);
   ::close(log_high);
   ::close(control_high);
+  ::close(pulse_high);
   ::close(control[0]);
   if (failed != 0) {
     ::close(control[1]);
@@ -148,6 +164,9 @@ struct WorkerProcess::Impl {
   pid_t pid = 0;
   std::unique_ptr<http::MessageSigner> signer;
   std::uint64_t starts = 0;
+  std::unique_ptr<base::PulseMemory> pulse;  // of the current start
+  std::optional<base::PulseWatch> pulse_watch;
+  std::string stalled;                        // what made us kill it
   std::unique_ptr<base::LogRelay> log_relay;  // of the running worker; the watcher's own
   std::thread watcher;
 
@@ -157,12 +176,20 @@ struct WorkerProcess::Impl {
     base::Secret key = crypto::random_secret(kSigningKeyBytes);
     std::lock_guard lock(mutex);
     if (stopping) return Result<void>();
+    int pulse_fd = -1;
+    BULKHEAD_TRY(page, base::PulseMemory::make(pulse_fd));
     // The worker's libraries print what they were given: only what has the form of our log comes through.
-    BULKHEAD_TRY(relay, base::LogRelay::open("engine"));
-    BULKHEAD_TRY(started, spawn(options, listen_fd, relay->child_end(), key));
-    relay->begin();
-    log_relay = std::move(relay);
-    pid = started;
+    auto relay = base::LogRelay::open("engine");
+    auto started = relay ? spawn(options, listen_fd, pulse_fd, (*relay)->child_end(), key)
+                         : Result<pid_t>(relay.take_error());
+    ::close(pulse_fd);
+    if (!started) return started.take_error();
+    (*relay)->begin();
+    log_relay = std::move(*relay);
+    pulse = std::move(page);
+    pulse_watch.emplace(options.stall_time_max);
+    stalled.clear();
+    pid = *started;
     ++starts;
     signer = std::make_unique<http::MessageSigner>(std::move(key), std::string(kKeyId), clock);
     return Result<void>();
@@ -175,14 +202,21 @@ struct WorkerProcess::Impl {
       std::lock_guard lock(mutex);
       watched = pid;
     }
-    int status = 0;
-    while (::waitpid(watched, &status, 0) < 0 && errno == EINTR) {
+    // Waited for without being reaped: until `pid` is 0 again, whoever kills it means this process.
+    siginfo_t ended;
+    while (::waitid(P_PID, static_cast<id_t>(watched), &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
     }
     log_relay.reset();  // what it said at last is in the log before how it ended
-    std::string how = describe_exit(status);
+    WorkerDeath death;
     bool asked;
     {
       std::lock_guard lock(mutex);
+      int status = 0;
+      while (::waitpid(watched, &status, 0) < 0 && errno == EINTR) {
+      }
+      death = {describe_exit(status), is_crash(status), {}};
+      if (!stalled.empty()) death = {"stalled (" + stalled + ")", true, {}};
+      death.requests = base::requests_of(pulse->page());
       pid = 0;
       is_ready = false;
       signer.reset();
@@ -190,10 +224,22 @@ struct WorkerProcess::Impl {
     }
     stop_requested.notify_all();
     if (!asked) {
-      base::log::error("engine_died", {{"how", std::string_view(how)}});
-      if (options.on_died) options.on_died(how);
+      base::log::error("engine_died", {{"how", std::string_view(death.how)}});
+      if (options.on_died) options.on_died(death);
     }
     return asked;
+  }
+
+  void watch_pulse(std::chrono::milliseconds elapsed) {
+    std::lock_guard lock(mutex);
+    // While it loads its model it has no loops yet.
+    if (pid == 0 || !is_ready || stopping || !stalled.empty()) return;
+    auto what = pulse_watch->look(pulse->page(), elapsed);
+    if (!what) return;
+    stalled = std::move(*what);
+    is_ready = false;
+    base::log::error("engine_stalled", {{"pid", std::int64_t{pid}}, {"what", std::string_view(stalled)}});
+    ::kill(pid, SIGKILL);
   }
 
   bool pause(std::chrono::milliseconds delay) {
@@ -278,13 +324,16 @@ std::uint64_t WorkerProcess::restarts() const {
 
 void WorkerProcess::mark_ready() {
   std::lock_guard lock(impl_->mutex);
-  if (impl_->pid != 0) impl_->is_ready = true;
+  // Not one that is being killed, whatever it still answers.
+  if (impl_->pid != 0 && impl_->stalled.empty()) impl_->is_ready = true;
 }
 
 bool WorkerProcess::ready() const {
   std::lock_guard lock(impl_->mutex);
   return impl_->is_ready;
 }
+
+void WorkerProcess::watch_pulse(std::chrono::milliseconds elapsed) { impl_->watch_pulse(elapsed); }
 
 Result<void> WorkerProcess::sign(http::Request& request) const {
   std::lock_guard lock(impl_->mutex);

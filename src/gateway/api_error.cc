@@ -143,6 +143,7 @@ HttpMapping map(engine::EngineError code) {
     case EngineError::TimedOut: return {504, "server_error"};
     case EngineError::ModelRefused: return kBadRequest;
     case EngineError::ModelBusy: return kConflict;
+    case EngineError::HeldOff: return kRateLimited;
   }
   return kServerError;
 }

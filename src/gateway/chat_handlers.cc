@@ -10,6 +10,7 @@
 #include "gateway/generation.h"
 #include "gateway/model_access.h"
 #include "gateway/outcome.h"
+#include "gateway/prompt_bounds.h"
 
 namespace bulkhead::gateway {
 
@@ -113,6 +114,7 @@ Task<Result<void>> retrieve_into(Call& call, const ChatBody& body, Plan& plan) {
 Task<Result<Plan>> make_plan(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  BULKHEAD_CO_CHECK_OK(check_body_may_fit(call, document.root()));
   BULKHEAD_CO_TRY(body, parse_chat_body(document.root()));
   const tenancy::TenantPolicy& policy = call.scope().record().policy;
   if (body.store && !policy.keep_chats) {
@@ -121,6 +123,7 @@ Task<Result<Plan>> make_plan(Call& call) {
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
+  BULKHEAD_CO_CHECK_OK(check_messages_fit(call, model, body.request.messages));
   body.request.model = model;
   Plan plan;
   plan.request = std::move(body.request);

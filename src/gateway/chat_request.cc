@@ -16,6 +16,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kMessagesMax = 512;
+constexpr std::size_t kCallsMax = 1'024;  // of all messages: a template is interpreted for each
 constexpr std::size_t kModelBytesMax = 128;
 constexpr std::size_t kVectorStoresMax = 16;
 constexpr std::size_t kCallIdBytesMax = 128;
@@ -118,9 +119,18 @@ Result<void> read_messages(const json::Value& list, ChatBody& body) {
                      "'messages' must be a list of 1 to " + std::to_string(kMessagesMax) + " messages.",
                      "messages");
   }
+  std::size_t calls = 0;
   for (std::size_t i = 0; i < list.size(); ++i) {
     BULKHEAD_TRY(message, read_message(list.at(i), i, body.findings));
     if (message.role == "user") body.question = message.content;
+    calls += message.tool_calls.size();
+    if (calls > kCallsMax) {
+      std::string name = "messages[" + std::to_string(i) + "].tool_calls";
+      return api_error(ApiError::BadParameter,
+                       "'" + name + "' is too much: all messages together may hold " +
+                           std::to_string(kCallsMax) + " calls.",
+                       name);
+    }
     body.request.messages.push_back(std::move(message));
   }
   BULKHEAD_CHECK_OK(check_call_ids(body.request.messages));

@@ -6,12 +6,14 @@
 #include "gateway/dto.h"
 #include "gateway/generation.h"
 #include "gateway/model_access.h"
+#include "gateway/prompt_bounds.h"
 
 namespace bulkhead::gateway {
 
 HandlerResult create_completion(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
   BULKHEAD_CO_TRY(document, read_json_object(call.request()));
+  BULKHEAD_CO_CHECK_OK(check_body_may_fit(call, document.root()));
   BULKHEAD_CO_TRY(body, parse_completion_body(document.root()));
   const tenancy::TenantPolicy& policy = call.scope().record().policy;
   if (policy.retrieval == tenancy::RetrievalMode::Required) {
@@ -29,6 +31,7 @@ HandlerResult create_completion(Call& call) {
   }
   BULKHEAD_CO_CHECK_OK(check_policy(call, body.request));
   BULKHEAD_CO_TRY(model, resolve_chat_model(call, body.request.model));
+  BULKHEAD_CO_CHECK_OK(check_text_fits(call, model, body.request.prompt->size(), "prompt"));
   Plan plan;
   plan.request = std::move(body.request);
   plan.request.model = model;

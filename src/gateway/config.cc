@@ -152,6 +152,8 @@ void read_pool(ConfigReader& r, const std::filesystem::path& base, EngineConfig&
   r.number("dedicated_max", out.dedicated_max, 0, 1'000);
   r.seconds("dedicated_idle_time", out.dedicated_idle_time, 1, kDay);
   r.seconds("start_time_max", out.start_time_max, 1, 3'600);
+  r.seconds("stall_time_max", out.stall_time_max, 2, 3'600);
+  r.seconds("hold_off_time", out.hold_off_time, 0, 3'600);
 }
 
 // Ids are how requests and the registry name models.

@@ -112,6 +112,8 @@ struct EngineConfig {
   std::size_t dedicated_max = 4;  // workers of single tenants at once
   std::chrono::seconds dedicated_idle_time{300};
   std::chrono::seconds start_time_max{120};  // from a worker's start to its first answer
+  std::chrono::seconds stall_time_max{120};  // of a worker that has work and makes no progress
+  std::chrono::seconds hold_off_time{60};    // for a tenant whose request ended a worker; 0: none
   std::size_t slots = 4;
   std::size_t threads = 0, batch_threads = 0;
   int gpu_layers = 0;

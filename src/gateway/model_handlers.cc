@@ -4,6 +4,7 @@
 #include "gateway/handlers.h"
 #include "gateway/model_access.h"
 #include "gateway/outcome.h"
+#include "gateway/prompt_bounds.h"
 #include "gateway/text_input.h"
 
 namespace bulkhead::gateway {
@@ -109,6 +110,10 @@ HandlerResult create_embeddings(Call& call) {
     co_return base::Error(engine::EngineError::ModelUnknown,
                           "There is no such embedding model. GET /v1/models lists those you can use.")
         .with_parameter("model");
+  }
+  for (std::size_t i = 0; i < body.inputs.size(); ++i) {
+    BULKHEAD_CO_CHECK_OK(check_text_fits(call, services.embedding_model, body.inputs[i].size(),
+                                         "input[" + std::to_string(i) + "]"));
   }
   record_inputs(call, services.embedding_model, body.inputs);
 

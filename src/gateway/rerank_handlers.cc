@@ -6,6 +6,7 @@
 #include "gateway/generation.h"
 #include "gateway/handlers.h"
 #include "gateway/outcome.h"
+#include "gateway/prompt_bounds.h"
 #include "gateway/text_input.h"
 
 namespace bulkhead::gateway {
@@ -98,6 +99,11 @@ HandlerResult create_rerank(Call& call) {
     co_return base::Error(engine::EngineError::ModelUnknown,
                           "There is no such rerank model. GET /v1/models lists those you can use.")
         .with_parameter("model");
+  }
+  BULKHEAD_CO_CHECK_OK(check_text_fits(call, model, body.query.size(), "query"));
+  for (std::size_t i = 0; i < body.documents.size(); ++i) {
+    BULKHEAD_CO_CHECK_OK(
+        check_text_fits(call, model, body.documents[i].size(), "documents[" + std::to_string(i) + "]"));
   }
   std::vector<std::string> texts{body.query};
   texts.insert(texts.end(), body.documents.begin(), body.documents.end());

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "gateway/text_input.h"
+#include "guard/answer_schema.h"
 
 namespace bulkhead::gateway {
 
@@ -17,6 +18,7 @@ constexpr std::size_t kNameBytesMax = 64;
 constexpr std::size_t kCallIdBytesMax = 128;
 constexpr std::size_t kDescriptionBytesMax = 16u << 10;
 constexpr std::size_t kToolsBytesMax = 1u << 20;
+constexpr std::size_t kPlaceBytesMax = 256;  // of a place in a schema that an error names
 
 Error bad(const std::string& name, std::string_view what) {
   return api_error(ApiError::BadParameter, "'" + name + "' " + std::string(what), name);
@@ -73,11 +75,16 @@ struct SchemaWriter {
   }
 };
 
+// `check` is the request's: all its schemas share one budget.
 Result<std::string> read_schema(const json::Value& schema, const std::string& name,
-                                guard::TextFindings& findings) {
+                                guard::TextFindings& findings, guard::SchemaCheck& check) {
   if (!schema.is_object()) return bad(name, "must be a JSON schema object.");
   SchemaWriter writer{name, findings, {}};
   BULKHEAD_CHECK_OK(writer.write(schema, 1, false));
+  if (auto fault = check.check(schema)) {
+    const bool short_enough = fault->place.size() <= kPlaceBytesMax;
+    return bad(short_enough ? name + fault->place : name, fault->what);
+  }
   std::string text = writer.out.take();
   if (text.size() > kSchemaBytesMax) {
     return bad(name, "is larger than " + std::to_string(kSchemaBytesMax >> 10) + " KiB.");
@@ -94,7 +101,7 @@ Result<std::string> read_function_name(ObjectReader& reader) {
 }
 
 Result<void> write_tool(const json::Value& tool, const std::string& path, std::set<std::string>& names,
-                        json::Writer& out, guard::TextFindings& findings) {
+                        json::Writer& out, guard::TextFindings& findings, guard::SchemaCheck& check) {
   if (!tool.is_object()) return bad(path, "must be an object.");
   ObjectReader reader(tool, path);
   auto type = reader.text("type", 32, true);
@@ -119,7 +126,7 @@ Result<void> write_tool(const json::Value& tool, const std::string& path, std::s
     out.member("description", cleaned);
   }
   if (parameters.exists()) {
-    BULKHEAD_TRY(schema, read_schema(parameters, inner_path + ".parameters", findings));
+    BULKHEAD_TRY(schema, read_schema(parameters, inner_path + ".parameters", findings, check));
     out.key("parameters").raw(schema);
   }
   if (strict) out.member("strict", *strict);
@@ -165,9 +172,11 @@ Result<std::set<std::string>> read_tool_list(const json::Value& tools, engine::C
     return bad("tools", "must be a list of 1 to " + std::to_string(kToolsMax) + " tools.");
   }
   json::Writer out;
+  guard::SchemaCheck check;
   out.begin_array();
   for (std::size_t i = 0; i < tools.size(); ++i) {
-    BULKHEAD_CHECK_OK(write_tool(tools.at(i), "tools[" + std::to_string(i) + "]", names, out, findings));
+    BULKHEAD_CHECK_OK(
+        write_tool(tools.at(i), "tools[" + std::to_string(i) + "]", names, out, findings, check));
   }
   out.end_array();
   request.tools = out.take();
@@ -202,7 +211,8 @@ Result<void> read_format(const json::Value& format, engine::ChatRequest& request
   static_cast<void>(inner.flag("strict"));  // an answer is held to its schema always
   json::Value schema = inner.value("schema");
   BULKHEAD_CHECK_OK(inner.finish());
-  BULKHEAD_TRY(text, read_schema(schema, "response_format.json_schema.schema", findings));
+  guard::SchemaCheck check;
+  BULKHEAD_TRY(text, read_schema(schema, "response_format.json_schema.schema", findings, check));
   request.response_format = {engine::AnswerFormat::JsonSchema, std::move(name), std::move(text)};
   return Result<void>();
 }

@@ -1,6 +1,9 @@
 // Tools and answer formats of a chat request, read strictly as OpenAI documents them and within
 // bounds: at most 128 tools, schemas of at most 64 KiB and 32 levels, names [a-zA-Z0-9_-]{1,64}.
 //
+// What a schema would cost the engine is found out before it is asked (guard/answer_schema.h); an error names
+// the place in the schema.
+//
 // Words of a schema that a model reads (title, description) go through the text policy as a prompt
 // does. All other strings of it are names and values that the answer must repeat exactly, so one that
 // the policy would change is refused instead.

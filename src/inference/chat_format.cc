@@ -15,21 +15,11 @@ namespace {
 
 constexpr unsigned kMarkBits = 130;
 constexpr unsigned kCallIdBits = 120;
+constexpr std::size_t kNestingMax = 256;
 
 Error bad_tools(const char* detail) {
   return Error(InferenceError::BadGrammar,
                "The tools or messages can't be laid out by this model's template.", detail);
-}
-
-// Characters that mean something in a regular expression, made plain.
-std::string plain_pattern(const std::string& word) {
-  static const std::string kSpecial = ".^$*+?()[]{}|\\/";
-  std::string out;
-  for (char c : word) {
-    if (kSpecial.find(c) != std::string::npos) out += '\\';
-    out += c;
-  }
-  return out;
 }
 
 // The library's grammar lets a model talk before it calls; a required call is what the answer begins with.
@@ -45,6 +35,19 @@ std::string only_calls(std::string grammar) {
   return grammar;
 }
 
+// The library's parser recurses by the nesting of what the model wrote, which a prompt can ask for.
+bool nested_too_deep(const std::string& text) {
+  std::size_t depth = 0;
+  for (char c : text) {
+    if (c == '[' || c == '{') {
+      if (++depth > kNestingMax) return true;
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return false;
+}
+
 class PegFormat final : public AnswerFormat {
  public:
   PegFormat(const common_chat_params& params, bool parallel) : syntax_(params), parallel_(parallel) {
@@ -54,6 +57,10 @@ class PegFormat final : public AnswerFormat {
 
   ParsedAnswer parse(const std::string& text, bool whole) const override {
     ParsedAnswer out;
+    if (nested_too_deep(text)) {
+      if (whole) out.content = text;
+      return out;
+    }
     try {
       common_chat_msg message = common_chat_parse(text, !whole, syntax_);
       out.content = std::move(message.content);
@@ -151,11 +158,8 @@ class CommonFormat final : public ChatFormat {
       marked.parallel_tool_calls = plain.parallel_tool_calls = request.parallel;
       out.frame.text = common_chat_templates_apply(templates_.get(), marked).prompt;
       common_chat_params params = common_chat_templates_apply(templates_.get(), plain);
-      out.grammar = choice_of(request) == COMMON_CHAT_TOOL_CHOICE_REQUIRED ? only_calls(params.grammar)
-                                                                           : params.grammar;
-      out.lazy = params.grammar_lazy;
-      for (const common_grammar_trigger& trigger : params.grammar_triggers) add_trigger(trigger, out);
-      if (!params.grammar_lazy) out.accepted = params.generation_prompt;
+      BULKHEAD_TRY(constraint, constraint_of(params, choice_of(request)));
+      out.constraint = std::move(constraint);
       out.stops = params.additional_stops;
       out.shown = params.preserved_tokens;
       out.format = std::make_shared<PegFormat>(params, request.parallel);
@@ -175,14 +179,31 @@ class CommonFormat final : public ChatFormat {
     return COMMON_CHAT_TOOL_CHOICE_REQUIRED;
   }
 
-  static void add_trigger(const common_grammar_trigger& trigger, ToolPrompt& out) {
+  static Result<Constraint> constraint_of(const common_chat_params& params, common_chat_tool_choice choice) {
+    Constraint out;
+    if (params.grammar.empty()) return out;
+    BULKHEAD_TRY(grammar,
+                 Grammar::compile(choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED ? only_calls(params.grammar)
+                                                                             : params.grammar));
+    out.grammar = std::move(grammar);
+    out.lazy = params.grammar_lazy;
+    for (const common_grammar_trigger& trigger : params.grammar_triggers) add_trigger(trigger, out);
+    if (!out.lazy) out.accepted = params.generation_prompt;
+    return out;
+  }
+
+  static void add_trigger(const common_grammar_trigger& trigger, Constraint& out) {
+    Trigger made;
+    const bool whole = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL;
     if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) {
-      out.trigger_patterns.push_back(plain_pattern(trigger.value));
-    } else if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN) {
-      out.trigger_patterns.push_back(trigger.value);
-    } else if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL) {
-      out.trigger_patterns.push_back("^" + trigger.value + "$");
+      made.word = trigger.value;
+    } else if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN || whole) {
+      made.pattern.emplace(whole ? "^" + trigger.value + "$" : trigger.value);
+      made.from_the_start = whole || trigger.value.starts_with('^');
+    } else {
+      return;
     }
+    out.triggers.push_back(std::move(made));
   }
 
   common_chat_templates_inputs lay_out(const std::vector<ChatMessage>& messages, Frame& frame) const {

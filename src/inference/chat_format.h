@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "inference/constraint.h"
 #include "inference/error.h"
 #include "inference/text_set.h"
 
@@ -67,10 +68,7 @@ struct Frame {
 
 struct ToolPrompt {
   Frame frame;
-  std::string grammar;  // empty: none
-  bool lazy = false;    // holds from the first match of a trigger on
-  std::vector<std::string> trigger_patterns;
-  std::string accepted;                   // the prompt's end, which the grammar covers too
+  Constraint constraint;
   std::vector<std::string> stops, shown;  // shown: control tokens that are part of calls
   std::shared_ptr<const AnswerFormat> format;
 };

@@ -25,8 +25,10 @@ constexpr int kPollLevel = 0;
 }  // namespace
 
 Result<std::unique_ptr<Encoder>> Encoder::start(const Model& model, EncoderUse use, int threads, bool burn,
-                                                std::function<void()> unclean, Eraser eraser) {
-  std::unique_ptr<Encoder> encoder(new Encoder(model, use, burn, std::move(unclean), std::move(eraser)));
+                                                std::function<void()> unclean, Eraser eraser,
+                                                base::LoopPulse pulse) {
+  std::unique_ptr<Encoder> encoder(
+      new Encoder(model, use, burn, std::move(unclean), std::move(eraser), pulse));
   llama_context_params params = llama_context_default_params();
   params.embeddings = true;
   params.pooling_type = use == EncoderUse::Ranking ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_MEAN;
@@ -104,10 +106,12 @@ void Encoder::run() {
     std::shared_ptr<Job> job;
     {
       std::unique_lock lock(mutex_);
+      pulse_.busy(!queue_.empty());
       work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
       job = queue_.take()->item;
     }
+    pulse_.busy(true);
     std::size_t tokens = 0;
     if (lost_) {
       job->failure.emplace(InferenceError::ShuttingDown, "The engine is shutting down.");

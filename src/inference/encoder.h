@@ -20,6 +20,7 @@
 #include "base/fair_classes.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "base/worker_pulse.h"
 #include "inference/burn.h"
 #include "inference/error.h"
 #include "inference/model.h"
@@ -39,7 +40,7 @@ class Encoder {
  public:
   static base::Result<std::unique_ptr<Encoder>> start(
       const Model& model, EncoderUse use, int threads, bool burn, std::function<void()> unclean = [] {},
-      Eraser eraser = Eraser::real());
+      Eraser eraser = Eraser::real(), base::LoopPulse pulse = {});
   ~Encoder();
 
   // Whose request it is, from the signed context.
@@ -68,8 +69,14 @@ class Encoder {
     std::optional<base::Error> failure;
     base::Event done;
   };
-  Encoder(const Model& model, EncoderUse use, bool burn, std::function<void()> unclean, Eraser eraser)
-      : model_(model), use_(use), burn_(burn), unclean_(std::move(unclean)), eraser_(std::move(eraser)) {}
+  Encoder(const Model& model, EncoderUse use, bool burn, std::function<void()> unclean, Eraser eraser,
+          base::LoopPulse pulse)
+      : model_(model),
+        use_(use),
+        burn_(burn),
+        unclean_(std::move(unclean)),
+        eraser_(std::move(eraser)),
+        pulse_(pulse) {}
   base::BurnReport clear(Job& job, std::size_t end);
   void run();
   // Computes the job's next texts; gives how many tokens they had.
@@ -82,6 +89,7 @@ class Encoder {
   const bool burn_;
   const std::function<void()> unclean_;
   const Eraser eraser_;
+  base::LoopPulse pulse_;
   llama_context* context_ = nullptr;
   struct ggml_threadpool* threads_ = nullptr;
   llama_batch batch_{};

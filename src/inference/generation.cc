@@ -2,9 +2,14 @@
 
 #include <iterator>
 
+#include "inference/sampler.h"
+
 namespace bulkhead::inference {
 
 using base::Task;
+
+Generation::Generation() = default;
+Generation::~Generation() = default;
 
 void GenerationChannel::push(Item item) {
   std::shared_ptr<base::Event> waiting;

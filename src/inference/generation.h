@@ -54,11 +54,16 @@ class GenerationChannel {
   std::shared_ptr<base::Event> waiting_;
 };
 
+class Sampler;
+
 struct Generation {
+  Generation();
+  ~Generation();
   GenerationRequest request;
   std::shared_ptr<GenerationChannel> channel = std::make_shared<GenerationChannel>();
   base::CancelToken cancel;
   // The scheduler's thread alone:
+  std::vector<std::unique_ptr<Sampler>> samplers;  // of the choices that wait for the first one's prompt
   std::size_t choices_left = 0;
   bool abandoned = false;  // a choice has failed: the others have nobody to write to
   GenerationResult result;

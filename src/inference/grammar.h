@@ -1,24 +1,26 @@
-// Answer formats as GBNF grammars.
+// Answer formats: JSON schemas as grammars, and the bounds on both.
+// Thread safety: pure functions; may be slow, so not on a thread that others wait for.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
+#include "guard/answer_schema.h"
 #include "inference/error.h"
+#include "inference/gbnf.h"
 
 namespace bulkhead::inference {
 
-// `response_format` json_schema: `schema` is JSON text. BadGrammar says what can't be honoured: nothing is
-// served unconstrained in its place. Schemas are bounded in size and depth; patterns whose matching could
-// take time out of proportion (a repeated group that holds a repetition) are refused, since the grammar
-// runs between two tokens of every tenant.
-base::Result<std::string> grammar_of_schema(std::string_view schema);
-
-// Whether a regular expression repeats a group that itself repeats: "(a+)*".
-bool has_nested_repetition(std::string_view pattern);
-// Whether a regular expression is of the part that can be honoured: anchored at both ends, made of
-// characters, classes, groups, alternatives and counted repetitions.
-bool is_plain_pattern(std::string_view pattern);
+// The schema's text in the converter's dialect, after the request's bounds were asked about it (the gateway
+// asks the same, and tells the client where it goes wrong). BadGrammar: nothing is served unconstrained in
+// its place.
+base::Result<std::string> convertible_schema(const base::json::Value& schema, guard::SchemaCheck& check);
+// `response_format` json_schema: `schema` is a text that `convertible_schema` gave.
+base::Result<std::shared_ptr<const Grammar>> grammar_of_schema(const std::string& schema);
+// Both, of one schema as JSON text.
+base::Result<std::shared_ptr<const Grammar>> checked_grammar(std::string_view schema);
 
 }  // namespace bulkhead::inference

@@ -16,6 +16,8 @@
 #include "http/server.h"
 #include "inference/encoder.h"
 #include "inference/model.h"
+#include "inference/preparation.h"
+#include "inference/pulse.h"
 #include "inference/routes.h"
 #include "inference/sandbox.h"
 #include "inference/scheduler.h"
@@ -27,7 +29,7 @@ constexpr std::size_t kBodyBytesMax = 64u << 20;
 constexpr std::size_t kKeyHexBytes = 64;
 
 struct Options {
-  int listen_fd = -1, control_fd = -1;
+  int listen_fd = -1, control_fd = -1, pulse_fd = -1;
   std::string chat, chat_sha256, chat_template, embedding, embedding_sha256, rerank, rerank_sha256;
   SchedulerOptions scheduler;
   int threads = 0, batch_threads = 0, gpu_layers = 0;
@@ -114,6 +116,8 @@ int serve(Options options) {
   options.scheduler.burn = !options.no_burn;
   options.scheduler.lookahead = !options.no_lookahead;
 
+  // Shared memory is mapped before the sandbox closes.
+  Pulse pulse(options.pulse_fd < 0 ? nullptr : or_die(base::PulseMemory::open(options.pulse_fd)));
   // A model file is parsed inside the sandbox, as whatever clients send is.
   OpenFiles files = open_files(options);
   if (auto sandboxed = enter_sandbox(); !sandboxed) die(sandboxed.error());
@@ -134,7 +138,14 @@ int serve(Options options) {
   };
   options.scheduler.unclean = unclean;
 
+  options.scheduler.pulse = pulse.loop(WorkerLoop::Scheduler);
+  Preparation::Options preparing{.line_max = options.scheduler.line_max};
+  for (std::size_t i = 0; i < std::min(preparing.threads, kPreparationLoopsMax); ++i) {
+    preparing.pulses.push_back(pulse.loop(WorkerLoop::Preparation, i));
+  }
+  Preparation preparation(preparing);
   Engine engine;
+  engine.preparation = &preparation;
   std::unique_ptr<Model> chat, embedding, rerank;
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<Encoder> embedder, reranker;
@@ -146,15 +157,17 @@ int serve(Options options) {
   }
   if (files.embedding) {
     embedding = or_die(Model::load(std::move(*files.embedding), ModelKind::Embedding, options.gpu_layers));
-    embedder = or_die(Encoder::start(*embedding, EncoderUse::Embedding, options.scheduler.batch_threads,
-                                     !options.no_burn, unclean));
+    embedder =
+        or_die(Encoder::start(*embedding, EncoderUse::Embedding, options.scheduler.batch_threads,
+                              !options.no_burn, unclean, Eraser::real(), pulse.loop(WorkerLoop::Embedder)));
     engine.embedding = embedding.get();
     engine.embedder = embedder.get();
   }
   if (files.rerank) {
     rerank = or_die(Model::load(std::move(*files.rerank), ModelKind::Rerank, options.gpu_layers));
-    reranker = or_die(Encoder::start(*rerank, EncoderUse::Ranking, options.scheduler.batch_threads,
-                                     !options.no_burn, unclean));
+    reranker =
+        or_die(Encoder::start(*rerank, EncoderUse::Ranking, options.scheduler.batch_threads, !options.no_burn,
+                              unclean, Eraser::real(), pulse.loop(WorkerLoop::Reranker)));
     engine.rerank = rerank.get();
     engine.reranker = reranker.get();
   }
@@ -168,6 +181,7 @@ int serve(Options options) {
   server.handler = [&routes](http::Exchange& exchange) { return routes.handle(exchange); };
   auto started = http::Server::start(reactors, std::move(server));
   if (!started) die(started.error());
+  pulse.start(reactors.at(0));
   // From here on llama.cpp's errors may quote what a client sent (a grammar, a schema).
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   base::log::info("ready", {{"chat", std::string_view(chat ? chat->id() : "")},
@@ -177,6 +191,8 @@ int serve(Options options) {
   routes.stop_accepting();
   // Cancels and burns what runs, which ends its requests. Requests that are still on their way meet a
   // scheduler and encoders that refuse, so both are there until the server is gone.
+  pulse.stop();
+  preparation.stop();
   if (scheduler) scheduler->stop();
   static_cast<void>((*started)->drain(std::chrono::seconds(2)));
   started->reset();
@@ -197,6 +213,8 @@ int main(int argc, char** argv) {
   app.add_option("--listen-fd", options.listen_fd, "Descriptor of the listening Unix socket")->required();
   app.add_option("--control-fd", options.control_fd, "Descriptor of the pipe that carries the signing key")
       ->required();
+  app.add_option("--pulse-fd", options.pulse_fd,
+                 "Descriptor of the page on which the worker says that it goes on");
   app.add_option("--chat-model", options.chat, "ID=PATH of the chat model (GGUF)");
   app.add_option("--chat-model-sha256", options.chat_sha256, "Its SHA-256; checked when given");
   app.add_option("--chat-template", options.chat_template,

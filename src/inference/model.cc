@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <unordered_map>
 #include <utility>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = 1 << 20;
 constexpr std::size_t kTemplateBytesMax = 1 << 20;
+constexpr std::size_t kChatTokenBytesMin = 16, kEncoderTokenBytesMin = 256;
 
 // Architectures whose whole per-sequence state is the K and V cache that burn.h zeroes. Recurrent,
 // hybrid and sliding-window ones keep state elsewhere and are refused rather than burned by halves.
@@ -167,6 +169,7 @@ Result<std::unique_ptr<Model>> Model::load(OpenModelFile file, ModelKind kind, i
   model->vocab_ = llama_model_get_vocab(model->model_);
   model->id_ = names.id;
   model->sha256_ = std::move(hash);
+  model->token_bytes_max_ = model->longest_token(kind);
   if (kind == ModelKind::Chat) {
     BULKHEAD_CHECK_OK(model->prepare_chat(std::move(file.chat_template_)));
   } else {
@@ -198,6 +201,18 @@ Result<void> Model::prepare_chat(std::string chat_template) {
   BULKHEAD_TRY(tokens, tokenize_chat(trial));
   static_cast<void>(tokens);
   return Result<void>();
+}
+
+// Encoders' vocabularies drop white space and take a word that they don't know for one token, so theirs is a
+// bound of what is text rather than of what could be made of spaces.
+std::size_t Model::longest_token(ModelKind kind) const {
+  int longest = 1;
+  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token) {
+    char none = 0;
+    longest = std::max(longest, std::abs(llama_token_to_piece(vocab_, token, &none, 0, 0, true)));
+  }
+  const std::size_t least = kind == ModelKind::Chat ? kChatTokenBytesMin : kEncoderTokenBytesMin;
+  return std::max(static_cast<std::size_t>(longest), least);
 }
 
 Model::~Model() {
@@ -296,10 +311,7 @@ Result<ToolChat> Model::prepare_tools(const std::vector<ChatMessage>& messages,
   ToolChat out;
   BULKHEAD_TRY(prompt, tokenize_frame(laid.frame));
   out.prompt = std::move(prompt);
-  out.constraint.grammar = std::move(laid.grammar);
-  out.constraint.lazy = laid.lazy;
-  out.constraint.trigger_patterns = std::move(laid.trigger_patterns);
-  if (!laid.accepted.empty()) out.constraint.accepted = tokenize_template(laid.accepted, false);
+  out.constraint = std::move(laid.constraint);
   out.stops = std::move(laid.stops);
   for (const std::string& text : laid.shown) {
     Tokens one = tokenize_template(text, false);

@@ -83,6 +83,9 @@ class Model {
   // Bytes of one token; may be part of a character. Control tokens are empty unless `control`.
   std::string piece(llama_token token, bool control = false) const;
   bool ends_generation(llama_token token) const;
+  // No token stands for more bytes of text than this: what a text's tokens are at least, from its bytes
+  // alone.
+  std::size_t token_bytes_max() const { return token_bytes_max_; }
 
  private:
   Model() = default;
@@ -92,11 +95,13 @@ class Model {
   }
   base::Result<Tokens> tokenize_frame(const Frame& frame) const;
   base::Result<Frame> known_frame(const std::vector<ChatMessage>& messages) const;
+  std::size_t longest_token(ModelKind kind) const;
   base::Result<void> prepare_chat(std::string chat_template);
 
   llama_model* model_ = nullptr;
   const llama_vocab* vocab_ = nullptr;
   std::string id_, sha256_, template_;
+  std::size_t token_bytes_max_ = 0;
   bool known_template_ = false;  // one that llama.h renders by itself
   std::unique_ptr<ContentTokenizer> content_;
   std::unique_ptr<ChatFormat> format_;  // chat models with a template that can be rendered

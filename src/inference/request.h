@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "inference/constraint.h"
 #include "inference/tokens.h"
 
 namespace bulkhead::inference {
@@ -34,15 +35,6 @@ struct SamplingOptions {
   double presence_penalty = 0, frequency_penalty = 0;
   std::vector<std::pair<Token, float>> logit_bias;
   std::optional<int> top_logprobs;  // set: log probabilities are reported, with so many alternatives
-};
-
-// A constraint on the answer, as GBNF. Lazy ones begin to hold at a trigger.
-struct Constraint {
-  std::string grammar;  // empty: none
-  bool lazy = false;
-  std::vector<std::string> trigger_patterns;
-  Tokens trigger_tokens;
-  Tokens accepted;  // what the grammar has seen of the prompt's end already
 };
 
 struct GenerationRequest {

@@ -25,6 +25,16 @@ constexpr std::int64_t kProgressTokens = 64;
 Error model_unknown() { return Error(InferenceError::ModelUnknown, "There is no such model."); }
 Error no_route() { return Error(InferenceError::ModelUnknown, "There is no such path."); }
 
+// Whether a text of so many bytes can have so few tokens at all. Asked before it is tokenised.
+bool may_fit(const Model& model, std::size_t bytes, std::size_t tokens) {
+  return bytes / model.token_bytes_max() <= tokens;
+}
+Error too_many_bytes(const std::string& what, std::size_t bytes, std::size_t room) {
+  return Error(InferenceError::ContextExceeded, what + " has " + std::to_string(bytes) +
+                                                    " bytes, which can't be as few as " +
+                                                    std::to_string(room) + " tokens.");
+}
+
 // Figures instead of a cut prompt (AISVS 2.1.4).
 http::Response too_long(std::size_t tokens, std::size_t context) {
   json::Writer w;
@@ -93,7 +103,10 @@ Task<http::Response> Routes::answer(http::Exchange& exchange, bool& streamed) {
   } else if (post && request.path == "/v1/rerank") {
     result = co_await rerank(exchange, std::move(*context));
   } else if (post && request.path == "/v1/tokenize") {
-    result = tokenize(request);
+    const std::size_t bytes = request.body.size();
+    result = co_await engine_.preparation->run(
+        *context, bytes, exchange.cancel_token(),
+        [this, text = std::move(exchange.request().body)] { return tokenize(text); });
   } else if (post && request.path == "/v1/bulkhead/burn") {
     result = co_await burn(request, std::move(*context));
   }
@@ -101,67 +114,95 @@ Task<http::Response> Routes::answer(http::Exchange& exchange, bool& streamed) {
   co_return std::move(*result);
 }
 
-Result<Routes::Prepared> Routes::prepare(GenerateBody body, RequestContext context, bool chat) const {
+// How the answer is read; null: as it is.
+Result<std::shared_ptr<const AnswerFormat>> Routes::prepare(GenerateBody& body, Generation& generation,
+                                                            bool chat) const {
   const Model& model = *engine_.chat;
-  Prepared out{std::make_shared<Generation>(), nullptr};
-  GenerationRequest& request = out.generation->request;
-  request = std::move(body.request);
-  request.context = std::move(context);
+  GenerationRequest& request = generation.request;
   for (auto [token, bias] : request.sampling.logit_bias) {
     if (token >= llama_vocab_n_tokens(model.vocab())) {
       return Error(InferenceError::BadRequest, "logit_bias names a token that the model doesn't have.");
     }
   }
+  std::shared_ptr<const AnswerFormat> as_it_is;
   if (!chat) {
     request.prompt = model.tokenize_completion(body.prompt);
-    return out;
+    return as_it_is;
   }
   bool with_tools = body.tools && body.tools->choice != "none";
   if (!with_tools) {
     BULKHEAD_TRY(prompt, model.tokenize_chat(body.messages));
     request.prompt = std::move(prompt);
-    return out;
+    return as_it_is;
   }
   BULKHEAD_TRY(tools, model.prepare_tools(body.messages, *body.tools));
   request.prompt = std::move(tools.prompt);
   request.constraint = std::move(tools.constraint);
   request.shown_tokens = std::move(tools.shown);
   request.stop.insert(request.stop.end(), tools.stops.begin(), tools.stops.end());
-  out.format = std::move(tools.format);
+  return std::move(tools.format);
+}
+
+Result<Routes::Submitted> Routes::submit(const std::string& text, RequestContext context, bool chat,
+                                         base::CancelToken cancel) const {
+  BULKHEAD_TRY(body, chat ? parse_chat(text) : parse_completion(text));
+  if (body.model != engine_.chat->id()) return model_unknown();
+  std::size_t bytes = body.prompt.size();
+  for (const ChatMessage& message : body.messages) bytes += message.content.size();
+  const std::size_t room = engine_.scheduler->options().context;
+  if (!may_fit(*engine_.chat, bytes, room)) return too_many_bytes("The prompt", bytes, room);
+  auto generation = std::make_shared<Generation>();
+  generation->request = std::move(body.request);
+  generation->request.context = std::move(context);
+  generation->cancel = std::move(cancel);
+  BULKHEAD_TRY(format, prepare(body, *generation, chat));
+  Submitted out{body.model,
+                body.stream,
+                body.progress,
+                generation->request.n,
+                generation->request.sampling.top_logprobs.has_value(),
+                generation->channel,
+                std::move(format)};
+  out.prompt_tokens = generation->request.prompt.size();
+  if (out.prompt_tokens + 1 > room) {
+    out.channel = nullptr;
+    return out;
+  }
+  BULKHEAD_CHECK_OK(engine_.scheduler->submit(std::move(generation)));
   return out;
 }
 
 Task<Result<http::Response>> Routes::generate(http::Exchange& exchange, RequestContext context, bool chat,
                                               bool& streamed) {
   if (!engine_.scheduler) co_return model_unknown();
-  const std::string& text = exchange.request().body;
-  BULKHEAD_CO_TRY(body, chat ? parse_chat(text) : parse_completion(text));
-  if (body.model != engine_.chat->id()) co_return model_unknown();
-  AnswerHead head{(chat ? "chatcmpl-" : "cmpl-") + crypto::random_id(), body.model, clock_.unix_seconds(),
-                  chat};
-  const bool as_stream = body.stream, with_progress = body.progress;
-  BULKHEAD_CO_TRY(prepared, prepare(std::move(body), std::move(context), chat));
-  std::shared_ptr<Generation> generation = std::move(prepared.generation);
-  generation->cancel = exchange.cancel_token();
-  std::size_t tokens = generation->request.prompt.size(), room = engine_.scheduler->options().context;
-  if (tokens + 1 > room) co_return too_long(tokens, room);
-  Answer answer(generation->request.n, generation->request.sampling.top_logprobs.has_value(),
-                std::move(prepared.format));
-  std::shared_ptr<GenerationChannel> channel = generation->channel;
+  const std::size_t bytes = exchange.request().body.size();
+  const base::CancelToken cancel = exchange.cancel_token();
   // A client that goes away is noticed at once, also while it waits for its turn.
-  auto leaving = generation->cancel.on_cancel([scheduler = engine_.scheduler] { scheduler->wake(); });
-  BULKHEAD_CO_CHECK_OK(engine_.scheduler->submit(std::move(generation)));
+  auto leaving = cancel.on_cancel([scheduler = engine_.scheduler] { scheduler->wake(); });
+  RequestContext who = context;
+  BULKHEAD_CO_TRY(submitted,
+                  co_await engine_.preparation->run(
+                      std::move(who), bytes, cancel,
+                      [this, text = std::move(exchange.request().body), context = std::move(context), chat,
+                       cancel]() mutable { return submit(text, std::move(context), chat, cancel); }));
+  if (!submitted.channel) {
+    co_return too_long(submitted.prompt_tokens, engine_.scheduler->options().context);
+  }
+  AnswerHead head{(chat ? "chatcmpl-" : "cmpl-") + crypto::random_id(), submitted.model,
+                  clock_.unix_seconds(), chat};
+  Answer answer(submitted.choices, submitted.logprobs, std::move(submitted.format));
+  std::shared_ptr<GenerationChannel> channel = std::move(submitted.channel);
 
   // The first item decides between an error answer and a stream.
   GenerationChannel::Item item = co_await channel->next();
   if (item.error) co_return std::move(*item.error);
-  const auto prompt_tokens = static_cast<std::int64_t>(tokens);
-  if (as_stream) {
+  const auto prompt_tokens = static_cast<std::int64_t>(submitted.prompt_tokens);
+  if (submitted.stream) {
     streamed = true;
     co_await stream(exchange, head, prompt_tokens, *channel, answer, std::move(item));
     co_return http::Response();
   }
-  if (with_progress) {
+  if (submitted.progress) {
     auto done = co_await stream_progress(exchange, head, prompt_tokens, *channel, answer, std::move(item));
     streamed = exchange.started();
     if (done) co_return http::Response();
@@ -243,11 +284,13 @@ Task<Result<http::Response>> Routes::burn(const http::Request& request, RequestC
 
 Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, RequestContext context) {
   if (!engine_.embedder) co_return model_unknown();
-  BULKHEAD_CO_TRY(body, parse_input(exchange.request().body, kEmbeddingInputsMax));
-  if (body.model != engine_.embedding->id()) co_return model_unknown();
-  std::vector<Tokens> texts;
-  for (const std::string& text : body.input) texts.push_back(engine_.embedding->tokenize_for_embedding(text));
-  auto embedded = co_await engine_.embedder->encode(caller_of(exchange, context), std::move(texts), "input");
+  const std::size_t bytes = exchange.request().body.size();
+  BULKHEAD_CO_TRY(body, co_await engine_.preparation->run(context, bytes, exchange.cancel_token(),
+                                                          [this, text = std::move(exchange.request().body)] {
+                                                            return read_embeddings(text);
+                                                          }));
+  auto embedded =
+      co_await engine_.embedder->encode(caller_of(exchange, context), std::move(body.texts), "input");
   if (!embedded) co_return embedded.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").key("data").begin_array();
@@ -267,22 +310,12 @@ Task<Result<http::Response>> Routes::embeddings(http::Exchange& exchange, Reques
 
 Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestContext context) {
   if (!engine_.reranker) co_return model_unknown();
-  BULKHEAD_CO_TRY(body, parse_rerank(exchange.request().body, kRerankDocumentsMax));
-  if (body.model != engine_.rerank->id()) co_return model_unknown();
-  const Tokens query = engine_.rerank->tokenize_content(body.query);
-  // Before it is laid beside each document: a long query would be tokenised and copied for every one of them.
-  if (query.size() > static_cast<std::size_t>(engine_.reranker->context())) {
-    co_return Error(InferenceError::ContextExceeded,
-                    "The query has " + std::to_string(query.size()) + " tokens; the model takes " +
-                        std::to_string(engine_.reranker->context()) + " of query and document together.")
-        .with_parameter("query");
-  }
-  std::vector<Tokens> pairs;
-  for (const std::string& document : body.documents) {
-    pairs.push_back(engine_.rerank->tokenize_pair(query, document));
-  }
+  const std::size_t bytes = exchange.request().body.size();
+  BULKHEAD_CO_TRY(body, co_await engine_.preparation->run(
+                            context, bytes, exchange.cancel_token(),
+                            [this, text = std::move(exchange.request().body)] { return read_rerank(text); }));
   auto ranked =
-      co_await engine_.reranker->encode(caller_of(exchange, context), std::move(pairs), "documents");
+      co_await engine_.reranker->encode(caller_of(exchange, context), std::move(body.texts), "documents");
   if (!ranked) co_return ranked.take_error();
   json::Writer w;
   w.begin_object().member("object", "list").member("model", body.model).key("results").begin_array();
@@ -298,17 +331,61 @@ Task<Result<http::Response>> Routes::rerank(http::Exchange& exchange, RequestCon
   co_return http::Response::json(200, w.take());
 }
 
-Result<http::Response> Routes::tokenize(const http::Request& request) const {
-  BULKHEAD_TRY(body, parse_input(request.body, kTokenizeInputsMax));
+Result<Routes::EncoderInput> Routes::read_embeddings(const std::string& text) const {
+  BULKHEAD_TRY(body, parse_input(text, kEmbeddingInputsMax));
+  if (body.model != engine_.embedding->id()) return model_unknown();
+  EncoderInput out{std::move(body.model), {}};
+  const auto room = static_cast<std::size_t>(engine_.embedder->context());
+  for (std::size_t i = 0; i < body.input.size(); ++i) {
+    const std::string& one = body.input[i];
+    if (!may_fit(*engine_.embedding, one.size(), room)) {
+      std::string name = "input[" + std::to_string(i) + "]";
+      return too_many_bytes(name, one.size(), room).with_parameter(name);
+    }
+    out.texts.push_back(engine_.embedding->tokenize_for_embedding(one));
+  }
+  return out;
+}
+
+Result<Routes::EncoderInput> Routes::read_rerank(const std::string& text) const {
+  BULKHEAD_TRY(body, parse_rerank(text, kRerankDocumentsMax));
+  const Model& model = *engine_.rerank;
+  if (body.model != model.id()) return model_unknown();
+  EncoderInput out{std::move(body.model), {}};
+  const auto room = static_cast<std::size_t>(engine_.reranker->context());
+  if (!may_fit(model, body.query.size(), room)) {
+    return too_many_bytes("query", body.query.size(), room).with_parameter("query");
+  }
+  const Tokens query = model.tokenize_content(body.query);
+  // Before it is laid beside each document: a long query would be copied for every one of them.
+  if (query.size() > room) {
+    return Error(InferenceError::ContextExceeded, "The query has " + std::to_string(query.size()) +
+                                                      " tokens; the model takes " + std::to_string(room) +
+                                                      " of query and document together.")
+        .with_parameter("query");
+  }
+  for (std::size_t i = 0; i < body.documents.size(); ++i) {
+    const std::string& document = body.documents[i];
+    if (!may_fit(model, document.size(), room)) {
+      std::string name = "documents[" + std::to_string(i) + "]";
+      return too_many_bytes(name, document.size(), room).with_parameter(name);
+    }
+    out.texts.push_back(model.tokenize_pair(query, document));
+  }
+  return out;
+}
+
+Result<http::Response> Routes::tokenize(const std::string& text) const {
+  BULKHEAD_TRY(body, parse_input(text, kTokenizeInputsMax));
   const Model* model = nullptr;
   if (engine_.chat && body.model == engine_.chat->id()) model = engine_.chat;
   if (engine_.embedding && body.model == engine_.embedding->id()) model = engine_.embedding;
   if (!model) return model_unknown();
   json::Writer w;
   w.begin_object().key("counts").begin_array();
-  for (const std::string& text : body.input) {
+  for (const std::string& one : body.input) {
     Tokens tokens =
-        model == engine_.embedding ? model->tokenize_for_embedding(text) : model->tokenize_content(text);
+        model == engine_.embedding ? model->tokenize_for_embedding(one) : model->tokenize_content(one);
     w.value(static_cast<std::uint64_t>(tokens.size()));
   }
   w.end_array().end_object();
@@ -323,6 +400,7 @@ http::Response Routes::models() const {
     w.begin_object().member("id", engine_.chat->id()).member("object", "model").member("kind", "chat");
     w.member("context", static_cast<std::uint64_t>(options.context))
         .member("slots", static_cast<std::uint64_t>(options.slots))
+        .member("token_bytes_max", static_cast<std::uint64_t>(engine_.chat->token_bytes_max()))
         .member("sha256", engine_.chat->sha256())
         .end_object();
   }
@@ -333,12 +411,16 @@ http::Response Routes::models() const {
         .member("kind", "embedding");
     w.member("context", engine_.embedder->context())
         .member("dimensions", engine_.embedder->dimensions())
+        .member("token_bytes_max", static_cast<std::uint64_t>(engine_.embedding->token_bytes_max()))
         .member("sha256", engine_.embedding->sha256())
         .end_object();
   }
   if (engine_.rerank) {
     w.begin_object().member("id", engine_.rerank->id()).member("object", "model").member("kind", "rerank");
-    w.member("context", engine_.reranker->context()).member("sha256", engine_.rerank->sha256()).end_object();
+    w.member("context", engine_.reranker->context())
+        .member("token_bytes_max", static_cast<std::uint64_t>(engine_.rerank->token_bytes_max()))
+        .member("sha256", engine_.rerank->sha256())
+        .end_object();
   }
   w.end_array().end_object();
   return http::Response::json(200, w.take());

@@ -10,12 +10,14 @@
 #include "http/server.h"
 #include "inference/answer.h"
 #include "inference/encoder.h"
+#include "inference/preparation.h"
 #include "inference/scheduler.h"
 
 namespace bulkhead::inference {
 
 // What serves requests. Each of the models may be absent.
 struct Engine {
+  Preparation* preparation = nullptr;  // never absent
   const Model* chat = nullptr;
   Scheduler* scheduler = nullptr;
   const Model* embedding = nullptr;
@@ -32,14 +34,32 @@ class Routes {
   void stop_accepting() { stopping_ = true; }
 
  private:
-  // A body as a generation that can be submitted, with how its answer is read.
-  struct Prepared {
-    std::shared_ptr<Generation> generation;
+  // A request that was read and given to the scheduler, with how its answer is read.
+  struct Submitted {
+    std::string model;
+    bool stream = false;
+    bool progress = false;
+    std::size_t choices = 1;
+    bool logprobs = false;
+    std::shared_ptr<GenerationChannel> channel;  // null: the prompt does not fit, and nothing was taken
     std::shared_ptr<const AnswerFormat> format;
+    std::size_t prompt_tokens = 0;
+  };
+  struct EncoderInput {
+    std::string model;
+    std::vector<Tokens> texts;
   };
   base::Task<http::Response> answer(http::Exchange& exchange, bool& streamed);
   base::Result<RequestContext> verified_context(const http::Request& request);
-  base::Result<Prepared> prepare(GenerateBody body, RequestContext context, bool chat) const;
+  // These run on the preparation's threads.
+  base::Result<Submitted> submit(const std::string& text, RequestContext context, bool chat,
+                                 base::CancelToken cancel) const;
+  base::Result<std::shared_ptr<const AnswerFormat>> prepare(GenerateBody& body, Generation& generation,
+                                                            bool chat) const;
+  base::Result<EncoderInput> read_embeddings(const std::string& text) const;
+  base::Result<EncoderInput> read_rerank(const std::string& text) const;
+  base::Result<http::Response> tokenize(const std::string& text) const;
+
   base::Task<base::Result<http::Response>> generate(http::Exchange& exchange, RequestContext context,
                                                     bool chat, bool& streamed);
   base::Task<void> stream(http::Exchange& exchange, const AnswerHead& head, std::int64_t prompt_tokens,
@@ -51,7 +71,6 @@ class Routes {
   base::Task<base::Result<http::Response>> embeddings(http::Exchange& exchange, RequestContext context);
   base::Task<base::Result<http::Response>> rerank(http::Exchange& exchange, RequestContext context);
   base::Task<base::Result<http::Response>> burn(const http::Request& request, RequestContext context);
-  base::Result<http::Response> tokenize(const http::Request& request) const;
   http::Response models() const;
   http::Response metrics() const;
 

@@ -32,7 +32,10 @@ Result<std::unique_ptr<Sampler>> Sampler::make(const Model& model, const Generat
                                                std::size_t choice) {
   std::unique_ptr<Sampler> sampler(new Sampler(model, request.sampling));
   sampler->build(choice);
-  BULKHEAD_CHECK_OK(sampler->build_grammar(request.constraint));
+  if (request.constraint.grammar) {
+    BULKHEAD_TRY(constraint, ConstraintState::make(request.constraint));
+    sampler->constraint_ = std::move(constraint);
+  }
   return sampler;
 }
 
@@ -62,30 +65,6 @@ void Sampler::build(std::size_t choice) {
   add(llama_sampler_init_dist(seed_of(o) + static_cast<std::uint32_t>(choice)));
 }
 
-Result<void> Sampler::build_grammar(const Constraint& constraint) {
-  if (constraint.grammar.empty()) return Result<void>();
-  llama_sampler* made = nullptr;
-  try {
-    if (constraint.lazy) {
-      std::vector<const char*> patterns;
-      for (const std::string& pattern : constraint.trigger_patterns) patterns.push_back(pattern.c_str());
-      made = llama_sampler_init_grammar_lazy_patterns(
-          model_.vocab(), constraint.grammar.c_str(), "root", patterns.data(), patterns.size(),
-          constraint.trigger_tokens.data(), constraint.trigger_tokens.size());
-    } else {
-      made = llama_sampler_init_grammar(model_.vocab(), constraint.grammar.c_str(), "root");
-      for (Token token : constraint.accepted) {
-        if (made) llama_sampler_accept(made, token);
-      }
-    }
-  } catch (const std::exception&) {
-    made = nullptr;
-  }
-  if (!made) return Error(InferenceError::BadGrammar, "The answer's format can't be turned into a grammar.");
-  grammar_.reset(made);
-  return Result<void>();
-}
-
 void Sampler::fill(const float* logits) {
   candidates_.resize(static_cast<std::size_t>(llama_vocab_n_tokens(model_.vocab())));
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
@@ -94,10 +73,16 @@ void Sampler::fill(const float* logits) {
 }
 
 bool Sampler::allowed(Token token) {
-  llama_token_data one{token, 1.0f, 0.0f};
-  llama_token_data_array array{&one, 1, -1, false};
-  llama_sampler_apply(grammar_.get(), &array);
-  return !std::isinf(one.logit);
+  if (model_.ends_generation(token)) return constraint_->may_end();
+  return constraint_->allows(model_.piece(token, true));
+}
+
+bool Sampler::accept(Token token) {
+  if (constraint_ && !model_.ends_generation(token) && !constraint_->accept(model_.piece(token, true))) {
+    return false;
+  }
+  if (chain_) llama_sampler_accept(chain_.get(), token);
+  return true;
 }
 
 // From `candidates_`, which it reorders.
@@ -123,9 +108,8 @@ std::optional<Token> Sampler::draw_allowed(const float* logits) {
     std::nth_element(candidates_.begin(), end == candidates_.end() ? end - 1 : end, candidates_.end(),
                      likelier);
     candidates_.resize(asked);
-    llama_token_data_array array{candidates_.data(), candidates_.size(), -1, false};
-    llama_sampler_apply(grammar_.get(), &array);
-    std::erase_if(candidates_, [](const llama_token_data& one) { return std::isinf(one.logit); });
+    std::erase_if(candidates_, [this](const llama_token_data& one) { return !allowed(one.id); });
+    if (constraint_->exhausted()) return std::nullopt;
     if (!candidates_.empty()) return draw();
     if (asked < count) return std::nullopt;
   }
@@ -133,22 +117,16 @@ std::optional<Token> Sampler::draw_allowed(const float* logits) {
 
 std::optional<Token> Sampler::sample(const float* logits) {
   std::optional<Token> token;
-  try {
-    if (!chain_ && !grammar_) {
-      token = static_cast<Token>(std::max_element(logits, logits + llama_vocab_n_tokens(model_.vocab())) -
-                                 logits);
-    } else {
-      fill(logits);
-      token = draw();
-    }
-    if (grammar_ && token && !allowed(*token)) token = draw_allowed(logits);
-    if (!token) return std::nullopt;
-    if (grammar_) llama_sampler_accept(grammar_.get(), *token);
-    if (chain_) llama_sampler_accept(chain_.get(), *token);
-  } catch (const std::exception&) {
-    return std::nullopt;  // a grammar without a way on
+  if (constraint_) constraint_->begin_token();
+  if (!chain_ && !constraint_) {
+    token =
+        static_cast<Token>(std::max_element(logits, logits + llama_vocab_n_tokens(model_.vocab())) - logits);
+  } else {
+    fill(logits);
+    token = draw();
   }
-  return token;
+  if (constraint_ && token && !allowed(*token)) token = draw_allowed(logits);
+  return token && accept(*token) ? token : std::nullopt;
 }
 
 TokenLogprob Sampler::logprob(const float* logits, Token token) const {
@@ -161,11 +139,16 @@ TokenLogprob Sampler::logprob(const float* logits, Token token) const {
   TokenLogprob out{model_.piece(token, true), of(token), {}};
   auto wanted = std::min(count, static_cast<std::size_t>(options_.top_logprobs.value_or(0)));
   if (wanted == 0) return out;
-  std::vector<Token> order(count);
-  for (std::size_t i = 0; i < count; ++i) order[i] = static_cast<Token>(i);
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(wanted), order.end(),
-                    [logits](Token a, Token b) { return logits[a] > logits[b]; });
-  for (std::size_t i = 0; i < wanted; ++i) out.top.emplace_back(model_.piece(order[i], true), of(order[i]));
+  // One look at each token of the vocabulary: all tenants' answers wait for it.
+  std::vector<Token> top;
+  auto likelier = [logits](Token a, Token b) { return logits[a] > logits[b]; };
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto one = static_cast<Token>(i);
+    if (top.size() == wanted && !likelier(one, top.back())) continue;
+    if (top.size() == wanted) top.pop_back();
+    top.insert(std::upper_bound(top.begin(), top.end(), one, likelier), one);
+  }
+  for (Token one : top) out.top.emplace_back(model_.piece(one, true), of(one));
   return out;
 }
 

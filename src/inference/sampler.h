@@ -2,8 +2,9 @@
 //
 // Order: logit bias, penalties, (grammar), top-k 40, top-p, temperature, a draw. The grammar is asked
 // about the drawn token alone; when it refuses, about the likeliest few, then more of them, and about the
-// whole vocabulary (a fifth of a second, for all tenants) only when none of those can stand. Its memory is
-// freed, and thereby wiped, with the sequence. Used by the scheduler's thread.
+// whole vocabulary only when none of those can stand. What it may cost at one token is bounded
+// (grammar_state.h): beyond that the answer fails, since all tenants' answers wait for this one's token. Its
+// memory is freed, and thereby wiped, with the sequence. Used by the scheduler's thread.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "inference/constraint.h"
 #include "inference/generation.h"
 #include "inference/model.h"
 
@@ -37,16 +39,16 @@ class Sampler {
   Sampler(const Model& model, SamplingOptions options) : model_(model), options_(std::move(options)) {}
   void add(llama_sampler* part) { llama_sampler_chain_add(chain_.get(), part); }
   void build(std::size_t choice);
-  base::Result<void> build_grammar(const Constraint& constraint);
   void fill(const float* logits);
   bool allowed(Token token);
+  bool accept(Token token);
   std::optional<Token> draw();
   std::optional<Token> draw_allowed(const float* logits);
 
   const Model& model_;
   SamplingOptions options_;
-  Owned chain_;    // none: the likeliest token
-  Owned grammar_;  // none: unconstrained
+  Owned chain_;                                  // none: the likeliest token
+  std::unique_ptr<ConstraintState> constraint_;  // none: unconstrained
   std::vector<llama_token_data> candidates_;
 };
 

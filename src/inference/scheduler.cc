@@ -32,6 +32,7 @@ Error unclean() {
 Scheduler::Scheduler(const Model& model, SchedulerOptions options)
     : model_(model),
       options_(options),
+      pulse_(options.pulse),
       slots_(options.slots),
       prefixes_(options.prefix),
       step_cost_(options.step_cost.value_or(StepCost(1, 1))) {}
@@ -134,9 +135,12 @@ Result<void> Scheduler::submit(std::shared_ptr<Generation> generation) {
                                                       std::to_string(options_.context) + ".");
   }
   auto first = std::make_unique<Sequence>(generation, 0);
-  // Here, not on the scheduler's thread: a hostile grammar costs its own request's time only.
-  BULKHEAD_TRY(sampler, Sampler::make(model_, generation->request));
-  first->sampler = std::move(sampler);
+  // Here, not on the scheduler's thread: a grammar's beginning costs its own request's time only.
+  for (std::size_t choice = 0; choice < generation->request.n; ++choice) {
+    BULKHEAD_TRY(sampler, Sampler::make(model_, generation->request, choice));
+    generation->samplers.push_back(std::move(sampler));
+  }
+  first->sampler = std::move(generation->samplers[0]);
   auto room = static_cast<std::int64_t>(options_.context - prompt);
   std::int64_t asked = generation->request.max_tokens;
   first->generated_max = asked > 0 ? std::min(asked, room) : room;
@@ -192,6 +196,7 @@ void Scheduler::run() {
     stats_.kept_bytes = prefixes_.bytes();
   }
   shut_down();
+  pulse_.busy(false);
 }
 
 // What runs and what waits is told so; what ran is burned.
@@ -222,6 +227,7 @@ void Scheduler::shut_down() {
 bool Scheduler::wait_for_work() {
   std::unique_lock lock(mutex_);
   bool busy = std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot != nullptr; });
+  pulse_.busy(busy);
   if (!busy) {
     auto something = [this] { return stopping_ || woken_ || !lines_.empty() || !commands_.empty(); };
     if (auto expiry = prefixes_.next_expiry()) {
@@ -229,6 +235,7 @@ bool Scheduler::wait_for_work() {
     } else {
       work_.wait(lock, something);
     }
+    pulse_.busy(true);
   }
   woken_ = false;
   return !stopping_;

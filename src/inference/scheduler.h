@@ -30,6 +30,7 @@
 
 #include "base/fair_lines.h"
 #include "base/result.h"
+#include "base/worker_pulse.h"
 #include "inference/burn.h"
 #include "inference/generation.h"
 #include "inference/model.h"
@@ -51,6 +52,7 @@ struct SchedulerOptions {
   std::function<void()> unclean = [] {};  // on the scheduler's thread, once
   bool lookahead = true;
   std::optional<StepCost> step_cost;  // measured when it isn't given
+  base::LoopPulse pulse;
 };
 
 class Scheduler {
@@ -140,6 +142,7 @@ class Scheduler {
 
   const Model& model_;
   const SchedulerOptions options_;
+  base::LoopPulse pulse_;  // says that the loop goes on, and at whose request it is
   CacheTensors cache_tensors_;
   llama_context* context_ = nullptr;
   struct ggml_threadpool* threads_ = nullptr;

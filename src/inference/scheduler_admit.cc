@@ -242,12 +242,7 @@ void Scheduler::begin_other_choices(Sequence& first, std::size_t slot) {
   auto start = std::make_shared<const Rows>(rows_of(slot));
   for (std::size_t choice = 1; choice < generation->request.n; ++choice) {
     auto other = std::make_unique<Sequence>(generation, choice);
-    auto sampler = Sampler::make(model_, generation->request, choice);
-    if (!sampler) {
-      first.fail(sampler.take_error());
-      return;
-    }
-    other->sampler = std::move(*sampler);
+    other->sampler = std::move(generation->samplers[choice]);
     other->generated_max = first.generated_max;
     other->start = start;
     other->arrived = std::chrono::steady_clock::now();

@@ -130,9 +130,14 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
     read += shares[i];
   }
   if (batch_.n_tokens == 0) return;
+  const Generation* only = slots_[slots.front()]->generation.get();
+  const bool alone = std::all_of(slots.begin(), slots.end(),
+                                 [&](std::size_t slot) { return slots_[slot]->generation.get() == only; });
+  pulse_.at_request(alone ? only->request.context.request_id : "");
   auto began = Clock::now();
   int status = llama_decode(context_, batch_);
   learn_costs(read, seconds_since(began));
+  pulse_.beat();
   stats_.steps.fetch_add(1);
   stats_.prompt_tokens.fetch_add(read);
   if (status != 0) base::log::error("decode_failed", {{"status", std::int64_t{status}}});
@@ -143,11 +148,13 @@ void Scheduler::decode(const std::vector<std::size_t>& slots, std::size_t budget
       sequence.fail(Error(InferenceError::Failed, "The engine failed on this batch.",
                           "llama_decode gave " + std::to_string(status)));
     } else if (sequence.logits_at >= 0) {
+      pulse_.at_request(sequence.request().context.request_id);
       bool first = sequence.generated == 0 && sequence.choice == 0;
       costs[sequence.request().context.tenant] += sample_all(sequence, slot);
       if (first && sequence.request().n > 1) begin_other_choices(sequence, slot);
     }
   }
+  pulse_.at_request("");
   // The batch's ids are of no more use.
   std::fill(batch_.token, batch_.token + batch_.n_tokens, 0);
   std::lock_guard lock(mutex_);

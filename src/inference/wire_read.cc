@@ -146,7 +146,7 @@ Result<void> read_format(const json::Value& format, GenerationRequest& out) {
   auto type = format["type"].as_string().value_or("");
   if (type == "text") return Result<void>();
   if (type == "json_object") {
-    BULKHEAD_TRY(any, grammar_of_schema(R"({"type":"object"})"));
+    BULKHEAD_TRY(any, checked_grammar(R"({"type":"object"})"));
     out.constraint.grammar = std::move(any);
     return Result<void>();
   }
@@ -154,9 +154,9 @@ Result<void> read_format(const json::Value& format, GenerationRequest& out) {
   if (type != "json_schema" || !wrapper["schema"].is_object()) {
     return bad("response_format must be text, json_object or json_schema with a schema.");
   }
-  json::Writer w;
-  w.copy(wrapper["schema"]);
-  BULKHEAD_TRY(grammar, grammar_of_schema(w.text()));
+  guard::SchemaCheck check;
+  BULKHEAD_TRY(schema, convertible_schema(wrapper["schema"], check));
+  BULKHEAD_TRY(grammar, grammar_of_schema(schema));
   out.constraint.grammar = std::move(grammar);
   return Result<void>();
 }
@@ -204,7 +204,7 @@ Result<void> read_messages(const json::Value& messages, GenerateBody& out) {
   return Result<void>();
 }
 
-Result<Tool> read_tool(const json::Value& value, std::size_t index) {
+Result<Tool> read_tool(const json::Value& value, std::size_t index, guard::SchemaCheck& check) {
   std::string name = "tools[" + std::to_string(index) + "]";
   BULKHEAD_CHECK_OK(known_members(value, name, {"type", "function"}));
   json::Value function = value["function"];
@@ -214,19 +214,15 @@ Result<Tool> read_tool(const json::Value& value, std::size_t index) {
   tool.name = text_or_empty(function["name"]);
   tool.description = text_or_empty(function["description"]);
   json::Value parameters = function["parameters"];
-  json::Writer w;
   if (parameters.is_object()) {
-    w.copy(parameters);
+    BULKHEAD_TRY(schema, convertible_schema(parameters, check));
+    tool.parameters = std::move(schema);
   } else {
-    w.begin_object().member("type", "object").key("properties").begin_object().end_object().end_object();
+    tool.parameters = R"({"type":"object","properties":{}})";
   }
-  tool.parameters = w.take();
   if (tool.name.empty() || tool.parameters.size() + tool.description.size() > kToolBytesMax) {
     return bad(name + " must hold a function with a name and parameters of at most 64 KiB.");
   }
-  // The same bounds as an answer's schema: the grammar of a call is made of it.
-  BULKHEAD_TRY(grammar, grammar_of_schema(tool.parameters));
-  static_cast<void>(grammar);
   return tool;
 }
 
@@ -236,8 +232,9 @@ Result<void> read_tools(const json::Value& root, GenerateBody& out) {
   if (!list.is_array() || list.size() == 0 || list.size() > kToolsMax)
     return bad("tools must be a list of tools.");
   ToolRequest tools;
+  guard::SchemaCheck check;  // the bounds are on all tools together
   for (std::size_t i = 0; i < list.size(); ++i) {
-    BULKHEAD_TRY(tool, read_tool(list.at(i), i));
+    BULKHEAD_TRY(tool, read_tool(list.at(i), i, check));
     tools.tools.push_back(std::move(tool));
   }
   json::Value choice = root["tool_choice"];
@@ -251,7 +248,7 @@ Result<void> read_tools(const json::Value& root, GenerateBody& out) {
     if (!known) return bad("tool_choice names no tool of this request.");
   }
   BULKHEAD_CHECK_OK(read_flag(root, "parallel_tool_calls", tools.parallel));
-  if (!out.request.constraint.grammar.empty()) {
+  if (out.request.constraint.grammar) {
     return Error(InferenceError::BadGrammar,
                  "tools and a response_format other than text exclude each other.");
   }

@@ -52,7 +52,8 @@ bool is_passing(const Error& error) {
   for (auto code : {storage::StorageError::Unavailable, storage::StorageError::Busy}) {
     if (error.is(code)) return true;
   }
-  for (auto code : {engine::EngineError::Unavailable, engine::EngineError::QueueFull}) {
+  for (auto code :
+       {engine::EngineError::Unavailable, engine::EngineError::QueueFull, engine::EngineError::HeldOff}) {
     if (error.is(code)) return true;
   }
   return error.is(ExtractError::Unavailable);

@@ -196,6 +196,44 @@ TEST_F(EnginePoolTest, SeveralModelsInProcessesOfTheirOwn) {
   EXPECT_TRUE(eventually([&] { return worker("side").restarts == 1 && worker("side").ready; }));
 }
 
+TEST_F(EnginePoolTest, AWorkerWithoutProgressIsReplacedAndWhoseRequestItWasIsHeldOff) {
+  PoolOptions with = options();
+  with.stall_time_max = std::chrono::seconds(3);
+  start(with, {version("chat", "one.gguf")});
+  int old = worker("chat").pid;
+  ASSERT_GT(old, 0);
+  auto stream = open_stream(context("alpha"));
+  ASSERT_TRUE(stream.ok()) << stream.error().describe();
+  ::kill(old, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return worker("chat").restarts == 1 && worker("chat").ready; }));
+  EXPECT_TRUE(gone(old));
+  EXPECT_TRUE(say(context("beta")).ok()) << "the others are served";
+  auto refused = say(context("alpha"));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(refused.error().is(EngineError::HeldOff)) << refused.error().describe();
+  std::lock_guard lock(events_mutex);
+  EXPECT_TRUE(std::any_of(events.begin(), events.end(), [](const WorkerEvent& event) {
+    return event.kind == WorkerEvent::Kind::Died && event.detail.starts_with("stalled");
+  }));
+}
+
+TEST_F(EnginePoolTest, NobodyIsHeldOffForAWorkerKilledFromOutsideOrWithoutATime) {
+  PoolOptions with = options();
+  with.stall_time_max = std::chrono::seconds(3);
+  with.hold_off.base_time = std::chrono::seconds(0);
+  start(with, {version("chat", "one.gguf")});
+  for (int signal : {SIGKILL, SIGSTOP}) {
+    const auto restarts = worker("chat").restarts;
+    auto stream = open_stream(context("alpha"));
+    ASSERT_TRUE(stream.ok()) << stream.error().describe();
+    const int pid = worker("chat").pid;
+    ASSERT_GT(pid, 0);
+    ::kill(pid, signal);
+    EXPECT_TRUE(eventually([&] { return worker("chat").restarts == restarts + 1 && worker("chat").ready; }));
+    EXPECT_TRUE(say(context("alpha")).ok());
+  }
+}
+
 TEST_F(EnginePoolTest, AReplacedVersionDrainsItsRunningStream) {
   start();
   int old = worker("chat").pid;
