@@ -34,7 +34,8 @@ bool may_have_worked(const base::Error& error) {
     case EngineError::QueueFull:
     case EngineError::BadRequest:
     case EngineError::ModelRefused:
-    case EngineError::ModelBusy: return false;
+    case EngineError::ModelBusy:
+    case EngineError::HeldOff: return false;
   }
   return false;
 }
