@@ -37,7 +37,7 @@ void check_policy(const json::Value& root) {
 }
 
 void check_access(const json::Value& root) {
-  auto read = gateway::parse_access(root, "access");
+  auto read = gateway::read_access(root, "access");
   if (!read) return check_refusal(read.error());
   bool listed = !read->users.empty() || !read->groups.empty() || !read->roles.empty();
   require(!(read->shared_with_tenant && listed), "access is shared or listed, not both");
@@ -45,7 +45,7 @@ void check_access(const json::Value& root) {
   gateway::write_access(writer, *read);
   auto written = json::Document::parse(writer.text());
   require(written.ok(), "access is written as JSON");
-  auto again = gateway::parse_access(written->root(), "access");
+  auto again = gateway::read_access(written->root(), "access");
   require(again.ok() && again->users == read->users && again->groups == read->groups &&
               again->roles == read->roles && again->shared_with_tenant == read->shared_with_tenant,
           "written access is read as it was");

@@ -1,12 +1,8 @@
-// DOCX: a zip of XML parts (ECMA-376), read from memory with bounds. XML entities other than the five
-// built-in ones are not expanded (pugixml has no DTD support), so entity bombs are plain text.
-#include <zip.h>
-
+// DOCX (ECMA-376): a package of XML parts.
 #include <map>
-#include <memory>
-#include <pugixml.hpp>
 
 #include "extract/document.h"
+#include "extract/package.h"
 
 namespace bulkhead::extract {
 
@@ -15,70 +11,16 @@ using base::Result;
 
 namespace {
 
-constexpr std::size_t kEntriesMax = 5'000;
-constexpr std::size_t kPartBytesMax = 64u << 20;
-constexpr std::uint64_t kRatioMax = 400;  // unpacked to packed: beyond lies a bomb
 constexpr int kDepthMax = 200;
 
 Error invalid(std::string what) { return Error(ExtractionError::Invalid, std::move(what)); }
 
-struct ZipClose {
-  void operator()(zip_t* archive) const { zip_discard(archive); }
-};
-using Archive = std::unique_ptr<zip_t, ZipClose>;
-
-Result<Archive> open_archive(std::string_view bytes) {
-  zip_error_t error;
-  zip_error_init(&error);
-  zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);
-  zip_t* archive = source ? zip_open_from_source(source, ZIP_RDONLY, &error) : nullptr;
-  zip_error_fini(&error);
-  if (!archive) {
-    if (source) zip_source_free(source);
-    return invalid("The document's container is damaged.");
-  }
-  Archive owner(archive);
-  if (zip_get_num_entries(archive, 0) > static_cast<zip_int64_t>(kEntriesMax)) {
-    return invalid("The document's container holds too many parts.");
-  }
-  return owner;
-}
-
-Result<std::string> read_part(zip_t* archive, const char* name) {
-  zip_stat_t info;
-  if (zip_stat(archive, name, 0, &info) != 0)
-    return invalid(std::string("The document has no part ") + name + ".");
-  if (info.encryption_method != ZIP_EM_NONE) {
-    return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
-  }
-  bool bomb = info.size > kPartBytesMax || (info.comp_size > 0 && info.size / info.comp_size > kRatioMax);
-  if (bomb) return Error(ExtractionError::TooLarge, "A part of the document unpacks to more than is taken.");
-  zip_file_t* file = zip_fopen(archive, name, 0);
-  if (!file) return invalid("A part of the document can't be unpacked.");
-  std::string content(info.size, '\0');
-  std::size_t filled = 0;
-  while (filled < content.size()) {
-    zip_int64_t got = zip_fread(file, content.data() + filled, content.size() - filled);
-    if (got <= 0) break;
-    filled += static_cast<std::size_t>(got);
-  }
-  zip_fclose(file);
-  if (filled != content.size()) return invalid("A part of the document is cut short.");
-  return content;
-}
-
-bool load(pugi::xml_document& xml, const std::string& text) {
-  return static_cast<bool>(
-      xml.load_buffer(text.data(), text.size(), pugi::parse_default & ~pugi::parse_doctype));
-}
-
 // Style id → heading level, from styles.xml: "heading 2", or an outline level.
-std::map<std::string, int> heading_styles(zip_t* archive) {
+std::map<std::string, int> heading_styles(const Package& package) {
   std::map<std::string, int> levels;
-  auto part = read_part(archive, "word/styles.xml");
-  pugi::xml_document xml;
-  if (!part || !load(xml, *part)) return levels;
-  for (pugi::xml_node style : xml.document_element().children("w:style")) {
+  auto xml = package.xml("word/styles.xml");
+  if (!xml) return levels;
+  for (pugi::xml_node style : (*xml)->document_element().children("w:style")) {
     std::string name = style.child("w:name").attribute("w:val").value();
     std::string id = style.attribute("w:styleId").value();
     pugi::xml_attribute outline = style.child("w:pPr").child("w:outlineLvl").attribute("w:val");
@@ -205,20 +147,16 @@ class Reader {
 }  // namespace
 
 Result<Document> extract_docx(std::string_view bytes, const Limits& limits) {
-  BULKHEAD_TRY(archive, open_archive(bytes));
-  if (zip_name_locate(archive.get(), "word/document.xml", 0) < 0) {
+  BULKHEAD_TRY(package, Package::open(bytes));
+  if (!package.has("word/document.xml")) {
     return Error(ExtractionError::Unsupported, "Of files of this kind only DOCX is read.");
   }
-  BULKHEAD_TRY(part, read_part(archive.get(), "word/document.xml"));
-  pugi::xml_document xml;
-  if (!load(xml, part)) return invalid("The document's text is damaged.");
-  pugi::xml_node body = xml.document_element().child("w:body");
+  BULKHEAD_TRY(xml, package.xml("word/document.xml"));
+  pugi::xml_node body = xml->document_element().child("w:body");
   if (!body) return invalid("The document has no text.");
-  Reader reader(heading_styles(archive.get()), limits);
+  Reader reader(heading_styles(package), limits);
   reader.read_body(body, 0);
-  pugi::xml_document notes_xml;
-  auto notes = read_part(archive.get(), "word/footnotes.xml");
-  if (notes && load(notes_xml, *notes)) reader.add_notes(notes_xml.document_element());
+  if (auto notes = package.xml("word/footnotes.xml")) reader.add_notes((*notes)->document_element());
   return reader.take();
 }
 

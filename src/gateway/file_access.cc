@@ -47,27 +47,17 @@ Result<storage::FileRecord> readable_file(const Call& call, storage::TenantStore
   return file;
 }
 
-Result<access::DocumentAccess> parse_access(const Call& call, const base::json::Value& object,
-                                            std::string path) {
+Result<access::DocumentAccess> read_access(const base::json::Value& object, const std::string& path) {
   if (!object.is_object()) {
     return api_error(ApiError::BadParameter, "'" + path + "' must be an object.", path);
   }
   ObjectReader reader(object, path);
   access::DocumentAccess access;
   access.shared_with_tenant = reader.flag("shared").value_or(false);
-  const std::vector<std::string> users = reader.texts("users", kNamesMax, identity::kUserNameBytesMax);
+  access.users = reader.texts("users", kNamesMax, identity::kUserNameBytesMax);
   access.groups = reader.texts("groups", kNamesMax, kNameBytesMax);
   access.roles = reader.texts("roles", kNamesMax, kNameBytesMax);
   BULKHEAD_CHECK_OK(reader.finish());
-  for (const std::string& name : users) {
-    BULKHEAD_TRY(user, named_user(call, name, path + ".users"));
-    access.users.push_back(std::move(user));
-  }
-  if (bytes_of(access.users) + bytes_of(access.groups) + bytes_of(access.roles) > kAccessBytesMax) {
-    return api_error(ApiError::BadParameter,
-                     "'" + path + "': the names may have 65536 bytes together. Name groups instead of users.",
-                     path);
-  }
   bool listed = !access.users.empty() || !access.groups.empty() || !access.roles.empty();
   if (access.shared_with_tenant && listed) {
     return api_error(ApiError::BadParameter,
@@ -76,14 +66,32 @@ Result<access::DocumentAccess> parse_access(const Call& call, const base::json::
   return access;
 }
 
-void write_access(const Call& call, base::json::Writer& w, const access::DocumentAccess& access) {
+Result<access::DocumentAccess> parse_access(const Call& call, const base::json::Value& object,
+                                            std::string path) {
+  BULKHEAD_TRY(access, read_access(object, path));
+  for (std::string& name : access.users) {
+    BULKHEAD_TRY(user, named_user(call, name, path + ".users"));
+    name = std::move(user);
+  }
+  if (bytes_of(access.users) + bytes_of(access.groups) + bytes_of(access.roles) > kAccessBytesMax) {
+    return api_error(ApiError::BadParameter,
+                     "'" + path + "': the names may have 65536 bytes together. Name groups instead of users.",
+                     path);
+  }
+  return access;
+}
+
+void write_access(base::json::Writer& w, const access::DocumentAccess& access) {
   w.begin_object().member("shared", access.shared_with_tenant);
-  std::vector<std::string> users;
-  for (const std::string& user : access.users) users.push_back(shown_user(call, user));
-  write_names(w, "users", users);
+  write_names(w, "users", access.users);
   write_names(w, "groups", access.groups);
   write_names(w, "roles", access.roles);
   w.end_object();
+}
+
+void write_access(const Call& call, base::json::Writer& w, access::DocumentAccess access) {
+  for (std::string& user : access.users) user = shown_user(call, user);
+  write_access(w, access);
 }
 
 }  // namespace bulkhead::gateway

@@ -18,9 +18,13 @@ bool has_permission(const Call& call, access::Permission permission);
 base::Result<storage::FileRecord> readable_file(const Call& call, storage::TenantStore& store,
                                                 const base::FileId& id);
 
-// {"shared": true} or {"users": […], "groups": […], "roles": […]}
+// {"shared": true} or {"users": […], "groups": […], "roles": […]}, with the users' names as they are written.
+base::Result<access::DocumentAccess> read_access(const base::json::Value& object, const std::string& path);
+void write_access(base::json::Writer& w, const access::DocumentAccess& access);
+
+// The same with users by their ids: `named_user` and `shown_user` (user_dto.h) stand between.
 base::Result<access::DocumentAccess> parse_access(const Call& call, const base::json::Value& object,
                                                   std::string path);
-void write_access(const Call& call, base::json::Writer& w, const access::DocumentAccess& access);
+void write_access(const Call& call, base::json::Writer& w, access::DocumentAccess access);
 
 }  // namespace bulkhead::gateway

@@ -36,7 +36,7 @@ class IngestTest : public ::testing::Test {
     options.embedding_model = "m";
     if (!lanes.empty()) options.lanes = std::move(lanes);
     ingestor =
-        std::make_unique<Ingestor>(*platform.manager, engine, extractor, pool, platform.clock, options);
+        std::make_unique<Ingestor>(*platform.manager, engine, extractor, pools, platform.clock, options);
   }
   storage::AttachmentRecord attach(std::string_view tenant, std::string_view file, std::size_t bytes,
                                    std::string_view store = "s") {
@@ -81,10 +81,11 @@ class IngestTest : public ::testing::Test {
   storage::TemporaryFolder folder;
   storage::TestPlatform platform{folder.path() / "data"};
   TestEngine engine;
-  base::BlockingPool pool{4, 1000};
+  base::FairPool extractions{{.threads = 4}};
+  storage::StorePools pools{*platform.directory, {}};
   Extractor extractor{
       {.executable = std::filesystem::path(BULKHEAD_BINARY_DIR) / "bin/bulkhead-extract", .allow_swap = true},
-      pool};
+      extractions};
   http::ReactorPool reactors{1};
   std::unique_ptr<Ingestor> ingestor;  // ends first
 };
