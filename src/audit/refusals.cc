@@ -11,8 +11,8 @@ namespace {
 // Ids and names hold no newline, so no two kinds read alike.
 std::string kind_of(const Record& refusal) {
   std::string kind;
-  for (const std::string* part :
-       {&refusal.principal, &refusal.credential, &refusal.credential_id, &refusal.route, &refusal.reason}) {
+  for (const std::string* part : {&refusal.principal, &refusal.credential, &refusal.credential_id,
+                                  &refusal.address, &refusal.route, &refusal.reason}) {
     kind += *part;
     kind += '\n';
   }
@@ -26,6 +26,7 @@ Record sample_of(const Record& refusal) {
   sample.principal = refusal.principal;
   sample.credential = refusal.credential;
   sample.credential_id = refusal.credential_id;
+  sample.address = refusal.address;
   sample.action = refusal.action;
   sample.decision = refusal.decision;
   sample.reason = refusal.reason;

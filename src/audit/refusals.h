@@ -1,7 +1,7 @@
 // RefusalBook: refusals on record without letting whoever is refused write the log.
 //
 // The first refusal of a kind in a window is a record of its own. Further ones of the same kind (tenant,
-// principal, credential, route, reason, status) are counted, and when the window closes one record,
+// principal, credential, address, route, reason, status) are counted, and when the window closes one record,
 // refusals_counted, says how many there were and when the first and the last one came. A refusal that could
 // not be recorded (the log fails, or the tenant has used its share) is counted too: none is lost but by a
 // crash inside of its window. Kinds beyond `kinds_max` of a tenant (or of strangers, who have none) share one

@@ -76,7 +76,8 @@ base::Result<Usage> read_usage(SqliteDatabase& database) {
   Statement query = database.prepare(
       "SELECT max(value) FILTER (WHERE name = 'bytes_used'), max(value) FILTER (WHERE name = 'files'), "
       "max(value) FILTER (WHERE name = 'vector_stores'), max(value) FILTER (WHERE name = 'chats'), "
-      "max(value) FILTER (WHERE name = 'api_keys') FROM meta");
+      "max(value) FILTER (WHERE name = 'api_keys') FROM meta "
+      "WHERE name IN ('bytes_used', 'files', 'vector_stores', 'chats', 'api_keys')");
   BULKHEAD_TRY(row, query.step());
   if (!row) return damaged("the quota");
   return Usage{query.count(0), query.count(1), query.count(2), query.count(3), query.count(4)};

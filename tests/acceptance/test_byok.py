@@ -324,7 +324,8 @@ def test_a_stolen_data_directory_with_the_platform_key_does_not_open_the_tenant(
         shutil.copytree(stack.data_dir, thief.data_dir, ignore=shutil.ignore_patterns("run", "tls"))
         for name in ("platform.key", "operator.key"):
             shutil.copy2(stack.folder / name, thief.folder / name)
-        thief.clients = stack.clients
+        # Its issuer has the address of the tenants' own: who somebody is goes by that too.
+        thief.clients, thief.idp_port = stack.clients, stack.idp_port
         thief.write_config()
         status, said = run_to_its_end(thief)
         assert status == 1 and 'key provider "hospital"' in said or 'key provider "lawyers"' in said, said
@@ -335,7 +336,6 @@ def test_a_stolen_data_directory_with_the_platform_key_does_not_open_the_tenant(
             thief_hsm.make_key(token, "kek")
         thief.options["extra"] = provider_section(thief_hsm, "hospital") + provider_section(thief_hsm, "lawyers")
         thief.write_config()
-        thief.start_idp()
         thief.start_gateway()
         as_user = {c["tenant"]: thief.token(c) for c in thief.clients if c["subject"] == "mia"}
         stolen = lambda name: thief.call("GET", f"/v1/files/{tenants[name].file}/content", as_user[name])

@@ -258,7 +258,7 @@ TEST_F(Rotation, TheRegistryOfTheSchemaBeforeIsReadOn) {
     for (const char* column : {"key_number", "key_provider", "key_ring", "rotation"}) {
       raw.run("ALTER TABLE tenants DROP COLUMN " + std::string(column));
     }
-    for (const char* table : {"erasures", "moves"}) raw.run("DROP TABLE " + std::string(table));
+    for (const char* table : {"erasures", "moves", "tombstones"}) raw.run("DROP TABLE " + std::string(table));
     raw.run("PRAGMA user_version = 1");
   }
   restart();
