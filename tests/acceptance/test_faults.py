@@ -8,11 +8,11 @@ import signal
 import socket
 import ssl
 import threading
-import time
 
 import pytest
 from conftest import add_document, eventually, start_small
-from test_identity import Stream
+from test_generation import worker_counter
+from test_identity import STREAM_TOKENS, Stream
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,18 @@ def connect(stack, timeout=30):
     context = ssl.create_default_context(cafile=stack.ca_file)
     raw = socket.create_connection(("127.0.0.1", stack.port), timeout=timeout)
     return context.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
+def is_open(connection):
+    """Whether the other side has neither said anything nor closed."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1)
+        return False
+    except ssl.SSLWantReadError:
+        return True
+    except OSError:
+        return False
 
 
 def answer_to(stack, data, timeout=30):
@@ -84,16 +96,18 @@ def test_a_killed_engine_is_a_clean_error_and_comes_back(sturdy, member):
 
 
 def test_a_client_that_leaves_frees_its_place(sturdy, member):
-    """More streams are dropped than there are places; the next request is served all the same."""
+    """More streams are dropped than there are places; the next request is served long before they would have ended."""
     stack, _ = sturdy
-    for _ in range(12):
+    dropped, tokens = 12, lambda: worker_counter(stack, "bulkhead_engine_generated_tokens_total")
+    before = tokens()
+    for _ in range(dropped):
         stream = Stream(member)
         next(stream.lines())
         stream.answer.close()
         stream.connection.close()
-    began = time.monotonic()
     assert stack.chat(member.key, "hello", max_tokens=2).status == 200
-    assert time.monotonic() - began < 60
+    eventually(lambda: worker_counter(stack, "bulkhead_engine_active") == 0, "nothing is generated for those who left")
+    assert 0 < tokens() - before < dropped * STREAM_TOKENS / 2
 
 
 def test_slow_clients_hold_nobody_up(sturdy, member):
@@ -105,9 +119,8 @@ def test_slow_clients_hold_nobody_up(sturdy, member):
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" if i % 2 else b"G")
         slow.append(connection)
     for _ in range(5):
-        began = time.monotonic()
         assert still_serves(member)
-        assert time.monotonic() - began < 5
+    assert sum(map(is_open, slow)) == len(slow), "all that was served beside them"
     for connection in slow:
         connection.close()
 
@@ -166,7 +179,7 @@ def test_hostile_json(sturdy, member):
     number = b'{"model":"default","max_tokens":' + b"9" * 100_000 + b"}"
     for body in (deep, wide, number):
         answer = member.call("POST", "/v1/chat/completions", raw=body, headers={"Content-Type": "application/json"})
-        assert answer.status in (400, 413)
+        assert answer.status == 400, answer.body
     assert still_serves(member)
 
 
