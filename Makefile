@@ -37,6 +37,8 @@ test:
 	@bash scripts/check/format.sh
 	@python3 scripts/check/layering_test.py
 	@python3 scripts/check/layering.py
+	@python3 scripts/check/untimed_tests_test.py
+	@python3 scripts/check/untimed_tests.py
 	@python3 tests/docs/check_docs_test.py
 	@python3 tests/docs/check_docs.py
 	@bash scripts/unit.sh release
@@ -47,6 +49,7 @@ check:
 	@bash scripts/setup.sh test
 	@bash scripts/check/format.sh
 	@python3 scripts/check/layering.py
+	@python3 scripts/check/untimed_tests.py
 	@python3 tests/docs/check_docs.py
 	@bash scripts/build.sh release
 	@bash scripts/unit.sh release

@@ -7,7 +7,7 @@ import time
 
 from rig import print_table
 
-SECTIONS = ("gateway", "tokens", "retrieval", "shared_index", "ingest", "indexing_neighbour", "tenants", "engine")
+SECTIONS = ("gateway", "tokens", "retrieval", "shared_index", "tenant_store", "ingest", "indexing_neighbour", "tenants", "engine")
 
 
 def main():

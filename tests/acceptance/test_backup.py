@@ -12,6 +12,7 @@ import pytest
 from conftest import add_document, eventually, start_small
 from openai import OpenAI
 from stack import BULKHEAD
+from traffic import steps
 
 # How often each kind of work is killed; `make faults` does it a thousand times.
 FAULT_RUNS = int(os.environ.get("FAULT_RUNS", "2"))
@@ -303,11 +304,11 @@ def test_writes_go_on_while_a_backup_is_made(source, target):
     assert records >= len(before)
 
 
-def killed_at_random(stack, chosen, work, longest):
-    """Runs `work` beside a gateway that is killed at a random moment of it, and starts the gateway again."""
+def killed_at_random(stack, chosen, work, most):
+    """Runs `work` beside a gateway that is killed after a seeded number of other requests, and starts it again."""
     thread = threading.Thread(target=work)
     thread.start()
-    threading.Event().wait(chosen.random() * longest)
+    steps(lambda: stack.call("GET", "/admin/tenants", stack.operator_key), most, chosen)
     stack.stop_process("gateway", signal.SIGKILL)
     thread.join()
     stack.start_gateway()
@@ -319,7 +320,7 @@ def test_a_kill_in_the_middle_of_a_backup(source):
     for number in range(FAULT_RUNS):
         name = f"killed-{number}.bhk"
         file, _ = add_document(alpha.member, f"k{number}.txt", f"Acknowledged number {number}.")
-        killed_at_random(source.stack, chosen, lambda: source.backup("alpha", name, check=False), 0.5)
+        killed_at_random(source.stack, chosen, lambda: source.backup("alpha", name, check=False), 50)
         assert alpha.member.call("GET", f"/v1/files/{file}/content").body.decode() == f"Acknowledged number {number}."
         assert not list(source.archives.glob(".*")), "nothing half is left"
         if (source.archives / name).exists():
@@ -334,7 +335,7 @@ def test_a_kill_in_the_middle_of_a_restore(source, target):
     for number in range(FAULT_RUNS):
         name = f"half-{number}"
         arguments = ("again.bhk", "--as", name, "--backup-key", target.key)
-        killed_at_random(target.stack, chosen, lambda: target.restore(*arguments, check=False), 1.0)
+        killed_at_random(target.stack, chosen, lambda: target.restore(*arguments, check=False), 100)
         state = states(target).get(name)
         assert state in (None, "active"), state
         if state is None:

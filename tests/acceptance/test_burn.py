@@ -252,6 +252,7 @@ def test_a_receipt_without_burning_lists_nothing(keeping):
 def test_every_thread_of_the_workers_is_in_the_sandbox(burning):
     """The filter that tests/unit/inference/sandbox_test.cc tries is on each thread of the workers that serve."""
     stack, _ = burning
+    assert {"engine", "dev-idp"} <= set(stack.pids()), "both sides of the comparison run"
     for name, pid in stack.pids().items():
         lines = [line.split() for task in os.listdir(f"/proc/{pid}/task")
                  for line in open(f"/proc/{pid}/task/{task}/status")]

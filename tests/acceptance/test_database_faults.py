@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import threading
-import time
 
 import pytest
 from conftest import add_document, eventually
@@ -13,7 +12,7 @@ from postgres import Postgres
 from test_backup import FAULT_RUNS, Place, backup_section
 from test_migrate import everything_is_there, migrate, show, start_tenants
 from test_stores import store_sections
-from traffic import Traffic
+from traffic import Traffic, steps
 
 
 class Worked:
@@ -96,7 +95,7 @@ class Worked:
         with Traffic(self.alpha, threads=2) as traffic:
             eventually(lambda: len(traffic.kept) > 2, "writing goes on")
             ended = self.under_way(kind, number)
-            time.sleep(chosen.random() * 0.6)
+            steps(lambda: self.beta.member.call("GET", "/v1/files"), 60, chosen)
             traffic.outage_is_fine = True
             interrupt()
             eventually(lambda: self.alpha.member.call("GET", "/v1/files").status == 200, "files are listed again", 60)
@@ -122,8 +121,9 @@ def test_a_crash_of_the_database_in_the_middle(worked, server, kind):
 
     def crash():
         server.crash()
-        assert worked.beta.member.call("GET", "/v1/files").status == 200, "who is elsewhere goes on"
-        time.sleep(chosen.random() * 0.5)
+        elsewhere = lambda: worked.beta.member.call("GET", "/v1/files")
+        assert elsewhere().status == 200, "who is elsewhere goes on"
+        steps(elsewhere, 50, chosen)
         server.start()
         eventually(server.ready, "the database is back")
 

@@ -35,10 +35,11 @@ def loaded(new_stack):
         except OSError:
             pass
     threads = [threading.Thread(target=torn) for _ in range(3)]
+    begun = lambda: b"".join(f.read_bytes() for f in stack.audit_dir.glob("audit-*")).count(b'"request_started"')
+    before = begun()
     for thread in threads:
         thread.start()
-    eventually(lambda: b'request_started' in b"".join(f.read_bytes() for f in stack.audit_dir.glob("audit-*")),
-               "a request has begun")
+    eventually(lambda: begun() > before, "a request has begun")
     stack.stop_process("gateway", signal.SIGKILL)
     for thread in threads:
         thread.join()
@@ -60,7 +61,7 @@ def test_control_the_scan_finds_planted_words(tmp_path):
 
 def test_nothing_planted_is_on_disk_after_a_kill(loaded):
     stack, _, marks, _ = loaded
-    assert list(stack.data_dir.rglob("*.db*")) or any(stack.data_dir.rglob("*")), "there is something to scan"
+    assert list(stack.data_dir.rglob("*.db")), "there is something to scan"
     assert file_hits([stack.folder, *TEMPORARY], needles(marks)) == {}
 
 
@@ -93,9 +94,9 @@ def test_everything_is_there_after_the_restart_and_still_sealed(loaded):
     found = member.call("POST", f"/v1/vector_stores/{store}/search", {"query": "harbour pilot"}).json()["data"]
     assert marks["document"] in found[0]["content"][0]["text"]
     kept = member.call("GET", "/v1/chat/completions").json()["data"]
-    assert len(kept) >= 1
-    messages = member.call("GET", f"/v1/chat/completions/{kept[-1]['id']}/messages").body.decode()
-    assert marks["kept"] in messages or marks["torn"] in messages
+    messages = [member.call("GET", f"/v1/chat/completions/{chat['id']}/messages").body.decode() for chat in kept]
+    assert sum(marks["kept"] in each for each in messages) == 1
+    assert not any(marks["prompt"] in each for each in messages), "control: nobody asked to keep that one"
     assert other.call("GET", f"/v1/files/{file}").status == 404
     assert json.loads(stack.call("GET", "/admin/tenants", stack.operator_key).body)["data"][0]["state"] == "active"
     verify = lambda: stack.cli("audit", "verify", "--dir", stack.audit_dir, config=False, check=False)
@@ -115,7 +116,7 @@ def test_a_destroyed_tenants_store_is_gone_for_good(loaded, tmp_path):
     assert verify() == 0
     certificate.write_text(certificate.read_text().replace("alpha", "alphb", 1))
     assert verify() == 1
-    assert stack.call("GET", "/v1/files", tenants["alpha"].member.key).status in (401, 403)
+    assert stack.call("GET", "/v1/files", tenants["alpha"].member.key).status == 401
     assert stack.call("GET", "/v1/files", tenants["beta"].member.key).status == 200
     assert [p for p in stack.data_dir.rglob("*") if p.is_file() and "alpha" in p.name and p.suffix == ".db"] == []
 

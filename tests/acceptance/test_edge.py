@@ -132,11 +132,14 @@ def test_records_have_the_clients_address(wide):
     """Of what was allowed, refused and not recognised; the tenant reads its own."""
     stack, tenants = wide
     alpha = tenants["alpha"]
-    for key in (alpha.member.key, alpha.auditor.key, "bhk_nobody"):
-        kind, body = form(b"where from")
+    kind, body = form(b"where from")
+    # Refused where nobody was before in this stack: repeated refusals are counted, and recorded later.
+    look = lambda key: head("GET", "/v1/bulkhead/tenant", key, 0)
+    for request, status in ((head("POST", "/v1/files", alpha.member.key, len(body), kind) + body, 200),
+                            (look(alpha.people["ned"].key), 403), (look("bhk_nobody"), 401)):
         connection = connect(stack, source="127.0.0.9")
-        connection.sendall(head("POST", "/v1/files", key, len(body), kind) + body)
-        read_answer(connection)
+        connection.sendall(request)
+        assert read_answer(connection)[0] == status
         connection.close()
 
     def of_address(answer):
@@ -258,7 +261,6 @@ def test_failed_authentications_of_one_address_are_bounded(edge):
     elsewhere.close()
     assert stack.call("GET", "/v1/models", tenants["beta"].member.key).status == 200
     # Control of the address in records: switched off, the new ones have none.
-    own = tenants["alpha"].auditor.call("GET", "/v1/bulkhead/audit?limit=1")
-    assert own.status in (200, 429)
+    assert member.call("GET", "/v1/models").status == 200
     newest = json.loads(sorted(stack.audit_dir.glob("audit-*.jsonl"))[-1].read_text().splitlines()[-1])
     assert "address" not in newest

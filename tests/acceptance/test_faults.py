@@ -8,11 +8,13 @@ import signal
 import socket
 import ssl
 import threading
-import time
 
 import pytest
 from conftest import add_document, eventually, start_small
-from test_identity import Stream
+from test_generation import worker_counter
+from test_identity import STREAM_TOKENS, Stream
+
+NOISE = random.Random(5).randbytes(20000)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,18 @@ def connect(stack, timeout=30):
     context = ssl.create_default_context(cafile=stack.ca_file)
     raw = socket.create_connection(("127.0.0.1", stack.port), timeout=timeout)
     return context.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
+def is_open(connection):
+    """Whether the other side has neither said anything nor closed."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1)
+        return False
+    except ssl.SSLWantReadError:
+        return True
+    except OSError:
+        return False
 
 
 def answer_to(stack, data, timeout=30):
@@ -84,16 +98,18 @@ def test_a_killed_engine_is_a_clean_error_and_comes_back(sturdy, member):
 
 
 def test_a_client_that_leaves_frees_its_place(sturdy, member):
-    """More streams are dropped than there are places; the next request is served all the same."""
+    """More streams are dropped than there are places; the next request is served long before they would have ended."""
     stack, _ = sturdy
-    for _ in range(12):
+    dropped, tokens = 12, lambda: worker_counter(stack, "bulkhead_engine_generated_tokens_total")
+    before = tokens()
+    for _ in range(dropped):
         stream = Stream(member)
         next(stream.lines())
         stream.answer.close()
         stream.connection.close()
-    began = time.monotonic()
     assert stack.chat(member.key, "hello", max_tokens=2).status == 200
-    assert time.monotonic() - began < 60
+    eventually(lambda: worker_counter(stack, "bulkhead_engine_active") == 0, "nothing is generated for those who left")
+    assert 0 < tokens() - before < dropped * STREAM_TOKENS / 2
 
 
 def test_slow_clients_hold_nobody_up(sturdy, member):
@@ -105,33 +121,33 @@ def test_slow_clients_hold_nobody_up(sturdy, member):
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" if i % 2 else b"G")
         slow.append(connection)
     for _ in range(5):
-        began = time.monotonic()
         assert still_serves(member)
-        assert time.monotonic() - began < 5
+    assert sum(map(is_open, slow)) == len(slow), "all that was served beside them"
     for connection in slow:
         connection.close()
 
 
 @pytest.mark.parametrize("data,statuses", [
-    (b"\x00\x01\x02\x03\r\n\r\n", (0, 400)), (b"GET\r\n\r\n", (0, 400)), (b"\r\n\r\n\r\n\r\n", (0, 400)),
-    (b"GET /v1/models HTTP/9.9\r\nHost: x\r\n\r\n", (0, 400, 505)),
+    (b"\x00\x01\x02\x03\r\n\r\n", (400,)), (b"GET\r\n\r\n", (400,)), (b"\r\n\r\n\r\n\r\n", (400,)),
+    (b"GET /v1/models HTTP/9.9\r\nHost: x\r\n\r\n", (505,)),
     (b"GET /v1/models HTTP/1.1\r\n\r\n", (400,)),
     (b"GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", (400,)),
-    (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", (0, 400, 414, 431)),
+    (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", (0, 431)),
     (b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: " + b"b" * 200000 + b"\r\n\r\n", (0, 431)),
     (b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 5000 + b"\r\n", (0, 431)),
-    (b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (400, 401)),
+    (b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (400,)),
     (b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", (400,)),
     (b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", (400,)),
-    (b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", (400, 413)),
+    (b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", (400,)),
     (b"GET /v1/models HTTP/1.1\r\nHost: x\r\n folded: x\r\n\r\n", (400,)),
     (b"GET /v1/models HTTP/1.1\r\nHost : x\r\n\r\n", (400,)),
     (b"GET /v1/models HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n", (400,)),
-    (b"GET /v1/models HTTP/1.1\nHost: x\n\n", (0, 400, 401)),
-    (b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", (400, 404, 405, 501)),
-    (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", (400, 404, 405, 501)),
+    (b"GET /v1/models HTTP/1.1\nHost: x\n\n", (400,)),
+    (b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", (501,)),
+    (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", (501,)),
 ], ids=range(19))
 def test_garbage_is_refused_and_service_goes_on(sturdy, member, data, statuses):
+    """0: what is far too long may be cut off while it is still being sent, so that the answer is lost."""
     assert answer_to(sturdy[0], data) in statuses
     assert still_serves(member)
 
@@ -153,7 +169,7 @@ def test_a_body_too_large_is_refused_before_it_is_sent(sturdy, member):
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {member.key}\r\n" \
            "Content-Type: application/json\r\nContent-Length: 50000000\r\nExpect: 100-continue\r\n\r\n"
     assert answer_to(stack, head.encode()) == 413
-    assert answer_to(stack, head.replace(member.key, "bhk_nobody").encode()) in (401, 413)
+    assert answer_to(stack, head.replace(member.key, "bhk_nobody").encode()) == 401
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     chunked = head.replace("Content-Length: 50000000\r\nExpect: 100-continue", "Transfer-Encoding: chunked").encode()
     assert answer_to(stack, chunked + chunk * 100 + b"0\r\n\r\n") in (0, 413)
@@ -166,27 +182,29 @@ def test_hostile_json(sturdy, member):
     number = b'{"model":"default","max_tokens":' + b"9" * 100_000 + b"}"
     for body in (deep, wide, number):
         answer = member.call("POST", "/v1/chat/completions", raw=body, headers={"Content-Type": "application/json"})
-        assert answer.status in (400, 413)
+        assert answer.status == 400, answer.body
     assert still_serves(member)
 
 
-@pytest.mark.parametrize("name,content", [
-    ("empty.txt", b""), ("broken.pdf", b"%PDF-1.7\n" + b"\xff" * 5000), ("broken.docx", b"PK\x03\x04" + b"\0" * 3000),
-    ("program.exe", b"MZ" + os.urandom(3000)), ("noise.txt", os.urandom(20000)), ("deep.html", b"<div>" * 200000),
-    ("../../../etc/passwd", b"just text"), ("name\u202etxt.exe", b"just text")])
-def test_hostile_documents_fail_alone(sturdy, member, name, content):
-    """Refused at the door or shown as failed; a good document (control) is indexed afterwards."""
+@pytest.mark.parametrize("name,content,code", [
+    ("empty.txt", b"", "invalid_file"), ("broken.pdf", b"%PDF-1.7\n" + b"\xff" * 5000, "invalid_file"),
+    ("broken.docx", b"PK\x03\x04" + b"\0" * 3000, "invalid_file"), ("program.exe", b"MZ" + NOISE[:3000], "unsupported_file"),
+    ("noise.txt", NOISE, "unsupported_file"), ("deep.html", b"<div>" * 200000, "invalid_file"),
+    ("../../../etc/passwd", b"just text", None), ("name\u202etxt.exe", b"just text", None)])
+def test_hostile_documents_fail_alone(sturdy, member, name, content, code):
+    """Shown as failed, with the reason; what has only a hostile name (control) is indexed."""
     stack, _ = sturdy
     source = stack.folder / "hostile.tmp"
     source.write_bytes(content)
     uploaded = stack.upload(member.key, source, name=name)
-    assert uploaded.status in (200, 400), uploaded.body
-    if uploaded.status == 200:
-        store = member.call("POST", "/v1/vector_stores", {"file_ids": [uploaded.json()["id"]]}).json()["id"]
-        ended = eventually(lambda: (s := member.call("GET", f"/v1/vector_stores/{store}/files").json()["data"][0])
-                           ["status"] != "in_progress" and s, "the document is done with", 60)
-        if ended["status"] == "failed":
-            assert ended["last_error"]["message"]
+    assert uploaded.status == 200 and "/" not in uploaded.json()["filename"], uploaded.body
+    store = member.call("POST", "/v1/vector_stores", {"file_ids": [uploaded.json()["id"]]}).json()["id"]
+    ended = eventually(lambda: (s := member.call("GET", f"/v1/vector_stores/{store}/files").json()["data"][0])
+                       ["status"] != "in_progress" and s, "the document is done with", 60)
+    if code is None:
+        assert ended["status"] == "completed" and ended["bulkhead"]["chunks"] == 1, ended
+    else:
+        assert ended["status"] == "failed" and ended["last_error"]["code"] == code and ended["last_error"]["message"], ended
     assert still_serves(member)
     add_document(member, "good.txt", "A plain sentence.")
 

@@ -121,10 +121,11 @@ class TestTokens:
     def test_an_unknown_role_gives_nothing(self, stack, issuer):
         for roles in ([], ["root"], ["Member"], ["operator"], ["platform.tenants"]):
             answer = models(stack, issuer.token(roles=roles))
-            assert answer.status in (401, 403), (roles, answer.body)
-        assert stack.call("GET", "/admin/tenants", issuer.token(roles=["operator"])).status in (401, 403)
+            assert answer.status == 403, (roles, answer.body)
+        assert models(stack, issuer.token(roles=["member"])).status == 200, "control"
+        assert stack.call("GET", "/admin/tenants", issuer.token(roles=["operator"])).status == 403
         token = {k: v for k, v in issuer.claims(roles=["operator"]).items() if k != "tenant"}
-        assert stack.call("GET", "/admin/tenants", issuer.key.sign(issuer.header(), token)).status in (401, 403)
+        assert stack.call("GET", "/admin/tenants", issuer.key.sign(issuer.header(), token)).status == 401
         assert stack.call("GET", "/admin/tenants", stack.operator_key).status == 200
 
     def test_api_keys(self, stack, hospital, law):
@@ -153,7 +154,7 @@ def test_an_api_key_ends(stack, hospital):
 
 def test_nobody_gives_a_key_more_rights_than_they_have(hospital):
     answer = hospital.admin.call("POST", "/v1/bulkhead/api_keys", {"user": "x", "roles": ["operator"]})
-    assert answer.status in (400, 403)
+    assert (answer.status, answer.json()["error"]["code"]) == (400, "invalid_parameter"), answer.body
     assert hospital.member.call("POST", "/v1/bulkhead/api_keys", {"user": "x", "roles": ["member"]}).status == 403
 
 
@@ -263,16 +264,19 @@ def test_one_subject_of_two_issuers_is_two_people(new_stack, issuer):
     # An erasure takes the one and leaves the other; the operator must say which.
     stack.operator_cli("erase", "--tenant", "st-brannoc", "--user", "mia", "--yes", check=False)
     assert readers(own) >= {"token"} and readers(other) == {"other"}, "two are called so: nothing was erased"
-    certificate = boss.call("POST", "/v1/bulkhead/erasures", {"user": whole}).json()
-    assert certificate["name"] == whole
+    erased = boss.call("POST", "/v1/bulkhead/erasures", {"user": whole})
+    assert erased.status == 200 and erased.json()["subject"] == whole, erased.body
     assert boss.call("GET", f"/v1/files/{other}").status == 404
     assert readers(own) == {"token", "key"}
+
+
+STREAM_TOKENS = 3000  # of a Stream that is left alone
 
 
 class Stream:
     """A chat being streamed, read line by line."""
 
-    def __init__(self, person, max_tokens=3000):
+    def __init__(self, person, max_tokens=STREAM_TOKENS):
         context = ssl.create_default_context(cafile=person.stack.ca_file)
         self.connection = http.client.HTTPSConnection("127.0.0.1", person.stack.port, context=context, timeout=60)
         body = {"model": "default", "stream": True, "max_tokens": max_tokens, "temperature": 1.5, "seed": 1,
@@ -317,14 +321,13 @@ def test_suspension_cuts_keys_tokens_and_a_running_stream(small):
     lines = stream.lines()
     for _ in range(5):
         next(lines)
-    began = time.monotonic()
     stack.operator_cli("tenant", "suspend", "alpha", "--reason", "test")
     rest = []
     reader = threading.Thread(target=lambda: rest.extend(lines))
     reader.start()
-    reader.join(10)
+    reader.join(60)
     assert not reader.is_alive(), "the stream went on"
-    assert "[DONE]" not in "".join(rest) and time.monotonic() - began < 10
+    assert "[DONE]" not in "".join(rest) and len(rest) < STREAM_TOKENS / 2, "long before it would have ended"
     assert any("suspended" in line for line in rest[-3:]), rest[-3:]
     for credential in (alpha.member.key, alpha.admin.key, token, alpha.member.token()):
         assert models(stack, credential).status == 403

@@ -4,14 +4,13 @@ import json
 import os
 import random
 import signal
-import time
 
 import pytest
 from conftest import SMALL_USERS, WIDE_LIMITS, Person, Tenant, add_document, eventually
 from test_backup import FAULT_RUNS
 from test_generation import worker_counter
 from test_stores import store_sections
-from traffic import Traffic
+from traffic import Traffic, steps
 
 WORDS = "The quixotic door of {} opens with seventeen knocks."
 # One way round through every mode and layout.
@@ -180,7 +179,7 @@ def test_kills_at_any_moment_of_a_move(moving):
         with Traffic(alpha, threads=2) as traffic:
             eventually(lambda: len(traffic.kept) > 2, "writing goes on")
             migrate(stack, "alpha", mode, store, "--no-wait")
-            time.sleep(chosen.random() * 1.2)
+            steps(lambda: tenants["beta"].member.call("GET", "/v1/files"), 120, chosen)
             traffic.outage_is_fine = True
             stack.stop_process("gateway", signal.SIGKILL)
             stack.start_gateway()

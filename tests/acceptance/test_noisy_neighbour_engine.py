@@ -102,7 +102,7 @@ def test_a_prompt_of_megabytes_is_refused_by_its_bytes_and_charged(new_stack):
             ("/v1/embeddings", {"model": "default", "input": ["fine", "a b " * (size // 4)]}, "input[1]")]:
         refused = attacker.call("POST", path, body)
         if refused.status == 429:  # the charge for those before it
-            assert refused.json()["error"]["code"] == "rate_limited"
+            assert refused.json()["error"]["code"] == "rate_limit_exceeded"
             break
         assert refused.status == 400, refused.body
         error = refused.json()["error"]

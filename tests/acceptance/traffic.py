@@ -1,9 +1,14 @@
 """Work that goes on while something is done to the place where it is kept."""
 import threading
-import time
 
 import httpx
 from openai import OpenAI
+
+
+def steps(ask, most, chosen):
+    """A seeded number of somebody's requests who is elsewhere: a moment that the test chooses. Each is answered."""
+    for _ in range(chosen.randrange(most)):
+        assert ask().status == 200
 
 
 class Traffic:
@@ -47,7 +52,7 @@ class Traffic:
                 if not self.outage_is_fine:
                     self.failed.append(error)
                     return
-                time.sleep(0.05)
+                self.stop.wait(0.05)  # between tries, until the outage is over
 
     def check(self):
         """Every acknowledged write is there, every acknowledged deletion holds."""

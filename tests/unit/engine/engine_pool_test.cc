@@ -8,12 +8,12 @@
 
 #include <fstream>
 #include <future>
-#include <thread>
 
 #include "base/bytes.h"
 #include "base/file.h"
 #include "crypto/hash.h"
 #include "engine/read_stream.h"
+#include "support/eventually.h"
 #include "tenancy/support.h"
 
 namespace bulkhead::engine {
@@ -22,8 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using base::Result;
 using base::Task;
-
-constexpr std::chrono::seconds kPatience{60};
+using test::eventually;
 
 template <typename T>
 Task<void> fulfil(Task<T> task, std::shared_ptr<std::promise<T>> promise) {
@@ -120,15 +119,6 @@ class EnginePoolTest : public tenancy::DirectoryTest {
     }
   }
   static Task<bool> drop(Stream) { co_return true; }
-
-  static bool eventually(const std::function<bool()>& condition) {
-    auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return true;
-  }
 
   tenancy::TenantScope scope_of(const std::string& tenant, bool own_engine) {
     if (!directory->find(tenancy::tenant_id(tenant))) {

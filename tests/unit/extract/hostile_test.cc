@@ -38,7 +38,7 @@ TEST(Hostile, AZipThatLiesAboutASizeIsRefused) {
   std::string lying = honest;
   lying[central + 24] = '\x10';  // unpacked size, little endian
   lying[central + 25] = '\0';
-  EXPECT_NE(error_code(read("a.docx", lying)), "none");
+  EXPECT_EQ(error_code(read("a.docx", lying)), "invalid_file");
 }
 
 TEST(Hostile, ManyPartsAreRefused) {
@@ -53,10 +53,8 @@ TEST(Hostile, XmlEntitiesAreNotExpanded) {
       "\"file:///etc/passwd\">]>"
       "<w:document xmlns:w='w'><w:body><w:p><w:r><w:t>x&b;&f;y</w:t></w:r></w:p></w:body></w:document>";
   auto document = read("a.docx", zip_of({{"word/document.xml", bomb}}));
-  if (document) {
-    EXPECT_EQ(all_text(*document).find("boom"), std::string::npos);
-    EXPECT_EQ(all_text(*document).find("root:"), std::string::npos);
-  }
+  ASSERT_TRUE(document) << document.error().describe();
+  EXPECT_EQ(all_text(*document), "x&b;&f;y\n");
 }
 
 TEST(Hostile, DeepXmlIsCutOff) {
@@ -109,7 +107,6 @@ TEST(Hostile, EncryptedPdf) {
 }
 
 TEST(Hostile, DeepPagesAreReadWithoutRecursionOrRefused) {
-  auto begin = std::chrono::steady_clock::now();
   auto document = read("a.html", "<html><body>" + repeated("<div>", 1'900) + "core");
   ASSERT_TRUE(document);
   EXPECT_EQ(all_text(*document), "core\n");
@@ -117,7 +114,6 @@ TEST(Hostile, DeepPagesAreReadWithoutRecursionOrRefused) {
     EXPECT_EQ(error_code(read("a.html", "<html><body>" + repeated(deep, 200'000) + "core")), "invalid_file")
         << deep;
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(Hostile, LongFlatPagesAreNoDeepOnes) {
@@ -125,12 +121,15 @@ TEST(Hostile, LongFlatPagesAreNoDeepOnes) {
 }
 
 TEST(Hostile, DeepMarkdownIsBounded) {
-  auto begin = std::chrono::steady_clock::now();
-  for (const std::string& text : {repeated("> ", 50'000) + "x", repeated("[", 50'000),
-                                  repeated("*a ", 50'000), repeated("- ", 20'000) + "x"}) {
-    static_cast<void>(read("a.md", text));
+  const std::string brackets = repeated("[", 50'000), stars = repeated("*a ", 50'000);
+  for (const auto& [text, expected] : {std::pair{repeated("> ", 50'000) + "x", std::string("x")},
+                                       {brackets, brackets},
+                                       {stars, stars.substr(0, stars.size() - 1)},
+                                       {repeated("- ", 20'000) + "x", "x"}}) {
+    auto document = read("a.md", text);
+    ASSERT_TRUE(document) << document.error().describe();
+    EXPECT_TRUE(all_text(*document) == expected + "\n") << text.substr(0, 10);
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(Hostile, MoreTextThanTheLimitIsRefused) {
@@ -148,14 +147,27 @@ TEST(Hostile, MoreTextThanTheLimitIsRefused) {
 
 TEST(Hostile, CutDocumentsAreErrorsOrText) {
   prepare_pdf();
-  for (const char* ending : {".pdf", ".docx", ".html", ".md", ".txt"}) {
+  constexpr std::size_t kParts = 20;
+  // With the number of cuts that must still be read; a container that is cut may be mended or not.
+  for (const auto& [ending, readable] : {std::pair<const char*, std::size_t>{".pdf", 0},
+                                         {".docx", 0},
+                                         {".html", 1},
+                                         {".md", kParts - 1},
+                                         {".txt", kParts - 1}}) {
     auto file = corpus_files(ending).front();
     std::string whole = slurp(file);
-    for (std::size_t part = 1; part < 20; ++part) {
-      auto document = read(file.filename().string(), whole.substr(0, whole.size() * part / 20));
-      if (!document) continue;
+    std::size_t read_well = 0;
+    for (std::size_t part = 1; part < kParts; ++part) {
+      auto document = read(file.filename().string(), whole.substr(0, whole.size() * part / kParts));
+      if (!document) {
+        EXPECT_EQ(error_code(document), "invalid_file") << file << " " << part;
+        continue;
+      }
+      ++read_well;
+      EXPECT_FALSE(document->blocks.empty()) << file << " " << part;
       for (const Block& block : document->blocks) EXPECT_EQ(clean_text(block.text, true), block.text) << file;
     }
+    EXPECT_GE(read_well, readable) << file;
   }
 }
 

@@ -22,6 +22,7 @@
 #include "http/client.h"
 #include "http/reactor.h"
 #include "http/server.h"
+#include "support/eventually.h"
 
 namespace bulkhead::http::testing {
 
@@ -145,16 +146,7 @@ inline std::unique_ptr<Server> start_server(ReactorPool& pool, Server::Options o
   return server.ok() ? std::move(*server) : nullptr;
 }
 
-// Waits for what another thread brings about.
-template <typename F>
-bool eventually(F condition) {
-  const auto deadline = std::chrono::steady_clock::now() + milliseconds(kPatienceMs);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
+using test::eventually;
 
 class TemporaryFolder {
  public:

@@ -4,15 +4,15 @@
 
 #include <gtest/gtest.h>
 
-#include <thread>
-
 #include "http/reactor.h"
+#include "support/eventually.h"
 #include "test_engine.h"
 
 namespace bulkhead::rag {
 namespace {
 
 using storage::AttachmentStatus;
+using test::eventually;
 
 std::string text_of(std::size_t bytes) {
   std::string text;
@@ -57,7 +57,7 @@ class IngestTest : public ::testing::Test {
       ingestor->start(platform.scope(tenant), attachment);
       started.set();
     });
-    wait([&] { return started.is_set(); });
+    eventually([&] { return started.is_set(); });
   }
   AttachmentStatus status(std::string_view tenant, const storage::AttachmentRecord& attachment) {
     return storage::must(platform.store(tenant)->get_attachment(platform.scope(tenant), attachment.store,
@@ -66,15 +66,6 @@ class IngestTest : public ::testing::Test {
   }
   bool done(std::string_view tenant, const storage::AttachmentRecord& attachment) {
     return status(tenant, attachment) == AttachmentStatus::Completed;
-  }
-  // Until a deadline that only a failure reaches.
-  static bool wait(const std::function<bool()>& until) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-    while (!until()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::yield();
-    }
-    return true;
   }
 
   static constexpr std::size_t kLarge = 4u << 20, kSmall = 2000;
@@ -96,14 +87,14 @@ TEST_F(IngestTest, ASmallFileIsSearchableWhileAnotherTenantsLargeOneIsBeingIndex
   engine.hold("a");
   start("a", large);
   start("a", again);
-  ASSERT_TRUE(wait([&] { return engine.held_calls("a") > 0; }));
+  ASSERT_TRUE(eventually([&] { return engine.held_calls("a") > 0; }));
   start("b", small);
-  EXPECT_TRUE(wait([&] { return done("b", small); }));
+  EXPECT_TRUE(eventually([&] { return done("b", small); }));
   EXPECT_EQ(status("a", large), AttachmentStatus::InProgress);
   EXPECT_EQ(engine.embedded_of("a"), 0u) << "none of the large one's text was waited for";
   EXPECT_EQ(engine.held_calls("a"), 1u) << "and one large document of a tenant is in memory at a time";
   engine.let_go("a");
-  EXPECT_TRUE(wait([&] { return done("a", large) && done("a", again); }));
+  EXPECT_TRUE(eventually([&] { return done("a", large) && done("a", again); }));
   EXPECT_LE(engine.largest_batch, 8u);
   EXPECT_EQ(engine.priorities, std::set{engine::Priority::Background});
 }
@@ -115,10 +106,10 @@ TEST_F(IngestTest, ControlWithOnePlaceForWholeDocumentsTheSmallFileWaits) {
   const auto small = attach("b", "small", kSmall);
   engine.hold("a");
   start("a", large);
-  ASSERT_TRUE(wait([&] { return engine.held_calls("a") > 0; }));
+  ASSERT_TRUE(eventually([&] { return engine.held_calls("a") > 0; }));
   start("b", small);
   engine.let_go("a");
-  ASSERT_TRUE(wait([&] { return done("b", small); }));
+  ASSERT_TRUE(eventually([&] { return done("b", small); }));
   const std::size_t first_of_b = static_cast<std::size_t>(
       std::find(engine.order.begin(), engine.order.end(), "b") - engine.order.begin());
   EXPECT_EQ(first_of_b, engine.embedded_of("a")) << "all of the large one came first";
@@ -129,9 +120,9 @@ TEST_F(IngestTest, ASmallFileDoesNotWaitForALargeOneOfItsOwnTenant) {
   const auto small = attach("a", "small", kSmall, "s2");
   engine.hold("a");
   start("a", large);
-  ASSERT_TRUE(wait([&] { return engine.held_calls("a") == 1; }));
+  ASSERT_TRUE(eventually([&] { return engine.held_calls("a") == 1; }));
   start("a", small);
-  EXPECT_TRUE(wait([&] { return engine.held_calls("a") == 2; })) << "both are at the model";
+  EXPECT_TRUE(eventually([&] { return engine.held_calls("a") == 2; })) << "both are at the model";
 }
 
 TEST_F(IngestTest, DeletingOrDetachingEndsTheWorkWithinOneBatch) {
@@ -141,17 +132,18 @@ TEST_F(IngestTest, DeletingOrDetachingEndsTheWorkWithinOneBatch) {
              store_gone = attach("a", "gone", kSmall * 40, "s3"), kept = attach("a", "kept", kSmall);
   engine.hold("a");
   for (const auto& each : {deleted, detached, store_gone, kept}) start("a", each);
-  ASSERT_TRUE(wait([&] { return engine.held_calls("a") == 4; }));
+  ASSERT_TRUE(eventually([&] { return engine.held_calls("a") == 4; }));
   ASSERT_OK(store->delete_file(scope, deleted.file));
   ingestor->file_deleted(scope.tenant(), deleted.file);
   ASSERT_OK(store->delete_attachment(scope, detached.store, detached.file));
   ingestor->detached(scope.tenant(), detached.store, detached.file);
   ASSERT_OK(store->delete_vector_store(scope, store_gone.store));
   ingestor->store_deleted(scope.tenant(), store_gone.store);
-  EXPECT_TRUE(wait([&] { return ingestor->running() == 1; })) << "three ended, though the model gave nothing";
+  EXPECT_TRUE(eventually([&] { return ingestor->running() == 1; }))
+      << "three ended, though the model gave nothing";
   EXPECT_EQ(engine.embedded_of("a"), 0u);
   engine.let_go("a");
-  EXPECT_TRUE(wait([&] { return done("a", kept); })) << "control: what was not deleted goes on";
+  EXPECT_TRUE(eventually([&] { return done("a", kept); })) << "control: what was not deleted goes on";
   EXPECT_FALSE(storage::must(store->has_chunks(scope, detached.file)));
 }
 
@@ -160,7 +152,7 @@ TEST_F(IngestTest, WhatIsAttachedAgainAfterItWasDetachedIsIndexed) {
   const auto file = attach("a", "file", kSmall);
   engine.hold("a");
   start("a", file);
-  ASSERT_TRUE(wait([&] { return engine.held_calls("a") == 1; }));
+  ASSERT_TRUE(eventually([&] { return engine.held_calls("a") == 1; }));
   ASSERT_OK(platform.store("a")->delete_attachment(scope, file.store, file.file));
   ASSERT_OK(platform.store("a")->put_attachment(scope, file));
   base::Event started;
@@ -170,9 +162,9 @@ TEST_F(IngestTest, WhatIsAttachedAgainAfterItWasDetachedIsIndexed) {
     ingestor->start(scope, file);
     started.set();
   });
-  ASSERT_TRUE(wait([&] { return started.is_set(); }));
+  ASSERT_TRUE(eventually([&] { return started.is_set(); }));
   engine.let_go("a");
-  EXPECT_TRUE(wait([&] { return done("a", file); }));
+  EXPECT_TRUE(eventually([&] { return done("a", file); }));
 }
 
 TEST_F(IngestTest, ASmallFileWithALargeTextTakesItsTurnAmongTheLargeOnes) {
@@ -181,9 +173,9 @@ TEST_F(IngestTest, ASmallFileWithALargeTextTakesItsTurnAmongTheLargeOnes) {
   engine.hold("a");
   start("a", first);
   start("a", second);
-  ASSERT_TRUE(wait([&] { return engine.held_calls("a") == 1; }));
+  ASSERT_TRUE(eventually([&] { return engine.held_calls("a") == 1; }));
   engine.let_go("a");
-  EXPECT_TRUE(wait([&] { return done("a", first) && done("a", second); }));
+  EXPECT_TRUE(eventually([&] { return done("a", first) && done("a", second); }));
 }
 
 }  // namespace

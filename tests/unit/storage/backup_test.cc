@@ -437,8 +437,8 @@ TEST_F(ArchiveTest, AHalfRestoredTenantAnswersNobodyAndIsTakenBack) {
   EXPECT_TRUE(std::filesystem::exists(dir() / "one"));
 }
 
-// Each subject takes as long to copy as several are written in: without a brake the copy would never catch
-// up.
+// Each subject takes as long to copy as three are written in, or, when no writer comes, as many turns as
+// would do: without a brake the copy would never catch up.
 TEST_F(ArchiveTest, ATenantThatWritesFasterThanItIsCopiedIsSlowedDown) {
   std::atomic<bool> done{false};
   std::atomic<int> written{0};
@@ -452,9 +452,11 @@ TEST_F(ArchiveTest, ATenantThatWritesFasterThanItIsCopiedIsSlowedDown) {
       }
     });
   }
-  const auto slowly = [](const std::string&,
-                         const std::optional<Subject>& subject) -> base::Result<crypto::Digest> {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const auto slowly = [&written](const std::string&,
+                                 const std::optional<Subject>& subject) -> base::Result<crypto::Digest> {
+    constexpr int kWrites = 3, kTurns = 10'000;
+    const int seen = written;
+    for (int turn = 0; turn < kTurns && written < seen + kWrites; ++turn) std::this_thread::yield();
     return subject ? digest_of(*subject) : crypto::Digest{};
   };
   std::size_t at_instant = 0;

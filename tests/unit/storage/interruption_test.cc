@@ -9,12 +9,14 @@
 #include "storage/postgres_pool.h"
 #include "storage/store_pools.h"
 #include "store_fixture.h"
+#include "support/eventually.h"
 
 namespace bulkhead::storage {
 namespace {
 
 using base::CancelToken;
 using base::FairPool;
+using test::eventually;
 
 // On a thread of a pool, as a request's work is.
 template <typename Work>
@@ -180,14 +182,6 @@ class Silence : public ::testing::Test {
         ->must_run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '" +
                    pg.database() + "'")
         .size();
-  }
-  template <typename Condition>
-  static bool eventually(Condition condition) {
-    for (int i = 0; i < 3000; ++i) {
-      if (condition()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
   }
 
   PostgresPlatform pg{PostgresLayout::Schema};

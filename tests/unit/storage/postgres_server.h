@@ -13,11 +13,11 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "storage/postgres_backend.h"
 #include "store_fixture.h"
+#include "support/eventually.h"
 
 namespace bulkhead::storage {
 
@@ -91,10 +91,7 @@ class PostgresServer {
       command.insert(command.end(), {"-c", setting});
     }
     pid_ = spawn(command);
-    for (int i = 0; i < 3000; ++i) {
-      if (superuser()->connected()) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    if (test::eventually([this] { return superuser()->connected(); })) return;
     ADD_FAILURE() << "PostgreSQL did not start: " << log_file();
     std::abort();
   }

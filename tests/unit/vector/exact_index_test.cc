@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <random>
 #include <set>
 
@@ -273,8 +271,8 @@ TEST(ExactIndex, RowsOfAFileNeedNotArriveTogether) {
             full_scan(rows, query, {file_id(1), file_id(4)}, 30));
 }
 
-// Prints what the design asks for; asserts only what no busy machine can break.
-TEST(ExactIndex, MeasuredAtTwentyThousandChunks) {
+// `make bench` says how long it takes.
+TEST(ExactIndex, TwentyThousandChunksTakeTheMemoryOfTheDesign) {
   std::mt19937 random(11);
   const std::size_t dimensions = 384;
   ExactIndex::Builder builder(dimensions);
@@ -284,21 +282,9 @@ TEST(ExactIndex, MeasuredAtTwentyThousandChunks) {
   const auto index = builder.build();
   EXPECT_LE(index->bytes(), 20'000 * (dimensions * 5 + 24) + (1u << 20));
   const auto all = files_up_to(500);
-  for (const auto& [name, filter] :
-       {std::pair{"all 500 files", all}, std::pair{"1 of 500 files", std::vector{file_id(250)}}}) {
-    std::vector<double> micros;
-    for (int i = 0; i < 600; ++i) {
-      const auto query = random_unit(random, dimensions);
-      const auto start = std::chrono::steady_clock::now();
-      const auto hits = index->search(query, filter, 24);
-      micros.push_back(
-          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
-      ASSERT_EQ(hits.size(), 24u);
-    }
-    std::sort(micros.begin(), micros.end());
-    std::printf("[ measured ] search 20,000 x 384, k=24, %s: p50 %.0f us, p99 %.0f us\n", name, micros[300],
-                micros[594]);
-  }
+  const auto query = random_unit(random, dimensions);
+  EXPECT_EQ(index->search(query, all, 24).size(), 24u);
+  for (const Hit& hit : index->search(query, {file_id(250)}, 24)) EXPECT_EQ(hit.key / 40, 250);
 }
 
 }  // namespace
