@@ -5,6 +5,7 @@
 #include <string>
 
 #include "extract/document.h"
+#include "extract/encoding.h"
 
 namespace bulkhead::extract {
 
@@ -33,15 +34,13 @@ bool looks_like_html(std::string_view bytes) {
   return head.find("<!doctype html") != std::string::npos || head.find("<html") != std::string::npos;
 }
 
-// NUL bytes outside UTF-16 mean that this is no text.
-bool looks_binary(std::string_view bytes) {
-  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) return false;
-  std::string_view head = bytes.substr(0, 64 << 10);
-  if (head.find('\0') != std::string_view::npos) return true;
+// Bytes that no text holds; `text` is UTF-8 already.
+bool looks_binary(std::string_view text) {
+  std::string_view head = text.substr(0, 64 << 10);
   auto odd = std::count_if(head.begin(), head.end(), [](unsigned char c) {
-    return c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f';
+    return c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != '\x1B';
   });
-  return static_cast<std::size_t>(odd) * 20 > head.size();
+  return head.find('\0') != std::string_view::npos || static_cast<std::size_t>(odd) * 20 > head.size();
 }
 
 // A password turns a DOCX into a compound file (MS-CFB) that holds this stream; names are UTF-16.
@@ -65,13 +64,15 @@ Result<Document> extract_by_content(const std::string& name, std::string_view by
   if (ends_with_any(name, {".pdf", ".docx"})) {
     return Error(ExtractionError::Invalid, "The file's content does not fit its name, or it is damaged.");
   }
-  if (looks_binary(bytes)) {
+  bool is_page = ends_with_any(name, {".html", ".htm", ".xhtml"}) || (!named_text && looks_like_html(bytes));
+  auto decoded = is_page ? html_to_utf8(bytes) : text_to_utf8(bytes);
+  bool no_text = decoded ? looks_binary(*decoded) : looks_binary(bytes);
+  if (no_text) {
     return Error(ExtractionError::Unsupported, "The file is none of PDF, DOCX, HTML, Markdown or text.");
   }
-  std::string text = to_utf8(bytes);
-  if (ends_with_any(name, {".html", ".htm", ".xhtml"})) return extract_html(text, limits);
+  BULKHEAD_TRY(text, std::move(decoded));
+  if (is_page || (!named_text && looks_like_html(text))) return extract_html(text, limits);
   if (ends_with_any(name, {".md", ".markdown"})) return extract_markdown(text, limits);
-  if (!named_text && looks_like_html(text)) return extract_html(text, limits);
   return extract_text(text, limits);
 }
 
