@@ -5,6 +5,7 @@
 #include <map>
 
 #include "extract/pdf_layout.h"
+#include "extract/pdf_script.h"
 
 namespace bulkhead::extract {
 
@@ -232,12 +233,11 @@ class Composer {
 
   // A word broken at the line's end is put together again.
   void append(const std::string& text) {
-    bool broken = text_.size() > 2 && text_.back() == '-' &&
-                  std::isalpha(static_cast<unsigned char>(text_[text_.size() - 2])) && !text.empty() &&
-                  std::islower(static_cast<unsigned char>(text[0]));
-    if (broken) {
+    if (is_cut_word(text_, text)) {
+      // The hyphen is a character of one to three bytes.
+      while ((static_cast<unsigned char>(text_.back()) & 0xC0) == 0x80) text_.pop_back();
       text_.pop_back();
-    } else if (!text_.empty()) {
+    } else if (!text_.empty() && !joins_without_space(text_, text)) {
       text_ += ' ';
     }
     text_ += text;
