@@ -1,5 +1,7 @@
 #include "gateway/prompt_bounds.h"
 
+#include <algorithm>
+
 #include "gateway/model_access.h"
 
 namespace bulkhead::gateway {
@@ -15,7 +17,11 @@ Result<void> check_text_fits(Call& call, const std::string& model, std::size_t b
     const auto most =
         static_cast<std::uint64_t>(info.context) * static_cast<std::uint64_t>(info.token_bytes_max);
     if (bytes <= most) return Result<void>();
-    call.admission.use(engine::estimated_tokens(bytes));
+    // Like an estimate, it is at most a minute's tokens, so that one large body is no debt of hours.
+    const tenancy::TenantLimits& limits = call.scope().record().policy.limits;
+    call.admission.use(
+        std::min({engine::estimated_tokens(bytes), static_cast<std::int64_t>(limits.tokens_per_minute),
+                  static_cast<std::int64_t>(limits.user_tokens_per_minute)}));
     return Error(engine::EngineError::ContextExceeded,
                  "'" + parameter + "' can't fit into the model's context: its " +
                      std::to_string(info.context) + " tokens are at most " + std::to_string(most) +
