@@ -1,5 +1,7 @@
 #include "gateway/prompt_bounds.h"
 
+#include <algorithm>
+
 #include "gateway/model_access.h"
 
 namespace bulkhead::gateway {
@@ -8,13 +10,18 @@ namespace json = base::json;
 using base::Error;
 using base::Result;
 
-Result<void> check_text_fits(const Call& call, const std::string& model, std::size_t bytes,
+Result<void> check_text_fits(Call& call, const std::string& model, std::size_t bytes,
                              const std::string& parameter) {
   for (const engine::ModelInfo& info : call.services.engine.models()) {
     if (info.id != model || info.context <= 0 || info.token_bytes_max <= 0) continue;
     const auto most =
         static_cast<std::uint64_t>(info.context) * static_cast<std::uint64_t>(info.token_bytes_max);
     if (bytes <= most) return Result<void>();
+    // Like an estimate, it is at most a minute's tokens, so that one large body is no debt of hours.
+    const tenancy::TenantLimits& limits = call.scope().record().policy.limits;
+    call.admission.use(
+        std::min({engine::estimated_tokens(bytes), static_cast<std::int64_t>(limits.tokens_per_minute),
+                  static_cast<std::int64_t>(limits.user_tokens_per_minute)}));
     return Error(engine::EngineError::ContextExceeded,
                  "'" + parameter + "' can't fit into the model's context: its " +
                      std::to_string(info.context) + " tokens are at most " + std::to_string(most) +
@@ -24,7 +31,7 @@ Result<void> check_text_fits(const Call& call, const std::string& model, std::si
   return Result<void>();
 }
 
-Result<void> check_body_may_fit(const Call& call, const json::Value& root) {
+Result<void> check_body_may_fit(Call& call, const json::Value& root) {
   auto model = resolve_chat_model(call, std::string(root["model"].as_string().value_or("")));
   if (!model) return Result<void>();
   auto bytes_of = [](const json::Value& text) { return text.as_string().value_or("").size(); };
@@ -40,7 +47,7 @@ Result<void> check_body_may_fit(const Call& call, const json::Value& root) {
   return check_text_fits(call, *model, bytes / 2, messages.exists() ? "messages" : "prompt");
 }
 
-Result<void> check_messages_fit(const Call& call, const std::string& model,
+Result<void> check_messages_fit(Call& call, const std::string& model,
                                 const std::vector<engine::Message>& messages) {
   std::size_t bytes = 0;
   for (const engine::Message& message : messages) bytes += message.content.size();

@@ -195,7 +195,9 @@ def test_aisvs_3_1_2_what_is_not_the_announced_model_is_refused_and_the_old_one_
         body = {"path": str(path), "sha256": digest, "origin": "tests", "licence": "none"}
         for route, more in (("/admin/models", {"id": "third"}), (f"/admin/models/{DEFAULT}/replace", {})):
             answer = stack.call("POST", route, stack.operator_key, {**body, **more})
-            assert answer.status in (400, 503), (name, answer.body)
+            expected = {"a damaged file": (503, "unavailable"), "no hash": (400, "invalid_parameter")}
+            assert (answer.status, answer.json()["error"]["code"]) == expected.get(name, (400, "model_refused")), \
+                (name, answer.body)
             assert words in answer.json()["error"]["message"], (name, answer.body)
         assert say(member).status == 200, name
     assert registry(stack)[DEFAULT]["current"]["sha256"] == sha256(CHAT_MODEL) and "third" not in registry(stack)
