@@ -57,7 +57,7 @@ def beside(act, measure):
 
 def fat_listings(stack, loud):
     """40 files with the longest access lists, in 10 vector stores; to list those is to look at every list."""
-    access = {kind: [f"{kind}-{n:03}-" + "x" * 200 for n in range(256)] for kind in ("users", "groups", "roles")}
+    access = {kind: [f"{kind}-{n:03}-" + "x" * 60 for n in range(256)] for kind in ("users", "groups", "roles")}
     source = stack.folder / "fat.txt"
     files = []
     for number in range(40):

@@ -75,7 +75,7 @@ def test_large_listings_leave_the_neighbour_its_turn(noisy):
     every list."""
     stack, tenants = noisy
     loud, quiet = tenants["loud"], tenants["quiet"]
-    fat = {kind: [f"{kind}-{n:03}-" + "x" * 200 for n in range(256)] for kind in ("users", "groups", "roles")}
+    fat = {kind: [f"{kind}-{n:03}-" + "x" * 60 for n in range(256)] for kind in ("users", "groups", "roles")}
     source = stack.folder / "fat.txt"
     files = []
     for number in range(40):

@@ -152,11 +152,13 @@ def test_a_worker_that_stands_still_is_replaced_and_its_tenant_waits(new_stack):
     os.kill(old, signal.SIGSTOP)
     rest = "".join(lines)
     assert "[DONE]" not in rest and '"error"' in rest, "the stream ends by saying so"
+    # Before the next worker is there, so that a slow machine does not sit the time out.
+    held = eventually(lambda: (answer := stack.chat(attacker.key, "hello", max_tokens=2)).status == 429 and answer,
+                      "it is held off")
+    assert held.json()["error"]["code"] == "held_off", held.body
     eventually(lambda: stack.pids()["engine"] not in (0, old) and stack.call("GET", "/readyz").status == 200,
                "another worker serves", 60)
     assert served(neighbour), "who wasn't it is served at once"
-    held = stack.chat(attacker.key, "hello", max_tokens=2)
-    assert held.status == 429 and held.json()["error"]["code"] == "held_off", held.body
     eventually(lambda: served(attacker), "it is served again", 60)
     died = [json.loads(line) for file in stack.audit_dir.glob("*.jsonl") for line in file.read_text().splitlines()
             if "stalled" in line]
