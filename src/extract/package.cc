@@ -1,5 +1,8 @@
 #include "extract/package.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "extract/document.h"
 
 namespace bulkhead::extract {
@@ -11,6 +14,8 @@ namespace {
 
 constexpr std::size_t kEntriesMax = 5'000;
 constexpr std::size_t kPartBytesMax = 64u << 20;
+constexpr std::uint64_t kUnpackedBytesMax = 256u << 20;
+constexpr std::size_t kRelationshipsMax = 20'000;
 constexpr std::uint64_t kRatioMax = 400;  // unpacked to packed: beyond lies a bomb
 
 Error invalid(std::string what) { return Error(ExtractionError::Invalid, std::move(what)); }
@@ -57,7 +62,10 @@ Result<std::string> Package::part(const std::string& name) const {
     return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
   }
   bool bomb = info.size > kPartBytesMax || (info.comp_size > 0 && info.size / info.comp_size > kRatioMax);
-  if (bomb) return Error(ExtractionError::TooLarge, "A part of the document unpacks to more than is taken.");
+  unpacked_ += info.size;
+  if (bomb || unpacked_ > kUnpackedBytesMax)
+    return Error(ExtractionError::TooLarge,
+                 "A part of the document unpacks to more than is taken. Split it.");
   zip_file_t* file = zip_fopen(archive_.get(), name.c_str(), 0);
   if (!file) return invalid("A part of the document can't be unpacked.");
   std::string content(info.size, '\0');
@@ -80,6 +88,97 @@ Result<std::unique_ptr<pugi::xml_document>> Package::xml(const std::string& name
   if (!document->load_buffer(text.data(), text.size(), how))
     return invalid("The document's part " + name + " is damaged.");
   return document;
+}
+
+std::vector<Relationship> Package::relationships(const std::string& part) const {
+  std::size_t slash = part.rfind('/');
+  std::string folder = slash == std::string::npos ? "" : part.substr(0, slash + 1);
+  std::string list = folder + "_rels/" + part.substr(folder.size()) + ".rels";
+  std::vector<Relationship> out;
+  if (!has(list)) return out;
+  auto document = xml(list);
+  if (!document) return out;
+  for (pugi::xml_node node : (*document)->document_element().children()) {
+    if (attribute_of(node, "TargetMode") == "External" || out.size() >= kRelationshipsMax) continue;
+    std::string type(attribute_of(node, "Type"));
+    out.push_back({std::string(attribute_of(node, "Id")), type.substr(type.rfind('/') + 1),
+                   resolve_part(part, attribute_of(node, "Target"))});
+  }
+  return out;
+}
+
+std::string Package::main_part() const {
+  for (const Relationship& relationship : relationships("")) {
+    if (relationship.type == "officeDocument") return relationship.target;
+  }
+  return "";
+}
+
+std::string Package::title() const {
+  for (const Relationship& relationship : relationships("")) {
+    if (relationship.type != "core-properties") continue;
+    auto properties = xml(relationship.target);
+    if (properties) return child_of((*properties)->document_element(), "title").text().get();
+  }
+  return "";
+}
+
+std::string Package::content_type(const std::string& part) const {
+  if (!has("[Content_Types].xml")) return "";
+  auto document = xml("[Content_Types].xml");
+  if (!document) return "";
+  std::string extension = part.substr(part.rfind('.') + 1), type;
+  for (pugi::xml_node node : (*document)->document_element().children()) {
+    std::string_view name = attribute_of(node, "PartName");
+    if (name == "/" + part) {
+      type = attribute_of(node, "ContentType");
+      break;
+    }
+    if (attribute_of(node, "Extension") == extension) type = attribute_of(node, "ContentType");
+  }
+  for (char& c : type) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return type;
+}
+
+std::string_view local_name(const char* name) {
+  std::string_view whole = name;
+  std::size_t colon = whole.rfind(':');
+  return colon == std::string_view::npos ? whole : whole.substr(colon + 1);
+}
+
+pugi::xml_node child_of(pugi::xml_node node, std::string_view name) {
+  return node.find_child([name](pugi::xml_node child) { return local_name(child) == name; });
+}
+
+std::string_view attribute_of(pugi::xml_node node, std::string_view name) {
+  for (pugi::xml_attribute attribute : node.attributes()) {
+    if (local_name(attribute.name()) == name) return attribute.value();
+  }
+  return {};
+}
+
+std::string resolve_part(std::string_view base, std::string_view target) {
+  target = target.substr(0, target.find('#'));
+  std::string whole;
+  if (!target.starts_with('/')) {
+    std::size_t slash = base.rfind('/');
+    if (slash != std::string_view::npos) whole = std::string(base.substr(0, slash + 1));
+  }
+  whole += target;
+  std::vector<std::string_view> steps;
+  for (std::string_view rest = whole; !rest.empty();) {
+    std::size_t end = std::min(rest.find('/'), rest.size());
+    std::string_view step = rest.substr(0, end);
+    if (step == ".." && !steps.empty()) {
+      steps.pop_back();
+    } else if (!step.empty() && step != "." && step != "..") {
+      steps.push_back(step);
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  std::string out;
+  for (std::string_view step : steps) out += (out.empty() ? "" : "/") + std::string(step);
+  return out;
 }
 
 }  // namespace bulkhead::extract

@@ -19,6 +19,12 @@
 
 namespace bulkhead::extract {
 
+// One arrow of Open Packaging Conventions (ISO/IEC 29500-2, 9.3): the id a part refers by, the last word of
+// the type's address ("slide"), and the part it names. Targets outside the package are left out.
+struct Relationship {
+  std::string id, type, target;
+};
+
 class Package {
  public:
   // Errors: Invalid for a damaged container or one with too many parts.
@@ -31,11 +37,31 @@ class Package {
   // The same, parsed.
   base::Result<std::unique_ptr<pugi::xml_document>> xml(const std::string& name) const;
 
+  // Those of a part, or of the package for "". None when there is no such list or it is damaged.
+  std::vector<Relationship> relationships(const std::string& part) const;
+  // The part that the package's own relationship names as the document, "" when there is none.
+  std::string main_part() const;
+  // The title among the document's properties, "" when it has none.
+  std::string title() const;
+  // The media type that [Content_Types].xml gives a part, in small letters, "" when it gives none.
+  std::string content_type(const std::string& part) const;
+
  private:
   struct Close {
     void operator()(zip_t* archive) const { zip_discard(archive); }
   };
   std::unique_ptr<zip_t, Close> archive_;
+  mutable std::uint64_t unpacked_ = 0;  // bytes of all parts read so far
 };
+
+// An element's or attribute's name without its namespace's prefix, which each writer chooses.
+std::string_view local_name(const char* name);
+inline std::string_view local_name(pugi::xml_node node) { return local_name(node.name()); }
+// The first child, or the attribute's value, of this local name.
+pugi::xml_node child_of(pugi::xml_node node, std::string_view name);
+std::string_view attribute_of(pugi::xml_node node, std::string_view name);
+
+// `target` as seen from the part `base`: "../media/a" beside "ppt/slides/s1.xml" is "ppt/media/a".
+std::string resolve_part(std::string_view base, std::string_view target);
 
 }  // namespace bulkhead::extract
