@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "extract/encoding.h"
 #include "extract/readers.h"
 #include "extract_check.h"
 #include "zip_parts.h"
@@ -46,14 +47,19 @@ std::string book_of(std::string_view chapter) {
                     {"c.x", chapter}});
 }
 
+std::string utf8_of(std::string_view input) {
+  auto text = text_to_utf8(input);
+  return text ? *text : std::string();
+}
+
 bulkhead::base::Result<Document> read(char format, std::string_view input) {
   const Limits limits = small_limits();
   switch (format) {
     case 'r': return extract_rtf(input, limits);
     case 'm': return extract_mail(input, limits, 0);
-    case 'c': return extract_delimited(to_utf8(input), false, limits);
-    case 't': return extract_delimited(to_utf8(input), true, limits);
-    case 'j': return extract_json(to_utf8(input), limits);
+    case 'c': return extract_delimited(utf8_of(input), false, limits);
+    case 't': return extract_delimited(utf8_of(input), true, limits);
+    case 'j': return extract_json(utf8_of(input), limits);
     case 'x': return extract_any("a.xlsx", workbook_of(input), limits);
     case 'p': return extract_any("a.pptx", presentation_of(input), limits);
     case 'o':

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "extract/document.h"
+#include "extract/encoding.h"
 #include "extract/package.h"
 #include "extract/readers.h"
 #include "extract/unreadable.h"
@@ -37,15 +38,13 @@ bool looks_like_html(std::string_view bytes) {
   return head.find("<!doctype html") != std::string::npos || head.find("<html") != std::string::npos;
 }
 
-// NUL bytes outside UTF-16 mean that this is no text.
-bool looks_binary(std::string_view bytes) {
-  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) return false;
-  std::string_view head = bytes.substr(0, 64 << 10);
-  if (head.find('\0') != std::string_view::npos) return true;
+// Bytes that no text holds; `text` is UTF-8 already.
+bool looks_binary(std::string_view text) {
+  std::string_view head = text.substr(0, 64 << 10);
   auto odd = std::count_if(head.begin(), head.end(), [](unsigned char c) {
-    return c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f';
+    return c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != '\x1B';
   });
-  return static_cast<std::size_t>(odd) * 20 > head.size();
+  return head.find('\0') != std::string_view::npos || static_cast<std::size_t>(odd) * 20 > head.size();
 }
 
 bool has_part(std::string_view type, std::string_view word) {
@@ -93,13 +92,19 @@ Result<Document> extract_plain(const std::string& name, std::string_view bytes, 
   bool named_text = ends_with_any(name, {".txt", ".md", ".markdown", ".html", ".htm", ".xhtml"});
   bool named_mail = ends_with_any(name, {".eml", ".mht", ".mhtml"});
   if (named_mail && looks_like_mail(bytes)) return extract_mail(bytes, limits, depth);
-  std::string text = to_utf8(bytes);
-  if (ends_with_any(name, {".html", ".htm", ".xhtml"})) return extract_html(text, limits);
-  if (ends_with_any(name, {".md", ".markdown"})) return extract_markdown(text, limits);
+  bool is_page = ends_with_any(name, {".html", ".htm", ".xhtml"}) || (!named_text && looks_like_html(bytes));
+  auto decoded = is_page ? html_to_utf8(bytes) : text_to_utf8(bytes);
+  bool no_text = decoded ? looks_binary(*decoded) : looks_binary(bytes);
+  if (no_text) {
+    return Error(ExtractionError::Unsupported,
+                 "The file is of no kind that is read. Save it as PDF or text.");
+  }
+  BULKHEAD_TRY(text, std::move(decoded));
   if (ends_with_any(name, {".csv", ".tsv", ".tab"}))
     return extract_delimited(text, !name.ends_with(".csv"), limits);
   if (ends_with_any(name, {".json", ".jsonl", ".ndjson"})) return extract_json(text, limits);
-  if (!named_text && looks_like_html(text)) return extract_html(text, limits);
+  if (is_page || (!named_text && looks_like_html(text))) return extract_html(text, limits);
+  if (ends_with_any(name, {".md", ".markdown"})) return extract_markdown(text, limits);
   return extract_text(text, limits);
 }
 
@@ -113,15 +118,12 @@ Result<Document> extract_by_content(const std::string& name, std::string_view by
   if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("PK\x05\x06"))
     return extract_package(bytes, limits);
   if (bytes.starts_with("{\\rtf")) return extract_rtf(bytes, limits);
+  if (is_outlook_message(bytes)) return extract_msg(bytes, limits, depth);
   if (auto refusal = refuse_by_mark(bytes)) return std::move(*refusal);
   if (ends_with_any(name, {".pdf", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".rtf"})) {
     return Error(ExtractionError::Invalid,
                  "The file's content does not fit its name, or it is damaged. Open it in the program it is "
                  "from and save it again.");
-  }
-  if (looks_binary(bytes)) {
-    return Error(ExtractionError::Unsupported,
-                 "The file is of no kind that is read. Save it as PDF or text.");
   }
   return extract_plain(name, bytes, limits, depth);
 }

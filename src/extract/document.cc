@@ -12,22 +12,6 @@ namespace {
 
 constexpr std::size_t kTitleBytesMax = 300;
 
-// Length of the well-formed UTF-8 character at the front, 0 when there is none (RFC 3629).
-std::size_t character_bytes(std::string_view text) {
-  auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC2 ? 2 : 0;
-  if (length == 0 || lead > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
-  bool surrogate = lead == 0xED && byte(1) > 0x9F;
-  bool beyond = lead == 0xF4 && byte(1) > 0x8F;
-  return overlong || surrogate || beyond ? 0 : length;
-}
-
 // Characters that a reader doesn't see but a model would: zero width ones and those that turn the
 // writing direction.
 constexpr std::array<std::string_view, 18> kInvisible = {
@@ -41,6 +25,21 @@ bool is_invisible(std::string_view character) {
 }
 
 }  // namespace
+
+std::size_t utf8_character_bytes(std::string_view text) {
+  auto byte = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC2 ? 2 : 0;
+  if (length == 0 || lead > 0xF4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
+  bool surrogate = lead == 0xED && byte(1) > 0x9F;
+  bool beyond = lead == 0xF4 && byte(1) > 0x8F;
+  return overlong || surrogate || beyond ? 0 : length;
+}
 
 base::ErrorName error_name(ExtractionError code) {
   switch (code) {
@@ -97,7 +96,7 @@ std::string clean_text(std::string_view text, bool keep_lines) {
     space = line = false;
   };
   while (!text.empty()) {
-    std::size_t length = character_bytes(text);
+    std::size_t length = utf8_character_bytes(text);
     std::string_view character = length > 0 ? text.substr(0, length) : std::string_view("\uFFFD");
     text.remove_prefix(std::max<std::size_t>(1, length));
     auto first = static_cast<unsigned char>(character[0]);

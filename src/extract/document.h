@@ -61,8 +61,9 @@ std::string clean_text(std::string_view text, bool keep_lines);
 // Appends a character; what is none (a surrogate, NUL, beyond U+10FFFF) as U+FFFD.
 void append_utf8(std::string& out, std::uint32_t character);
 
-// UTF-8 of a text in UTF-8 or UTF-16 with a byte order mark, in UTF-8 without, else in Windows-1252.
-std::string to_utf8(std::string_view bytes);
+// Length of the well-formed UTF-8 character at the front of a text that isn't empty, 0 when there is none
+// (RFC 3629).
+std::size_t utf8_character_bytes(std::string_view text);
 
 // A table's row as one line that stands alone: "Dose: 5 mg; Route: oral". Columns without a header
 // give their cell only; empty cells are left out.

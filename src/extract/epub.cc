@@ -2,6 +2,7 @@
 #include <map>
 #include <sstream>
 
+#include "extract/encoding.h"
 #include "extract/readers.h"
 
 namespace bulkhead::extract {
@@ -15,11 +16,11 @@ constexpr std::size_t kChaptersMax = 5'000;
 
 // XHTML lets any element close itself, HTML only a few: "<title/>" would swallow the chapter. Entities stay
 // as they are, for HTML knows more of them than XML.
-std::string as_html(const std::string& xhtml) {
+Result<std::string> as_html(const std::string& xhtml) {
   pugi::xml_document tree;
   const unsigned how =
       ((pugi::parse_default | pugi::parse_ws_pcdata) & ~pugi::parse_escapes) & ~pugi::parse_doctype;
-  if (!tree.load_buffer(xhtml.data(), xhtml.size(), how)) return to_utf8(xhtml);
+  if (!tree.load_buffer(xhtml.data(), xhtml.size(), how)) return html_to_utf8(xhtml);
   std::ostringstream out;
   tree.save(out, "",
             pugi::format_raw | pugi::format_no_empty_element_tags | pugi::format_no_escapes |
@@ -86,7 +87,8 @@ Result<Document> extract_epub(const Package& package, const Limits& limits) {
     if (++count > kChaptersMax)
       return Error(ExtractionError::TooLarge, "The book has more chapters than are taken. Split it.");
     BULKHEAD_TRY(xhtml, package.part(chapter->second));
-    BULKHEAD_TRY(document, extract_html(as_html(xhtml), limits));
+    BULKHEAD_TRY(page, as_html(xhtml));
+    BULKHEAD_TRY(document, extract_html(page, limits));
     append_blocks(builder, document, 0);
     if (builder.full()) break;
   }

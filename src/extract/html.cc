@@ -1,17 +1,25 @@
 // HTML by gumbo. What a reader of the page would not see as its content is left out: scripts, styles,
 // comments, hidden elements, navigation and page furniture. Walked without recursion, so depth costs
 // nothing.
+#include "extract/html.h"
+
 #include <gumbo.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <memory_resource>
-#include <unordered_map>
+#include <utility>
 
-#include "extract/document.h"
+#include "extract/html_depth.h"
+#include "extract/html_style.h"
+#include "extract/html_tree.h"
+#include "extract/script_text.h"
+#include "extract/table.h"
 
 namespace bulkhead::extract {
 
@@ -22,50 +30,6 @@ namespace {
 
 constexpr std::size_t kNodesMax = 2'000'000;
 constexpr std::size_t kDepthMax = 2'000;
-
-constexpr std::array kSkipped = {GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,  GUMBO_TAG_NAV,      GUMBO_TAG_HEADER,
-                                 GUMBO_TAG_FOOTER, GUMBO_TAG_ASIDE,  GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE,
-                                 GUMBO_TAG_IFRAME, GUMBO_TAG_OBJECT, GUMBO_TAG_SVG,      GUMBO_TAG_DATALIST,
-                                 GUMBO_TAG_BUTTON, GUMBO_TAG_SELECT, GUMBO_TAG_TEXTAREA, GUMBO_TAG_HEAD};
-
-constexpr std::array kBlocks = {GUMBO_TAG_P,       GUMBO_TAG_DIV,  GUMBO_TAG_SECTION, GUMBO_TAG_ARTICLE,
-                                GUMBO_TAG_LI,      GUMBO_TAG_UL,   GUMBO_TAG_OL,      GUMBO_TAG_TABLE,
-                                GUMBO_TAG_TR,      GUMBO_TAG_H1,   GUMBO_TAG_H2,      GUMBO_TAG_H3,
-                                GUMBO_TAG_H4,      GUMBO_TAG_H5,   GUMBO_TAG_H6,      GUMBO_TAG_BLOCKQUOTE,
-                                GUMBO_TAG_PRE,     GUMBO_TAG_DL,   GUMBO_TAG_DT,      GUMBO_TAG_DD,
-                                GUMBO_TAG_MAIN,    GUMBO_TAG_BODY, GUMBO_TAG_FIGURE,  GUMBO_TAG_FIGCAPTION,
-                                GUMBO_TAG_CAPTION, GUMBO_TAG_HR,   GUMBO_TAG_DETAILS, GUMBO_TAG_SUMMARY};
-
-template <std::size_t N>
-bool among(const std::array<GumboTag, N>& tags, GumboTag tag) {
-  return std::find(tags.begin(), tags.end(), tag) != tags.end();
-}
-
-// Inline styles, lower case and without spaces, of what a reader can't see. The values that continue
-// ("opacity:0.5") are told apart by the semicolon.
-constexpr std::array<std::string_view, 6> kHidingStyles = {
-    "display:none", "visibility:hidden", "font-size:0;", "font-size:0px", "opacity:0;", "opacity:0.0;"};
-
-bool is_hidden(const GumboElement& element) {
-  if (gumbo_get_attribute(&element.attributes, "hidden")) return true;
-  const GumboAttribute* aria = gumbo_get_attribute(&element.attributes, "aria-hidden");
-  if (aria && std::strcmp(aria->value, "true") == 0) return true;
-  const GumboAttribute* role = gumbo_get_attribute(&element.attributes, "role");
-  if (role && (std::strcmp(role->value, "navigation") == 0 || std::strcmp(role->value, "banner") == 0 ||
-               std::strcmp(role->value, "contentinfo") == 0)) {
-    return true;
-  }
-  const GumboAttribute* style = gumbo_get_attribute(&element.attributes, "style");
-  if (!style) return false;
-  std::string text;
-  for (const char* c = style->value; *c != '\0'; ++c) {
-    if (static_cast<unsigned char>(*c) > ' ')
-      text += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c + 32) : *c;
-  }
-  text += ';';
-  return std::any_of(kHidingStyles.begin(), kHidingStyles.end(),
-                     [&text](std::string_view hiding) { return text.find(hiding) != std::string::npos; });
-}
 
 // Memory for one tree, given back at once. Gumbo frees its tree by recursion, which a deeply nested
 // page would turn into a stack overflow.
@@ -80,30 +44,29 @@ class Arena {
   std::pmr::monotonic_buffer_resource memory_;
 };
 
-int heading_level(GumboTag tag) {
-  switch (static_cast<int>(tag)) {
-    case GUMBO_TAG_H1: return 1;
-    case GUMBO_TAG_H2: return 2;
-    case GUMBO_TAG_H3: return 3;
-    case GUMBO_TAG_H4: return 4;
-    case GUMBO_TAG_H5: return 5;
-    case GUMBO_TAG_H6: return 6;
-    default: return 0;
-  }
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\f") == std::string_view::npos; }
+
+std::size_t span_of(const GumboElement& cell, const char* name, std::size_t missing) {
+  const char* value = attribute_of(cell, name);
+  if (!value || std::isdigit(static_cast<unsigned char>(*value)) == 0) return missing;
+  return static_cast<std::size_t>(std::strtoul(value, nullptr, 10));
 }
 
 class Walker {
  public:
-  Walker(const GumboNode* root, const Limits& limits) : root_(root), builder_("html", limits) {}
+  Walker(const GumboNode* root, PageFurniture furniture, DocumentBuilder& builder)
+      : root_(root), shape_(root), furniture_(furniture), sheets_(root), builder_(builder) {
+    styles_.push_back(sheets_.initial());
+  }
 
-  Result<Document> run() {
+  Result<void> run() {
     std::vector<Step> stack;
     stack.push_back({root_, false});
     std::size_t nodes = 0;
     while (!stack.empty() && !builder_.full()) {
       Step step = stack.back();
       stack.pop_back();
-      if (++nodes > kNodesMax) {
+      if (++nodes > kNodesMax || sheets_.exhausted() || shape_.exhausted()) {
         return Error(ExtractionError::TooLarge, "The page is larger than is taken. Split it.");
       }
       if (step.leaving) {
@@ -112,14 +75,13 @@ class Walker {
       }
       if (!enter(step.node)) continue;
       stack.push_back({step.node, true});
-      const GumboVector* children = step.node->type == GUMBO_NODE_DOCUMENT ? &step.node->v.document.children
-                                                                           : &step.node->v.element.children;
+      const GumboVector* children = children_of(step.node);
       for (unsigned i = children->length; i > 0; --i) {
         stack.push_back({static_cast<const GumboNode*>(children->data[i - 1]), false});
       }
     }
     flush(BlockKind::Paragraph);
-    return builder_.take();
+    return Result<void>();
   }
 
  private:
@@ -128,20 +90,53 @@ class Walker {
     bool leaving;
   };
 
+  // `layout`: the table only lays out the page, and its cells hold blocks like any other element.
+  struct OpenTable {
+    OpenTable(TableBuilder::Sink sink, bool is_layout) : rows(std::move(sink)), layout(is_layout) {}
+    TableBuilder rows;
+    bool layout = false, in_head = false, in_cell = false;
+    std::size_t row_count = 0;
+    TableCell cell;
+    std::string outer_text;  // of the cell that this table stands in
+  };
+
+  bool in_cell() const { return cells_open_ > 0; }
+
   void flush(BlockKind kind, int level = 0) {
+    if (in_cell()) {
+      cell_break_ = cell_break_ || !is_blank(text_);
+      return;
+    }
+    if (in_pre_ > 0 && kind != BlockKind::Code) {
+      if (!text_.empty() && !text_.ends_with('\n')) text_ += '\n';
+      return;
+    }
     // A run of nothing but links is navigation, whatever element it stands in.
-    bool furniture =
-        kind == BlockKind::Paragraph && links_ > 0 && words_outside_links_ == 0 && (links_ > 1 || to_anchor_);
-    if (!furniture) builder_.add(kind, text_, level);
+    bool navigation = furniture_ == PageFurniture::LeftOut && kind == BlockKind::Paragraph && links_ > 0 &&
+                      words_outside_links_ == 0 && (links_ > 1 || to_anchor_);
+    if (!navigation) builder_.add(kind, text_, level);
     text_.clear();
     links_ = words_outside_links_ = 0;
     to_anchor_ = false;
   }
 
-  void add_text(const char* text) {
-    text_ += text;
-    if (in_link_ == 0 && std::any_of(text, text + std::strlen(text),
-                                     [](unsigned char c) { return c > 0x7F || std::isalnum(c); })) {
+  void flush_open() { flush(in_item_ > 0 ? BlockKind::ListItem : BlockKind::Paragraph); }
+
+  void add_text(const std::string& text) {
+    if (!styles_.back().shows_text()) {
+      text_ += ' ';
+      return;
+    }
+    if (cell_break_ && in_cell() && !is_blank(text)) {
+      // Paragraphs and items of one cell are parted, so that their words don't run together.
+      std::size_t last = text_.find_last_not_of(" \t\r\n\f");
+      bool ends = last == std::string::npos || std::strchr(".,;:!?-(", text_[last]) != nullptr;
+      text_ += ends ? " " : ", ";
+      cell_break_ = false;
+    }
+    text_ += in_raised_ > 0 ? superscript(text) : text;
+    if (in_link_ == 0 &&
+        std::any_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x7F || std::isalnum(c); })) {
       ++words_outside_links_;
     }
   }
@@ -149,8 +144,22 @@ class Walker {
   void enter_link(const GumboElement& link) {
     ++in_link_;
     ++links_;
-    const GumboAttribute* target = gumbo_get_attribute(&link.attributes, "href");
-    to_anchor_ = to_anchor_ || (target && target->value[0] == '#');
+    const char* target = attribute_of(link, "href");
+    to_anchor_ = to_anchor_ || (target && target[0] == '#');
+  }
+
+  // Banners, footers and side notes of the page itself; those of an article are part of it.
+  bool is_furniture(const GumboElement& element) const {
+    if (furniture_ == PageFurniture::Kept) return false;
+    const char* role = attribute_of(element, "role");
+    for (const char* furniture : {"navigation", "banner", "contentinfo"}) {
+      if (role && std::strcmp(role, furniture) == 0) return true;
+    }
+    if (element.tag == GUMBO_TAG_NAV) return true;
+    if (in_section_ > 0) return false;
+    if (element.tag == GUMBO_TAG_HEADER) return !shape_.only_header_has_title();
+    if (element.tag == GUMBO_TAG_ASIDE) return shape_.has_main();
+    return element.tag == GUMBO_TAG_FOOTER;
   }
 
   // False when there is nothing below to walk.
@@ -158,7 +167,7 @@ class Walker {
     switch (node->type) {
       case GUMBO_NODE_TEXT:
       case GUMBO_NODE_CDATA: add_text(node->v.text.text); return false;
-      case GUMBO_NODE_WHITESPACE: text_ += ' '; return false;
+      case GUMBO_NODE_WHITESPACE: text_ += in_pre_ > 0 ? node->v.text.text : " "; return false;
       case GUMBO_NODE_COMMENT: return false;
       case GUMBO_NODE_DOCUMENT: return true;
       case GUMBO_NODE_TEMPLATE: return false;
@@ -166,130 +175,164 @@ class Walker {
     }
     const GumboElement& element = node->v.element;
     if (element.tag == GUMBO_TAG_HEAD) {
-      read_title(node);
+      builder_.set_title(title_of(node));
       return false;
     }
-    if (among(kSkipped, element.tag) || is_hidden(element)) return false;
-    if (element.tag == GUMBO_TAG_BR) text_ += ' ';
-    if (element.tag == GUMBO_TAG_TD || element.tag == GUMBO_TAG_TH) text_.clear();
-    if (among(kBlocks, element.tag)) flush(in_item_ > 0 ? BlockKind::ListItem : BlockKind::Paragraph);
-    if (element.tag == GUMBO_TAG_A) enter_link(element);
-    if (element.tag == GUMBO_TAG_LI) ++in_item_;
-    if (element.tag == GUMBO_TAG_TABLE) header_.clear();
-    if (element.tag == GUMBO_TAG_TR) {
-      cells_.clear();
-      header_row_ = true;
+    if (is_skipped(element) || is_furniture(element)) return false;
+    ElementStyle style = sheets_.style_of(node, styles_.back());
+    if (style.removed) return false;
+    if (element.tag == GUMBO_TAG_INPUT || element.tag == GUMBO_TAG_SELECT) {
+      add_text(" " + field_text(node) + " ");
+      return false;
     }
+    bool block = style.is_block || is_block(element);
+    styles_.push_back(std::move(style.inherited));
+    blocks_.push_back(block);
+    bool cell = element.tag == GUMBO_TAG_TD || element.tag == GUMBO_TAG_TH;
+    if (block && !cell && element.tag != GUMBO_TAG_TR) flush_open();
+    enter_element(node, element);
     return true;
+  }
+
+  void enter_element(const GumboNode* node, const GumboElement& element) {
+    switch (static_cast<int>(element.tag)) {
+      case GUMBO_TAG_BR: text_ += in_pre_ > 0 ? '\n' : ' '; break;
+      case GUMBO_TAG_A: enter_link(element); break;
+      case GUMBO_TAG_LI: ++in_item_; break;
+      case GUMBO_TAG_SUP: ++in_raised_; break;
+      case GUMBO_TAG_Q: text_ += "\u201C"; break;
+      case GUMBO_TAG_PRE: ++in_pre_; break;
+      case GUMBO_TAG_ARTICLE:
+      case GUMBO_TAG_MAIN:
+      case GUMBO_TAG_SECTION: ++in_section_; break;
+      case GUMBO_TAG_TABLE: enter_table(node); break;
+      case GUMBO_TAG_THEAD:
+        if (!tables_.empty()) tables_.back()->in_head = true;
+        break;
+      case GUMBO_TAG_TR: enter_row(node); break;
+      case GUMBO_TAG_TD:
+      case GUMBO_TAG_TH: enter_cell(element); break;
+      default: break;
+    }
+  }
+
+  void enter_table(const GumboNode* node) {
+    auto table = std::make_unique<OpenTable>([this](std::string line) { end_line(std::move(line)); },
+                                             shape_.is_layout(node));
+    if (!table->layout && in_cell()) table->outer_text = std::exchange(text_, std::string());
+    tables_.push_back(std::move(table));
+  }
+
+  // A line of the innermost table: a block, or a part of the cell that the table stands in.
+  void end_line(std::string line) {
+    if (tables_.size() > 1 && in_cell()) {
+      std::string& outer = tables_.back()->outer_text;
+      outer += (outer.empty() ? "(" : " (") + std::move(line) + ")";
+    } else {
+      builder_.add(BlockKind::TableRow, line);
+    }
+  }
+
+  void leave_table() {
+    if (tables_.empty()) return;
+    if (!tables_.back()->layout) {
+      tables_.back()->rows.end();
+      if (in_cell()) {
+        text_ = std::move(tables_.back()->outer_text);
+        cell_break_ = true;
+      }
+    }
+    tables_.pop_back();
+    if (!in_cell()) cell_break_ = false;
+  }
+
+  void enter_row(const GumboNode* row) {
+    if (tables_.empty() || tables_.back()->layout) return flush_open();
+    OpenTable& table = *tables_.back();
+    table.rows.begin_row(names_columns(row, table.in_head, table.row_count > 0));
+    ++table.row_count;
+  }
+
+  void enter_cell(const GumboElement& element) {
+    if (tables_.empty() || tables_.back()->layout || tables_.back()->in_cell) return flush_open();
+    OpenTable& table = *tables_.back();
+    text_.clear();
+    cell_break_ = false;
+    table.cell = {"", span_of(element, "colspan", 1), span_of(element, "rowspan", 1),
+                  element.tag == GUMBO_TAG_TH};
+    table.in_cell = true;
+    ++cells_open_;
+  }
+
+  void leave_cell() {
+    if (tables_.empty() || tables_.back()->layout || !tables_.back()->in_cell) return flush_open();
+    OpenTable& table = *tables_.back();
+    table.cell.text = clean_text(text_, false);
+    table.rows.add(std::move(table.cell));
+    table.in_cell = false;
+    --cells_open_;
+    text_.clear();
+    cell_break_ = false;
+    links_ = words_outside_links_ = 0;
+    to_anchor_ = false;
   }
 
   void leave(const GumboNode* node) {
     if (node->type != GUMBO_NODE_ELEMENT) return;
+    bool block = blocks_.back();
+    styles_.pop_back();
+    blocks_.pop_back();
     GumboTag tag = node->v.element.tag;
-    if (tag == GUMBO_TAG_A) --in_link_;
     if (int level = heading_level(tag); level > 0) return flush(BlockKind::Heading, level);
-    if (tag == GUMBO_TAG_LI) {
-      flush(BlockKind::ListItem);
-      --in_item_;
-    } else if (tag == GUMBO_TAG_PRE) {
-      flush(BlockKind::Code);
-    } else if (tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
-      cells_.push_back(clean_text(text_, false));
-      header_row_ = header_row_ && tag == GUMBO_TAG_TH;
-      text_.clear();
-    } else if (tag == GUMBO_TAG_TR) {
-      end_row();
-    } else if (among(kBlocks, tag)) {
-      flush(in_item_ > 0 ? BlockKind::ListItem : BlockKind::Paragraph);
+    switch (static_cast<int>(tag)) {
+      case GUMBO_TAG_A: --in_link_; break;
+      case GUMBO_TAG_SUP: --in_raised_; break;
+      case GUMBO_TAG_Q: text_ += "\u201D"; break;
+      case GUMBO_TAG_ARTICLE:
+      case GUMBO_TAG_MAIN:
+      case GUMBO_TAG_SECTION: --in_section_; break;
+      case GUMBO_TAG_LI:
+        flush(BlockKind::ListItem);
+        --in_item_;
+        return;
+      case GUMBO_TAG_PRE:
+        flush(BlockKind::Code);
+        --in_pre_;
+        return;
+      case GUMBO_TAG_THEAD:
+        if (!tables_.empty()) tables_.back()->in_head = false;
+        break;
+      case GUMBO_TAG_TD:
+      case GUMBO_TAG_TH: return leave_cell();
+      case GUMBO_TAG_TR:
+        if (!tables_.empty() && !tables_.back()->layout) return tables_.back()->rows.end_row();
+        break;
+      case GUMBO_TAG_TABLE: return leave_table();
+      default: break;
     }
-  }
-
-  void end_row() {
-    if (header_row_ && header_.empty() && !cells_.empty()) {
-      header_ = std::move(cells_);
-    } else {
-      builder_.add(BlockKind::TableRow, row_text(header_, cells_));
-    }
-    cells_.clear();
-    text_.clear();
-  }
-
-  void read_title(const GumboNode* head) {
-    const GumboVector& children = head->v.element.children;
-    for (unsigned i = 0; i < children.length; ++i) {
-      const auto* child = static_cast<const GumboNode*>(children.data[i]);
-      if (child->type != GUMBO_NODE_ELEMENT || child->v.element.tag != GUMBO_TAG_TITLE) continue;
-      const GumboVector& inner = child->v.element.children;
-      if (inner.length > 0) builder_.set_title(static_cast<const GumboNode*>(inner.data[0])->v.text.text);
-    }
+    if (block) flush_open();
   }
 
   const GumboNode* root_;
-  DocumentBuilder builder_;
+  PageShape shape_;
+  PageFurniture furniture_;
+  StyleSheets sheets_;
+  DocumentBuilder& builder_;
   std::string text_;
-  std::vector<std::string> header_, cells_;
-  bool header_row_ = false;
-  int in_item_ = 0;
+  std::vector<InheritedStyle> styles_;  // of the open elements, the page's own first
+  std::vector<bool> blocks_;            // which of the open elements stand on lines of their own
+  std::vector<std::unique_ptr<OpenTable>> tables_;
+  std::size_t cells_open_ = 0;
+  bool cell_break_ = false;  // the open cell's next word begins a paragraph or an item
+  int in_item_ = 0, in_pre_ = 0, in_raised_ = 0, in_section_ = 0;
   int in_link_ = 0, links_ = 0, words_outside_links_ = 0;  // of the open text
   bool to_anchor_ = false;
 };
 
-// Elements that HTML lets stand open or that hold nothing: an opening tag of theirs says nothing of depth.
-constexpr std::array<std::string_view, 30> kNotNesting = {
-    "p",     "li",    "td",    "th",    "tr",    "dt",       "dd",       "br",   "hr",    "img",
-    "meta",  "link",  "col",   "wbr",   "input", "option",   "area",     "base", "embed", "source",
-    "track", "param", "thead", "tbody", "tfoot", "colgroup", "optgroup", "html", "head",  "body"};
-
-// How many elements stand open at most, estimated from the tags. Gumbo's time grows with the square of
-// the depth, so that a small page could hold a processor until its limit.
-class DepthEstimate {
- public:
-  explicit DepthEstimate(std::string_view content) {
-    for (std::size_t at = content.find('<'); at != std::string_view::npos; at = content.find('<', at + 1)) {
-      bool closing = content.substr(at + 1).starts_with('/');
-      std::string name = name_at(content.substr(at + (closing ? 2 : 1)));
-      if (name.empty()) continue;
-      if (closing) {
-        close(name);
-      } else if (open_["svg"] + open_["math"] > 0 ||
-                 std::find(kNotNesting.begin(), kNotNesting.end(), name) == kNotNesting.end()) {
-        // In drawings and formulas every element nests.
-        ++open_[name];
-        deepest_ = std::max(deepest_, ++depth_);
-      }
-    }
-  }
-  std::size_t deepest() const { return deepest_; }
-
- private:
-  // Long enough to tell HTML's own elements apart.
-  static constexpr std::size_t kNameBytesMax = 12;
-
-  static std::string name_at(std::string_view text) {
-    std::string name;
-    for (std::size_t i = 0; i < std::min(text.size(), kNameBytesMax); ++i) {
-      auto c = static_cast<unsigned char>(text[i]);
-      if (!std::isalnum(c)) break;
-      name += static_cast<char>(std::tolower(c));
-    }
-    return name;
-  }
-
-  void close(const std::string& name) {
-    auto found = open_.find(name);
-    if (found == open_.end() || found->second == 0) return;
-    --found->second;
-    --depth_;
-  }
-
-  std::unordered_map<std::string, std::size_t> open_;
-  std::size_t depth_ = 0, deepest_ = 0;
-};
-
 }  // namespace
 
-Result<Document> extract_html(std::string_view content, const Limits& limits) {
-  if (DepthEstimate(content).deepest() > kDepthMax) {
+Result<void> read_html(std::string_view content, PageFurniture furniture, DocumentBuilder& builder) {
+  if (deepest_elements(content) > kDepthMax) {
     return Error(ExtractionError::Invalid, "The page's elements are nested too deeply.");
   }
   std::string copy(content);  // gumbo wants a terminated buffer that outlives the tree
@@ -301,7 +344,13 @@ Result<Document> extract_html(std::string_view content, const Limits& limits) {
   options.userdata = &arena;
   GumboOutput* output = gumbo_parse_with_options(&options, copy.data(), copy.size());
   if (!output) return Error(ExtractionError::Invalid, "The page could not be read.");
-  return Walker(output->document, limits).run();
+  return Walker(output->document, furniture, builder).run();
+}
+
+Result<Document> extract_html(std::string_view content, const Limits& limits) {
+  DocumentBuilder builder("html", limits);
+  BULKHEAD_CHECK_OK(read_html(content, PageFurniture::LeftOut, builder));
+  return builder.take();
 }
 
 }  // namespace bulkhead::extract

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "extract/charset.h"
+#include "extract/encoding.h"
 #include "extract/mime.h"
 #include "extract/readers.h"
 
@@ -141,10 +141,13 @@ class Reader {
   Result<void> add_text(const Part& part) {
     BULKHEAD_TRY(content, content_of(part));
     std::string charset = parameter(part.type, "charset");
-    auto decoded = decode_charset(content, charset);
-    std::string text = decoded && lower_ascii(charset) != "us-ascii" ? *decoded : to_utf8(content);
-    auto document =
-        part.type.value == "text/html" ? extract_html(text, limits_) : extract_text(text, limits_);
+    bool page = part.type.value == "text/html";
+    auto text = page ? html_to_utf8(content) : text_to_utf8(content);
+    if (auto declared = decode_as(charset, content); declared && lower_ascii(charset) != "us-ascii")
+      text = std::move(declared);
+    auto document = !text  ? Result<Document>(text.take_error())
+                    : page ? extract_html(*text, limits_)
+                           : extract_text(*text, limits_);
     if (document) return append(*document, 1);
     if (document.error().is(ExtractionError::TooLarge)) return document.take_error();
     builder_.add(BlockKind::Paragraph, "A part of this message was not read: " + document.error().message());
@@ -165,15 +168,9 @@ class Reader {
       builder_.add(BlockKind::Paragraph, label + " (not read: messages are nested too deeply)");
       return Result<void>();
     }
-    auto document = extract_attachment(name, content, limits_, depth_ + 1);
     ++blocks_;
-    if (document) {
-      builder_.add(BlockKind::Heading, label, 2);
-      return append(*document, 2);
-    }
-    if (document.error().is(ExtractionError::TooLarge)) return document.take_error();
-    builder_.add(BlockKind::Paragraph, label + " (not read: " + document.error().message() + ")");
-    return Result<void>();
+    return extract::add_attachment(builder_, name.empty() ? part.type.value : name, content, limits_,
+                                   depth_ + 1);
   }
 
   Result<void> append(const Document& document, int levels) {
@@ -197,6 +194,20 @@ bool looks_like_mail(std::string_view bytes) {
       "message-id", "mime-version", "sender", "return-path", "content-type"};
   return std::any_of(kTelling.begin(), kTelling.end(),
                      [&entity](std::string_view name) { return entity.fields.count(std::string(name)) > 0; });
+}
+
+Result<void> add_attachment(DocumentBuilder& builder, const std::string& name, std::string_view content,
+                            const Limits& limits, int depth) {
+  const std::string label = "Attachment: " + name;
+  auto document = extract_attachment(name, content, limits, depth);
+  if (document) {
+    builder.add(BlockKind::Heading, label, 2);
+    append_blocks(builder, *document, 2);
+    return Result<void>();
+  }
+  if (document.error().is(ExtractionError::TooLarge)) return document.take_error();
+  builder.add(BlockKind::Paragraph, label + " (not read: " + document.error().message() + ")");
+  return Result<void>();
 }
 
 Result<Document> extract_mail(std::string_view bytes, const Limits& limits, int depth) {

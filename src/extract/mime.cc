@@ -4,8 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "extract/charset.h"
-#include "extract/document.h"
+#include "extract/encoding.h"
 
 namespace bulkhead::extract {
 
@@ -93,10 +92,13 @@ std::string decode_quoted(std::string_view text, bool spaces) {
   return out;
 }
 
+// A field is read whatever its bytes are: what can't be told is taken as the Western code page.
 std::string decode_named(std::string_view bytes, std::string_view charset) {
   charset = charset.substr(0, charset.find('*'));  // a language tag (RFC 2231, 5)
-  auto text = decode_charset(bytes, charset);
-  return text ? *text : to_utf8(bytes);
+  auto text = charset.empty() ? text_to_utf8(bytes) : decode_as(std::string(charset), bytes);
+  if (!text) text = text_to_utf8(bytes);
+  if (!text) text = decode_as("windows-1252", bytes);
+  return text ? *text : std::string();
 }
 
 std::string decode_percent(std::string_view text) {
@@ -257,7 +259,7 @@ std::string decode_words(std::string_view field) {
     bytes.clear();
   };
   auto end_plain = [&] {
-    out += to_utf8(plain);
+    out += decode_named(plain, "");
     plain.clear();
   };
   while (!field.empty()) {

@@ -228,8 +228,17 @@ std::string_view builtin_number_format(int id) {
     case 19:
     case 21: return "h:mm:ss";
     case 22: return "yyyy-mm-dd h:mm";
+    // The currency of 5 to 8, 42 and 44 is the reader's own, so that none is shown.
+    case 5:
+    case 6:
+    case 41:
+    case 42:
     case 37:
     case 38: return "#,##0;-#,##0";
+    case 7:
+    case 8:
+    case 43:
+    case 44:
     case 39:
     case 40: return "#,##0.00;-#,##0.00";
     case 45: return "mm:ss";

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kEntriesMax = 5'000;
 constexpr std::size_t kPartBytesMax = 64u << 20;
-constexpr std::uint64_t kUnpackedBytesMax = 256u << 20;
 constexpr std::size_t kRelationshipsMax = 20'000;
 constexpr std::uint64_t kRatioMax = 400;  // unpacked to packed: beyond lies a bomb
 
@@ -22,7 +21,7 @@ Error invalid(std::string what) { return Error(ExtractionError::Invalid, std::mo
 
 }  // namespace
 
-Result<Package> Package::open(std::string_view bytes) {
+Result<Package> Package::open(std::string_view bytes, std::uint64_t unpacked_bytes_max) {
   zip_error_t error;
   zip_error_init(&error);
   zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);
@@ -33,6 +32,7 @@ Result<Package> Package::open(std::string_view bytes) {
     return invalid("The document's container is damaged.");
   }
   Package package;
+  package.unpacked_max_ = unpacked_bytes_max;
   package.archive_.reset(archive);
   if (zip_get_num_entries(archive, 0) > static_cast<zip_int64_t>(kEntriesMax)) {
     return invalid("The document's container holds too many parts.");
@@ -63,7 +63,7 @@ Result<std::string> Package::part(const std::string& name) const {
   }
   bool bomb = info.size > kPartBytesMax || (info.comp_size > 0 && info.size / info.comp_size > kRatioMax);
   unpacked_ += info.size;
-  if (bomb || unpacked_ > kUnpackedBytesMax)
+  if (bomb || unpacked_ > unpacked_max_)
     return Error(ExtractionError::TooLarge,
                  "A part of the document unpacks to more than is taken. Split it.");
   zip_file_t* file = zip_fopen(archive_.get(), name.c_str(), 0);

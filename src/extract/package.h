@@ -2,9 +2,9 @@
 // 26300), EPUB. Read from memory with bounds; nothing outside the bytes is opened, and no reference is
 // followed.
 //
-// Bounds: entries, bytes of a part, unpacked to packed bytes. XML entities other than the five built-in ones
-// are not expanded (pugixml has no DTD support), so entity bombs are plain text. Thread safety: none. The
-// bytes outlive the package.
+// Bounds: entries, bytes of a part and of all parts read together, unpacked to packed bytes. XML entities
+// other than the five built-in ones are not expanded (pugixml has no DTD support), so entity bombs are plain
+// text. Thread safety: none. The bytes outlive the package.
 #pragma once
 
 #include <zip.h>
@@ -28,7 +28,7 @@ struct Relationship {
 class Package {
  public:
   // Errors: Invalid for a damaged container or one with too many parts.
-  static base::Result<Package> open(std::string_view bytes);
+  static base::Result<Package> open(std::string_view bytes, std::uint64_t unpacked_bytes_max = 256u << 20);
 
   bool has(const std::string& name) const;
   std::vector<std::string> names() const;
@@ -51,6 +51,7 @@ class Package {
     void operator()(zip_t* archive) const { zip_discard(archive); }
   };
   std::unique_ptr<zip_t, Close> archive_;
+  std::uint64_t unpacked_max_ = 0;
   mutable std::uint64_t unpacked_ = 0;  // bytes of all parts read so far
 };
 

@@ -27,6 +27,12 @@ base::Result<Document> extract_json(std::string_view text, const Limits& limits)
 // A message (RFC 5322) with its MIME parts (RFC 2045 to 2047, 2231). `depth` counts the messages around it.
 base::Result<Document> extract_mail(std::string_view bytes, const Limits& limits, int depth);
 bool looks_like_mail(std::string_view bytes);
+// A message as Outlook saves it (MS-OXMSG).
+base::Result<Document> extract_msg(std::string_view bytes, const Limits& limits, int depth);
+
+// Puts an attachment's text under its name, or the reason why it was not read. Errors: TooLarge.
+base::Result<void> add_attachment(DocumentBuilder& builder, const std::string& name, std::string_view content,
+                                  const Limits& limits, int depth);
 
 // By content first, the name's extension second, as extract_any, but inside a message.
 base::Result<Document> extract_attachment(std::string_view name, std::string_view bytes, const Limits& limits,

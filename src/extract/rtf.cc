@@ -6,8 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "extract/charset.h"
 #include "extract/readers.h"
+#include "extract/rtf_scanner.h"
+#include "extract/rtf_text.h"
 
 namespace bulkhead::extract {
 
@@ -17,117 +18,8 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kGroupsMax = 500;
-constexpr std::size_t kWordBytesMax = 32;
 constexpr std::size_t kCellsMax = 1'000;
 constexpr std::size_t kNotesMax = 20'000;
-constexpr int kSymbolFont = -1;  // in place of a code page
-
-struct Control {
-  std::string word;  // one character for control symbols
-  std::optional<int> number;
-};
-
-// Cuts RTF into braces, control words and text. Every call moves on.
-class Scanner {
- public:
-  explicit Scanner(std::string_view bytes) : rest_(bytes) {}
-  bool done() const { return rest_.empty(); }
-  char front() const { return rest_.front(); }
-  void skip(std::size_t bytes) { rest_.remove_prefix(std::min(bytes, rest_.size())); }
-
-  // Behind the backslash, with the space that ends a word.
-  Control control() {
-    Control out;
-    skip(1);
-    if (rest_.empty()) return out;
-    auto letter = [this] {
-      return !rest_.empty() && ((front() >= 'a' && front() <= 'z') || (front() >= 'A' && front() <= 'Z'));
-    };
-    if (!letter()) {
-      out.word = front();
-      skip(1);
-      return out;
-    }
-    while (letter()) {
-      if (out.word.size() < kWordBytesMax) out.word += front();
-      skip(1);
-    }
-    read_number(out);
-    if (!rest_.empty() && front() == ' ') skip(1);
-    return out;
-  }
-
-  // The two hexadecimal digits of \'hh.
-  std::optional<char> hex_byte() {
-    if (rest_.size() < 2) return std::nullopt;
-    int value = 0;
-    for (int i = 0; i < 2; ++i) {
-      char c = rest_[static_cast<std::size_t>(i)];
-      int digit = c >= '0' && c <= '9'   ? c - '0'
-                  : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                  : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                         : -1;
-      if (digit < 0) return std::nullopt;
-      value = value * 16 + digit;
-    }
-    skip(2);
-    return static_cast<char>(value);
-  }
-
- private:
-  void read_number(Control& out) {
-    std::size_t digits = rest_.starts_with('-') ? 1 : 0;
-    auto is_digit = [this](std::size_t i) { return i < rest_.size() && rest_[i] >= '0' && rest_[i] <= '9'; };
-    if (!is_digit(digits)) return;
-    bool negative = digits == 1;
-    std::int64_t value = 0;
-    for (; is_digit(digits); ++digits)
-      value = std::min<std::int64_t>(value * 10 + (rest_[digits] - '0'), 1 << 30);
-    skip(digits);
-    out.number = static_cast<int>(negative ? -value : value);
-  }
-
-  std::string_view rest_;
-};
-
-int code_page_of_charset(int charset, int ansi) {
-  static const std::map<int, int> kPages = {{77, 10'000}, {128, 932},  {129, 949},  {134, 936},  {136, 950},
-                                            {161, 1253},  {162, 1254}, {163, 1258}, {177, 1255}, {178, 1256},
-                                            {186, 1257},  {204, 1251}, {222, 874},  {238, 1250}, {255, 437}};
-  auto found = kPages.find(charset);
-  return found == kPages.end() ? ansi : found->second;
-}
-
-// The signs of the Symbol font that change what a text says; its letters are Greek.
-std::string from_symbol_font(std::string_view bytes) {
-  static const std::map<unsigned char, const char*> kSigns = {
-      {0xA3, "≤"}, {0xB3, "≥"}, {0xB1, "±"}, {0xB4, "×"}, {0xB8, "÷"}, {0xB0, "°"}, {0xB9, "≠"},
-      {0xBB, "≈"}, {0xA5, "∞"}, {0xD6, "√"}, {0xE5, "∑"}, {0xAE, "→"}, {0xAC, "←"}, {0xDE, "⇒"},
-      {0xB7, "•"}, {0xD7, "⋅"}, {0xA2, "′"}, {0xB2, "″"}, {0x2D, "−"}, {0x40, "≅"}};
-  constexpr std::array<std::string_view, 26> kGreek = {"α", "β", "χ", "δ", "ε", "φ", "γ", "η", "ι",
-                                                       "ϕ", "κ", "λ", "μ", "ν", "ο", "π", "θ", "ρ",
-                                                       "σ", "τ", "υ", "ϖ", "ω", "ξ", "ψ", "ζ"};
-  constexpr std::array<std::string_view, 26> kGreekCapitals = {"Α", "Β", "Χ", "Δ", "Ε", "Φ", "Γ", "Η", "Ι",
-                                                               "ϑ", "Κ", "Λ", "Μ", "Ν", "Ο", "Π", "Θ", "Ρ",
-                                                               "Σ", "Τ", "Υ", "ς", "Ω", "Ξ", "Ψ", "Ζ"};
-  std::string out;
-  for (char byte : bytes) {
-    auto c = static_cast<unsigned char>(byte);
-    auto sign = kSigns.find(c);
-    if (sign != kSigns.end()) {
-      out += sign->second;
-    } else if (c >= 'a' && c <= 'z') {
-      out += kGreek[c - 'a'];
-    } else if (c >= 'A' && c <= 'Z') {
-      out += kGreekCapitals[c - 'A'];
-    } else if (c < 0x80) {
-      out += byte;
-    } else {
-      out += "\uFFFD";
-    }
-  }
-  return out;
-}
 
 // What a group takes over from the one around it and loses at its end.
 struct State {
@@ -207,7 +99,7 @@ class Reader {
   }
 
   void read_control() {
-    Control control = scanner_.control();
+    RtfControl control = scanner_.control();
     if (control.word == "bin")
       return scanner_.skip(static_cast<std::size_t>(std::max(0, control.number.value_or(0))));
     if (control.word == "'") {
@@ -303,7 +195,7 @@ class Reader {
     return true;
   }
 
-  bool set_character_state(const Control& control) {
+  bool set_character_state(const RtfControl& control) {
     const std::string& word = control.word;
     bool on = control.number.value_or(1) != 0;
     if (word == "ansicpg") {
@@ -341,7 +233,7 @@ class Reader {
     }
   }
 
-  bool set_paragraph_state(const Control& control) {
+  bool set_paragraph_state(const RtfControl& control) {
     const std::string& word = control.word;
     int number = control.number.value_or(0);
     if (state().target == Target::Styles) {
@@ -373,7 +265,7 @@ class Reader {
     return true;
   }
 
-  bool read_table_word(const Control& control) {
+  bool read_table_word(const RtfControl& control) {
     const std::string& word = control.word;
     if (word == "trowd") {
       rules_.clear();
@@ -539,7 +431,7 @@ class Reader {
     }
   }
 
-  Scanner scanner_;
+  RtfScanner scanner_;
   DocumentBuilder builder_;
   std::vector<State> groups_;
   std::vector<Flow> flows_;

@@ -1,6 +1,5 @@
-// Plain text: UTF-8, UTF-16 with a byte order mark, else Windows-1252.
+// Plain text: headings, lists, paragraphs and columns, told by lines and their white space.
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "extract/document.h"
@@ -12,43 +11,6 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kHeadingBytesMax = 100;
-
-std::string from_utf16(std::string_view bytes, bool big_endian) {
-  std::string out;
-  auto unit = [&](std::size_t i) {
-    auto a = static_cast<unsigned char>(bytes[i]);
-    auto b = static_cast<unsigned char>(bytes[i + 1]);
-    return static_cast<std::uint32_t>(big_endian ? a << 8 | b : b << 8 | a);
-  };
-  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
-    std::uint32_t c = unit(i);
-    bool pair = c >= 0xD800 && c < 0xDC00 && i + 3 < bytes.size();
-    if (pair) {
-      std::uint32_t low = unit(i + 2);
-      if (low >= 0xDC00 && low < 0xE000) {
-        c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-        i += 2;
-      }
-    }
-    append_utf8(out, c);
-  }
-  return out;
-}
-
-// 0x80 to 0x9F of Windows-1252; the rest is Latin-1.
-constexpr std::array<std::uint16_t, 32> kWindows1252 = {
-    0x20AC, 0xFFFD, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-    0x2039, 0x0152, 0xFFFD, 0x017D, 0xFFFD, 0xFFFD, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-    0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0xFFFD, 0x017E, 0x0178};
-
-std::string from_windows1252(std::string_view bytes) {
-  std::string out;
-  for (char byte : bytes) {
-    auto c = static_cast<unsigned char>(byte);
-    append_utf8(out, c >= 0x80 && c < 0xA0 ? kWindows1252[c - 0x80] : c);
-  }
-  return out;
-}
 
 std::string_view trimmed(std::string_view line) {
   while (!line.empty() && static_cast<unsigned char>(line.back()) <= 0x20) line.remove_suffix(1);
@@ -79,27 +41,54 @@ bool is_list_item(std::string_view line) {
   return line.starts_with("- ") || line.starts_with("* ") || line.starts_with("\u2022 ");
 }
 
-}  // namespace
+// White space inside a line that may part two columns.
+struct Gap {
+  std::size_t begin = 0, end = 0;
+  bool tab = false, after_sentence = false;
+  std::size_t width() const { return end - begin; }
+};
 
-std::string to_utf8(std::string_view bytes) {
-  if (bytes.starts_with("\xEF\xBB\xBF")) return std::string(bytes.substr(3));
-  if (bytes.starts_with("\xFF\xFE")) return from_utf16(bytes.substr(2), false);
-  if (bytes.starts_with("\xFE\xFF")) return from_utf16(bytes.substr(2), true);
-  bool valid = clean_text(bytes, true).find("\uFFFD") == std::string::npos ||
-               bytes.find("\uFFFD") != std::string_view::npos;
-  return valid ? std::string(bytes) : from_windows1252(bytes);
+std::vector<Gap> gaps_of(std::string_view line) {
+  std::vector<Gap> gaps;
+  std::size_t last = line.find_last_not_of(" \t\r\f");
+  std::size_t at = line.find_first_not_of(" \t");
+  while (last != std::string_view::npos && at < last) {
+    Gap gap;
+    gap.begin = line.find_first_of(" \t", at);
+    if (gap.begin == std::string_view::npos || gap.begin > last) break;
+    gap.end = line.find_first_not_of(" \t", gap.begin);
+    gap.tab = line.substr(gap.begin, gap.width()).find('\t') != std::string_view::npos;
+    gap.after_sentence = std::string_view(".!?:;,").find(line[gap.begin - 1]) != std::string_view::npos;
+    if (gap.tab || gap.width() > 1) gaps.push_back(gap);
+    at = gap.end;
+  }
+  return gaps;
 }
 
-namespace {
+// A wide gap parts columns wherever it stands. A narrow one, or one after a sentence, does only where a line
+// beside it has a column at the same place: typists set two spaces after a full stop, and justified lines
+// have them anywhere.
+bool parts_columns(const Gap& gap, std::string_view before, std::string_view after) {
+  if (gap.tab || (gap.width() > 2 && !gap.after_sentence)) return true;
+  if (gap.width() == 2 && gap.after_sentence) return false;
+  for (std::string_view other : {before, after}) {
+    for (const Gap& beside : gaps_of(other)) {
+      if (beside.end == gap.end) return true;
+    }
+  }
+  return false;
+}
 
 // "Own car      59p a mile": columns set apart by spaces or tabs, each line a row of its own.
-std::vector<std::string> columns_of(std::string_view line) {
+std::vector<std::string> columns_of(std::string_view line, std::string_view before, std::string_view after) {
   std::vector<std::string> cells;
-  while (!line.empty()) {
-    std::size_t gap = std::min(line.find("  "), line.find('\t'));
-    cells.emplace_back(trimmed(line.substr(0, gap)));
-    line = gap == std::string_view::npos ? std::string_view() : trimmed(line.substr(gap));
+  std::size_t from = 0;
+  for (const Gap& gap : gaps_of(line)) {
+    if (!parts_columns(gap, before, after)) continue;
+    cells.emplace_back(trimmed(line.substr(from, gap.begin - from)));
+    from = gap.end;
   }
+  cells.emplace_back(trimmed(line.substr(from)));
   return cells;
 }
 
@@ -113,13 +102,14 @@ class Reader {
  public:
   explicit Reader(const Limits& limits) : builder_("text", limits) {}
 
-  void add_line(std::string_view raw) {
+  // `before` and `after` are the lines around it.
+  void add_line(std::string_view raw, std::string_view before, std::string_view after) {
     std::string_view line = trimmed(raw);
     if (line.empty()) return end_table(), flush(0);
     if (is_rule(line)) return end_table(), flush(line[0] == '=' ? 1 : kHeadingLevel);
     std::size_t indent = raw.find_first_not_of(" \t");
     std::vector<std::string> cells =
-        is_list_item(line) || list_ ? std::vector<std::string>() : columns_of(line);
+        is_list_item(line) || list_ ? std::vector<std::string>() : columns_of(raw, before, after);
     bool is_row = cells.size() > 1 && !(cells.size() == 2 && is_section_number(cells[0]));
     if (is_row) return add_row(std::move(cells), indent);
     if (!row_.empty()) return continue_row(line, indent);
@@ -211,10 +201,17 @@ class Reader {
 
 Result<Document> extract_text(std::string_view content, const Limits& limits) {
   Reader reader(limits);
-  while (!content.empty()) {
+  std::string_view before, line, after;
+  auto next = [&content] {
     std::size_t end = content.find('\n');
-    reader.add_line(content.substr(0, end));
+    std::string_view taken = content.substr(0, end);
     content = end == std::string_view::npos ? std::string_view() : content.substr(end + 1);
+    return taken;
+  };
+  for (line = next(); !line.empty() || !content.empty(); before = line, line = after) {
+    after = next();
+    reader.add_line(line, before, after);
+    if (after.empty() && content.empty()) break;
   }
   return reader.take();
 }

@@ -69,10 +69,9 @@ bool has_stream(std::string_view bytes, std::string_view name) {
 
 Error unsupported(const char* message) { return Error(ExtractionError::Unsupported, message); }
 
-// The order matters: a message may hold a document as its attachment, never the other way round.
+constexpr std::string_view kCompoundMark = "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
+
 Error refuse_compound_file(std::string_view bytes) {
-  if (has_stream(bytes, "__substg1.0_"))
-    return unsupported("Messages saved as MSG are not read. Save it as EML.");
   // A password turns an Office file into a compound file that holds this stream.
   if (has_stream(bytes, "EncryptedPackage"))
     return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
@@ -87,8 +86,13 @@ Error refuse_compound_file(std::string_view bytes) {
 
 }  // namespace
 
+// A message may hold a document as its attachment, so that this is asked first.
+bool is_outlook_message(std::string_view bytes) {
+  return bytes.starts_with(kCompoundMark) && has_stream(bytes, "__substg1.0_");
+}
+
 std::optional<Error> refuse_by_mark(std::string_view bytes) {
-  if (bytes.starts_with("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1")) return refuse_compound_file(bytes);
+  if (bytes.starts_with(kCompoundMark)) return refuse_compound_file(bytes);
   for (const Mark& mark : kMarks) {
     if (bytes.size() > mark.at && bytes.substr(mark.at).starts_with(mark.bytes))
       return unsupported(mark.message);

@@ -9,6 +9,9 @@
 
 namespace bulkhead::extract {
 
+// A compound file that holds a message of Outlook.
+bool is_outlook_message(std::string_view bytes);
+
 // By the mark at the file's front, nothing when it has none that is known. Errors: Unsupported, Encrypted.
 std::optional<base::Error> refuse_by_mark(std::string_view bytes);
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "extract/encoding.h"
 #include "extract/number_format.h"
 #include "extract/readers.h"
 #include "extract/xml_pull.h"
@@ -176,6 +177,15 @@ class Workbook {
     return "";
   }
 
+  // XML is in UTF-8 unless a mark says otherwise.
+  Result<std::string> part_text(const std::string& part) const {
+    BULKHEAD_TRY(text, package_.part(part));
+    bool wide = text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF");
+    if (wide) return text_to_utf8(text);
+    if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+    return text;
+  }
+
   Result<void> read_styles() {
     std::string part = part_of_type("styles");
     if (part.empty() || !package_.has(part)) return Result<void>();
@@ -202,7 +212,7 @@ class Workbook {
   Result<void> read_strings() {
     std::string part = part_of_type("sharedStrings");
     if (part.empty() || !package_.has(part)) return Result<void>();
-    BULKHEAD_TRY(text, package_.part(part));
+    BULKHEAD_TRY(text, part_text(part));
     XmlPull xml(text);
     for (auto event = xml.next(); event != XmlPull::Event::End; event = xml.next()) {
       if (event != XmlPull::Event::Open || xml.name() != "si") continue;
@@ -220,8 +230,8 @@ class Workbook {
   Result<void> read_sheet(const std::string& part) {
     Sheet sheet;
     {
-      BULKHEAD_TRY(text, package_.part(part));
-      BULKHEAD_CHECK_OK(parse_sheet(to_utf8(text), sheet));
+      BULKHEAD_TRY(text, part_text(part));
+      BULKHEAD_CHECK_OK(parse_sheet(text, sheet));
     }
     fill_merged(sheet);
     auto headers = headers_of(sheet, part);
@@ -405,7 +415,7 @@ class Workbook {
   Result<void> add_drawings(const std::string& part) {
     for (const Relationship& each : package_.relationships(part)) {
       if (each.type != "drawing" || !package_.has(each.target)) continue;
-      BULKHEAD_TRY(text, package_.part(each.target));
+      BULKHEAD_TRY(text, part_text(each.target));
       XmlPull xml(text);
       std::string paragraph;
       bool in_text = false;

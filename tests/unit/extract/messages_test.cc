@@ -164,7 +164,7 @@ TEST(Refusals, NameTheCauseAndTheWayOut) {
   EXPECT_EQ(refusal("a.ppt", compound("PowerPoint Document")),
             unsupported + "Files of old PowerPoint versions are not read. Save it as PPTX or PDF.");
   EXPECT_EQ(refusal("a.msg", compound("__substg1.0_0037001F")),
-            unsupported + "Messages saved as MSG are not read. Save it as EML.");
+            "invalid_file: The message is damaged. Save it as EML.");
   EXPECT_EQ(refusal("a.xlsx", compound("EncryptedPackage")),
             "encrypted_file: The document is protected by a password. Remove it first.");
   EXPECT_EQ(refusal("a.pages", zip_of({{"Index/Document.iwa", "x"}})),
