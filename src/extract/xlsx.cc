@@ -233,7 +233,7 @@ class Workbook {
       BULKHEAD_TRY(text, part_text(part));
       BULKHEAD_CHECK_OK(parse_sheet(text, sheet));
     }
-    fill_merged(sheet);
+    BULKHEAD_CHECK_OK(fill_merged(sheet));
     auto headers = headers_of(sheet, part);
     for (const Row& row : sheet.rows) {
       if (builder_.full()) return Result<void>();
@@ -319,7 +319,7 @@ class Workbook {
   }
 
   // A merged cell's text stands in each of its rows, so that each can be understood alone.
-  static void fill_merged(Sheet& sheet) {
+  static Result<void> fill_merged(Sheet& sheet) {
     std::size_t filled = 0;
     for (const Area& area : sheet.merges) {
       if (area.row == area.last_row) continue;
@@ -330,13 +330,14 @@ class Workbook {
       if (!first) continue;
       Cell copy = *first;
       for (++row; row != sheet.rows.end() && row->number <= area.last_row; ++row) {
-        if (++filled > kFilledMax) return;
+        if (++filled > kFilledMax) return too_large();
         if (row->at(area.column) || row->cells.empty()) continue;
         row->cells.insert(std::lower_bound(row->cells.begin(), row->cells.end(), area.column,
                                            [](const Cell& cell, std::uint32_t c) { return cell.column < c; }),
                           copy);
       }
     }
+    return Result<void>();
   }
 
   // Rows that name columns: those of tables and filters, else a first row that alone is bold.

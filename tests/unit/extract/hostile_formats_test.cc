@@ -57,17 +57,23 @@ TEST(HostileOffice, EmptyCellsBeforeTextAreBounded) {
   EXPECT_EQ(error_code(read("a.ods", sheet(4))), "none");
 }
 
-TEST(HostileOffice, MergedAreasOfAWholeSheetAreBounded) {
-  Workbook book;
-  std::string rows, merges;
-  for (int i = 1; i <= 3'000; ++i)
-    rows += "<row r='" + std::to_string(i) + "'><c r='A" + std::to_string(i) + "'><v>" + std::to_string(i) +
-            "</v></c></row>";
-  for (int i = 0; i < 2'000; ++i) merges += "<mergeCell ref='A1:XFD1048576'/>";
-  book.sheets = {{"S", "<sheetData>" + rows + "</sheetData><mergeCells>" + merges + "</mergeCells>"}};
-  auto document = read("a.xlsx", book.bytes());
-  ASSERT_TRUE(document);
-  EXPECT_EQ(document->blocks.size(), 3'001u);
+TEST(HostileOffice, MergedAreasAreBounded) {
+  auto book = [](std::size_t columns) {
+    Workbook out;
+    std::string rows = "<row r='1'>", merges;
+    for (std::size_t c = 0; c < columns; ++c) {
+      std::string letters = {static_cast<char>('A' + c / 26), static_cast<char>('A' + c % 26)};
+      rows += "<c r='" + letters + "1'><v>" + std::to_string(c * 7'919) + "</v></c>";
+      merges += "<mergeCell ref='" + letters + "1:" + letters + "1048576'/>";
+    }
+    rows += "</row>";
+    for (int i = 2; i <= 3'000; ++i)
+      rows += "<row r='" + std::to_string(i) + "'><c r='A" + std::to_string(i) + "'><v>1</v></c></row>";
+    out.sheets = {{"S", "<sheetData>" + rows + "</sheetData><mergeCells>" + merges + "</mergeCells>"}};
+    return out.bytes();
+  };
+  EXPECT_EQ(error_code(read("a.xlsx", book(400))), "too_large");
+  EXPECT_EQ(error_code(read("a.xlsx", book(3))), "none");
 }
 
 TEST(HostileOffice, CellsPastASheetsEndAreRefusedOrLeftOut) {
