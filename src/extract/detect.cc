@@ -64,7 +64,7 @@ Result<Document> extract_office(const Package& package, std::string_view bytes, 
   if (has_part(type, "presentationml") || has_part(type, "ms-powerpoint"))
     return extract_pptx(package, main, limits);
   // Without a list of types the main part's folder tells.
-  if (package.has("word/document.xml")) return extract_docx(bytes, limits);
+  if (package.has("word/document.xml") || main.starts_with("word/")) return extract_docx(bytes, limits);
   if (main.starts_with("xl/")) return extract_xlsx(package, main, limits);
   if (main.starts_with("ppt/")) return extract_pptx(package, main, limits);
   return refuse_package(package);

@@ -4,6 +4,7 @@
 
 #include "extract/encoding.h"
 #include "extract/readers.h"
+#include "extract/xml_names.h"
 
 namespace bulkhead::extract {
 
@@ -51,7 +52,7 @@ bool is_encrypted(const Package& package, const std::map<std::string, std::strin
   auto list = package.xml("META-INF/encryption.xml");
   if (!list) return true;
   for (pugi::xml_node entry : (*list)->document_element().children()) {
-    std::string_view target = attribute_of(child_of(child_of(entry, "CipherData"), "CipherReference"), "URI");
+    std::string_view target = value_of(child_of(child_of(entry, "CipherData"), "CipherReference"), "URI");
     std::string part = resolve_part("", percent_decoded(target));
     for (const auto& [id, chapter] : chapters)
       if (chapter == part) return true;
@@ -64,15 +65,15 @@ bool is_encrypted(const Package& package, const std::map<std::string, std::strin
 Result<Document> extract_epub(const Package& package, const Limits& limits) {
   BULKHEAD_TRY(container, package.xml("META-INF/container.xml"));
   pugi::xml_node file = child_of(child_of(container->document_element(), "rootfiles"), "rootfile");
-  std::string root_part = resolve_part("", percent_decoded(attribute_of(file, "full-path")));
+  std::string root_part = resolve_part("", percent_decoded(value_of(file, "full-path")));
   BULKHEAD_TRY(book, package.xml(root_part));
   pugi::xml_node root = book->document_element();
   std::map<std::string, std::string> chapters;
   for (pugi::xml_node item : child_of(root, "manifest").children()) {
-    std::string_view type = attribute_of(item, "media-type");
+    std::string_view type = value_of(item, "media-type");
     if (type == "application/xhtml+xml" || type == "text/html")
-      chapters[std::string(attribute_of(item, "id"))] =
-          resolve_part(root_part, percent_decoded(attribute_of(item, "href")));
+      chapters[std::string(value_of(item, "id"))] =
+          resolve_part(root_part, percent_decoded(value_of(item, "href")));
   }
   if (is_encrypted(package, chapters)) {
     return Error(ExtractionError::Encrypted,
@@ -82,7 +83,7 @@ Result<Document> extract_epub(const Package& package, const Limits& limits) {
   builder.set_title(child_of(child_of(root, "metadata"), "title").text().get());
   std::size_t count = 0;
   for (pugi::xml_node entry : child_of(root, "spine").children()) {
-    auto chapter = chapters.find(std::string(attribute_of(entry, "idref")));
+    auto chapter = chapters.find(std::string(value_of(entry, "idref")));
     if (chapter == chapters.end()) continue;
     if (++count > kChaptersMax)
       return Error(ExtractionError::TooLarge, "The book has more chapters than are taken. Split it.");

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "extract/readers.h"
+#include "extract/xml_names.h"
 
 namespace bulkhead::extract {
 
@@ -26,12 +27,12 @@ Hiding hiding_styles(pugi::xml_node root) {
   Hiding out;
   for (std::string_view list : {"styles", "automatic-styles"}) {
     for (pugi::xml_node style : child_of(root, list).children()) {
-      std::string name(attribute_of(style, "name"));
-      if (attribute_of(child_of(style, "text-properties"), "display") == "none") out.text.insert(name);
-      if (attribute_of(child_of(style, "table-properties"), "display") == "false") out.tables.insert(name);
-      if (attribute_of(child_of(style, "drawing-page-properties"), "visibility") == "hidden")
+      std::string name(value_of(style, "name"));
+      if (value_of(child_of(style, "text-properties"), "display") == "none") out.text.insert(name);
+      if (value_of(child_of(style, "table-properties"), "display") == "false") out.tables.insert(name);
+      if (value_of(child_of(style, "drawing-page-properties"), "visibility") == "hidden")
         out.pages.insert(name);
-      if (attribute_of(child_of(style, "section-properties"), "display") == "none") out.text.insert(name);
+      if (value_of(child_of(style, "section-properties"), "display") == "none") out.text.insert(name);
     }
   }
   return out;
@@ -42,7 +43,7 @@ bool among(std::initializer_list<std::string_view> names, std::string_view name)
 }
 
 unsigned repeated(pugi::xml_node node, const char* attribute) {
-  std::string text(attribute_of(node, attribute));
+  std::string text(value_of(node, attribute));
   int count = text.empty() ? 1 : std::atoi(text.c_str());
   return static_cast<unsigned>(std::max(1, count));
 }
@@ -69,8 +70,8 @@ class Reader {
 
  private:
   bool is_hidden(pugi::xml_node node) const {
-    return attribute_of(node, "display") == "none" || attribute_of(node, "is-hidden") == "true" ||
-           hiding_.text.count(attribute_of(node, "style-name")) > 0;
+    return value_of(node, "display") == "none" || value_of(node, "is-hidden") == "true" ||
+           hiding_.text.count(value_of(node, "style-name")) > 0;
   }
 
   // Text, sheets and slides, whatever they stand in.
@@ -103,7 +104,7 @@ class Reader {
     std::string text;
     collect(node, text, 0);
     if (local_name(node) == "h") {
-      int level = std::atoi(std::string(attribute_of(node, "outline-level")).c_str());
+      int level = std::atoi(std::string(value_of(node, "outline-level")).c_str());
       builder_.add(BlockKind::Heading, text, std::clamp(level, 1, 9), page_);
     } else if (in_title_) {
       builder_.add(BlockKind::Heading, text, 1, page_);
@@ -167,10 +168,10 @@ class Reader {
 
   void read_page(pugi::xml_node page, int depth) {
     ++page_;
-    if (hiding_.pages.count(attribute_of(page, "style-name")) > 0) return;
+    if (hiding_.pages.count(value_of(page, "style-name")) > 0) return;
     for (pugi::xml_node shape : page.children()) {
-      in_title_ = attribute_of(shape, "class") == "title";
-      bool placeholder = attribute_of(shape, "placeholder") == "true";
+      in_title_ = value_of(shape, "class") == "title";
+      bool placeholder = value_of(shape, "placeholder") == "true";
       if (local_name(shape) == "p" || placeholder) continue;
       // Wrapped so that the shape itself is looked at.
       read_shape(shape, depth);
@@ -181,15 +182,15 @@ class Reader {
   void read_shape(pugi::xml_node shape, int depth) {
     std::string_view name = local_name(shape);
     if (among({"forms", "annotation", "animations", "par"}, name) || is_hidden(shape)) return;
-    if (attribute_of(shape, "class") == "page-number" || attribute_of(shape, "class") == "date-time") return;
+    if (value_of(shape, "class") == "page-number" || value_of(shape, "class") == "date-time") return;
     read_blocks(shape, depth + 1, false);
   }
 
   void read_table(pugi::xml_node table, int depth) {
-    bool hidden = attribute_of(table, "display") == "false" ||
-                  hiding_.tables.count(attribute_of(table, "style-name")) > 0;
+    bool hidden =
+        value_of(table, "display") == "false" || hiding_.tables.count(value_of(table, "style-name")) > 0;
     if (hidden) return;
-    if (spreadsheet_ && depth < 4) builder_.add(BlockKind::Heading, attribute_of(table, "name"), 1);
+    if (spreadsheet_ && depth < 4) builder_.add(BlockKind::Heading, value_of(table, "name"), 1);
     Table state;
     read_columns(table, state, depth);
     read_rows(table, state, depth, false);
@@ -206,7 +207,7 @@ class Reader {
   };
 
   static bool is_collapsed(pugi::xml_node node) {
-    std::string_view visibility = attribute_of(node, "visibility");
+    std::string_view visibility = value_of(node, "visibility");
     return visibility == "collapse" || visibility == "filter";
   }
 

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "extract/document.h"
+#include "extract/xml_names.h"
 
 namespace bulkhead::extract {
 
@@ -99,10 +100,11 @@ std::vector<Relationship> Package::relationships(const std::string& part) const 
   auto document = xml(list);
   if (!document) return out;
   for (pugi::xml_node node : (*document)->document_element().children()) {
-    if (attribute_of(node, "TargetMode") == "External" || out.size() >= kRelationshipsMax) continue;
-    std::string type(attribute_of(node, "Type"));
-    out.push_back({std::string(attribute_of(node, "Id")), type.substr(type.rfind('/') + 1),
-                   resolve_part(part, attribute_of(node, "Target"))});
+    if (out.size() >= kRelationshipsMax) break;
+    bool external = value_of(node, "TargetMode") == "External";
+    std::string type(value_of(node, "Type"));
+    out.push_back({std::string(value_of(node, "Id")), type.substr(type.rfind('/') + 1),
+                   external ? "" : resolve_part(part, value_of(node, "Target")), external});
   }
   return out;
 }
@@ -129,32 +131,15 @@ std::string Package::content_type(const std::string& part) const {
   if (!document) return "";
   std::string extension = part.substr(part.rfind('.') + 1), type;
   for (pugi::xml_node node : (*document)->document_element().children()) {
-    std::string_view name = attribute_of(node, "PartName");
+    std::string_view name = value_of(node, "PartName");
     if (name == "/" + part) {
-      type = attribute_of(node, "ContentType");
+      type = value_of(node, "ContentType");
       break;
     }
-    if (attribute_of(node, "Extension") == extension) type = attribute_of(node, "ContentType");
+    if (value_of(node, "Extension") == extension) type = value_of(node, "ContentType");
   }
   for (char& c : type) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return type;
-}
-
-std::string_view local_name(const char* name) {
-  std::string_view whole = name;
-  std::size_t colon = whole.rfind(':');
-  return colon == std::string_view::npos ? whole : whole.substr(colon + 1);
-}
-
-pugi::xml_node child_of(pugi::xml_node node, std::string_view name) {
-  return node.find_child([name](pugi::xml_node child) { return local_name(child) == name; });
-}
-
-std::string_view attribute_of(pugi::xml_node node, std::string_view name) {
-  for (pugi::xml_attribute attribute : node.attributes()) {
-    if (local_name(attribute.name()) == name) return attribute.value();
-  }
-  return {};
 }
 
 std::string resolve_part(std::string_view base, std::string_view target) {

@@ -20,9 +20,10 @@
 namespace bulkhead::extract {
 
 // One arrow of Open Packaging Conventions (ISO/IEC 29500-2, 9.3): the id a part refers by, the last word of
-// the type's address ("slide"), and the part it names. Targets outside the package are left out.
+// the type's address ("slide"), and the part it names; an external one names no part.
 struct Relationship {
   std::string id, type, target;
+  bool external = false;
 };
 
 class Package {
@@ -54,13 +55,6 @@ class Package {
   std::uint64_t unpacked_max_ = 0;
   mutable std::uint64_t unpacked_ = 0;  // bytes of all parts read so far
 };
-
-// An element's or attribute's name without its namespace's prefix, which each writer chooses.
-std::string_view local_name(const char* name);
-inline std::string_view local_name(pugi::xml_node node) { return local_name(node.name()); }
-// The first child, or the attribute's value, of this local name.
-pugi::xml_node child_of(pugi::xml_node node, std::string_view name);
-std::string_view attribute_of(pugi::xml_node node, std::string_view name);
 
 // `target` as seen from the part `base`: "../media/a" beside "ppt/slides/s1.xml" is "ppt/media/a".
 std::string resolve_part(std::string_view base, std::string_view target);

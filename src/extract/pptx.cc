@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "extract/readers.h"
+#include "extract/xml_names.h"
 
 namespace bulkhead::extract {
 
@@ -71,7 +72,7 @@ class Reader {
   Result<void> read_slide(const std::string& part) {
     BULKHEAD_TRY(slide, package_.xml(part));
     pugi::xml_node root = slide->document_element();
-    if (root.attribute("show") && !is_on(attribute_of(root, "show"))) return Result<void>();
+    if (root.attribute("show") && !is_on(value_of(root, "show"))) return Result<void>();
     slide_relationships_ = package_.relationships(part);
     read_shapes(child_of(child_of(root, "cSld"), "spTree"), 0);
     for (const Relationship& each : slide_relationships_) {
@@ -103,12 +104,12 @@ class Reader {
   }
 
   static bool is_hidden(pugi::xml_node shape, std::string_view properties) {
-    return is_on(attribute_of(child_of(child_of(shape, properties), "cNvPr"), "hidden"));
+    return is_on(value_of(child_of(child_of(shape, properties), "cNvPr"), "hidden"));
   }
 
   static std::string_view placeholder(pugi::xml_node shape) {
     pugi::xml_node mark = child_of(child_of(child_of(shape, "nvSpPr"), "nvPr"), "ph");
-    return attribute_of(mark, "type");
+    return value_of(mark, "type");
   }
 
   void read_shape(pugi::xml_node shape) {
@@ -133,8 +134,8 @@ class Reader {
   void read_frame(pugi::xml_node frame) {
     pugi::xml_node data = child_of(child_of(frame, "graphic"), "graphicData");
     if (pugi::xml_node table = child_of(data, "tbl")) return read_table(table);
-    std::string_view id = attribute_of(child_of(data, "relIds"), "dm");
-    std::string_view chart = attribute_of(child_of(data, "chart"), "id");
+    std::string_view id = value_of(child_of(data, "relIds"), "dm");
+    std::string_view chart = value_of(child_of(data, "chart"), "id");
     for (const Relationship& each : slide_relationships_) {
       if (each.id.empty()) continue;
       if (each.id == id && each.type == "diagramData") read_diagram(each.target);
@@ -195,7 +196,7 @@ class Reader {
   // The header row is one only where the table says so. Cells merged downwards stand in each row.
   void read_table(pugi::xml_node table) {
     std::vector<std::string> header, above;
-    bool first_names = is_on(attribute_of(child_of(table, "tblPr"), "firstRow"));
+    bool first_names = is_on(value_of(child_of(table, "tblPr"), "firstRow"));
     bool first = true;
     std::size_t rows = 0;
     for (pugi::xml_node row : table.children()) {
@@ -206,8 +207,8 @@ class Reader {
         if (local_name(cell) != "tc" || cells.size() >= kColumnsMax) continue;
         std::string text = cell_text(cell);
         std::size_t column = cells.size();
-        if (is_on(attribute_of(cell, "vMerge")) && column < above.size()) text = above[column];
-        if (is_on(attribute_of(cell, "hMerge"))) text = first && first_names ? left : "";
+        if (is_on(value_of(cell, "vMerge")) && column < above.size()) text = above[column];
+        if (is_on(value_of(cell, "hMerge"))) text = first && first_names ? left : "";
         left = text;
         cells.push_back(std::move(text));
       }

@@ -396,8 +396,8 @@ class Reader {
       unit = 0x10000 + ((high_ - 0xD800) << 10) + (unit - 0xDC00);
     high_ = 0;
     // Fonts of signs keep them in a private area, at the place of their byte.
-    if (unit >= 0xF020 && unit <= 0xF0FF && state().code_page == kSymbolFont)
-      return put(from_symbol_font(std::string(1, static_cast<char>(unit - 0xF000))));
+    if (unit >= 0xF020 && unit <= 0xF0FF && state().code_page < 0)
+      return put(decode_code_page(std::string(1, static_cast<char>(unit - 0xF000)), state().code_page));
     std::string text;
     append_utf8(text, unit);
     put(text);
@@ -410,7 +410,7 @@ class Reader {
     bool ascii =
         std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
     int page = state().code_page;
-    put(page == kSymbolFont ? from_symbol_font(bytes) : ascii ? bytes : decode_code_page(bytes, page));
+    put(page >= 0 && ascii ? bytes : decode_code_page(bytes, page));
   }
 
   void put(std::string_view text) {
@@ -421,6 +421,7 @@ class Reader {
       case Target::Fonts:
         font_name_ += text;
         if (font_name_.starts_with("Symbol;")) fonts_[font_] = kSymbolFont;
+        if (font_name_.starts_with("Wingdings;")) fonts_[font_] = kWingdingsFont;
         return;
       case Target::Number:
         // A bullet or its stand-in in a font of signs says nothing; a clause's number does.

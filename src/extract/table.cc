@@ -4,6 +4,16 @@
 
 namespace bulkhead::extract {
 
+void append_to_cell(std::string& cell, std::string_view text) {
+  if (text.empty()) return;
+  std::size_t last = cell.find_last_not_of(" \t\r\n\f");
+  if (last != std::string::npos) {
+    bool ends = std::string_view(".,;:!?-(").find(cell[last]) != std::string_view::npos;
+    cell += ends ? " " : ", ";
+  }
+  cell += text;
+}
+
 void TableBuilder::begin_row(bool names_columns) {
   end_row();
   in_row_ = true;

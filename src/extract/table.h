@@ -18,6 +18,9 @@ struct TableCell {
   bool header = false;                // names its column, or its row
 };
 
+// A further paragraph or item of a cell, parted from what the cell holds so that words don't run together.
+void append_to_cell(std::string& cell, std::string_view text);
+
 class TableBuilder {
  public:
   // Called with each row's line, in order.

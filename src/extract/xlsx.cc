@@ -9,6 +9,7 @@
 #include "extract/encoding.h"
 #include "extract/number_format.h"
 #include "extract/readers.h"
+#include "extract/xml_names.h"
 #include "extract/xml_pull.h"
 
 namespace bulkhead::extract {
@@ -143,19 +144,19 @@ class Workbook {
     pugi::xml_node root = book->document_element();
     if (!child_of(root, "sheets"))
       return Error(ExtractionError::Invalid, "The workbook has no sheets. Save it again.");
-    from_1904_ = is_on(attribute_of(child_of(root, "workbookPr"), "date1904"));
+    from_1904_ = is_on(value_of(child_of(root, "workbookPr"), "date1904"));
     relationships_ = package_.relationships(main_);
     BULKHEAD_CHECK_OK(read_styles());
     BULKHEAD_CHECK_OK(read_strings());
     builder_.set_title(package_.title());
     std::size_t sheets = 0;
     for (pugi::xml_node sheet : child_of(root, "sheets").children()) {
-      std::string_view state = attribute_of(sheet, "state");
+      std::string_view state = value_of(sheet, "state");
       if (state == "hidden" || state == "veryHidden") continue;
       if (++sheets > kSheetsMax) return too_large();
-      std::string part = target_of(attribute_of(sheet, "id"));
+      std::string part = target_of(value_of(sheet, "id"));
       if (part.empty()) continue;
-      builder_.add(BlockKind::Heading, attribute_of(sheet, "name"), 1);
+      builder_.add(BlockKind::Heading, value_of(sheet, "name"), 1);
       BULKHEAD_CHECK_OK(read_sheet(part));
       if (builder_.full()) break;
     }
@@ -348,7 +349,7 @@ class Workbook {
       auto table = package_.xml(each.target);
       if (!table) continue;
       pugi::xml_node root = (*table)->document_element();
-      auto area = area_of(attribute_of(root, "ref"));
+      auto area = area_of(value_of(root, "ref"));
       if (area && root.attribute("headerRowCount").as_int(1) == 1) areas.push_back(*area);
     }
     if (areas.empty() && !sheet.filters.empty()) areas.push_back(sheet.filters.front());
