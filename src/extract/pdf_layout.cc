@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "extract/pdf_columns.h"
 #include "extract/pdf_script.h"
 
 namespace bulkhead::extract {
@@ -20,7 +21,8 @@ constexpr double kScriptGap = 0.25;      // and follow closely
 constexpr double kEvenGaps = 1.8;        // of a justified line, the widest by the narrowest
 constexpr double kJustifiedGap = 5;      // in font sizes
 constexpr double kNextLine = 1.8;
-constexpr std::size_t kNearRuns = 12;  // how far apart in reading order runs of one row may be
+constexpr std::size_t kSettleRows = 200;  // by which a row moves up at most
+constexpr std::size_t kNearRuns = 12;     // how far apart in reading order runs of one row may be
 
 bool is_finite(const PdfWord& word) {
   // A file's own numbers may be anything; sorting needs real ones.
@@ -32,7 +34,7 @@ bool is_finite(const PdfWord& word) {
 bool is_script(const PdfRun& run, const PdfWord& word) {
   double shift = std::abs(word.base - run.base), gap = word.left - run.right;
   return word.size < run.size * kScriptSizes && shift > run.size * kScriptShift &&
-         shift < run.size * kScriptShiftMax && gap > -run.size * kGluedSizes && gap < run.size * kScriptGap;
+         shift < run.size * kScriptShiftMax && gap > -run.size * kScriptGap && gap < run.size * kScriptGap;
 }
 
 void append_script(PdfRun& run, const PdfWord& word) {
@@ -145,24 +147,30 @@ void join_justified(std::vector<PdfRow>& rows) {
 // Of words in one rotation.
 std::vector<PdfRow> upright_rows(const std::vector<PdfWord>& words, std::uint32_t page, int rotation) {
   std::vector<PdfRun> runs = runs_of(words);
+  PdfColumns columns(runs);
   std::vector<bool> used(runs.size(), false);
   std::vector<PdfRow> rows;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (used[i]) continue;
     PdfRow row{{runs[i]}, page, rotation};
-    for (std::size_t j = i + 1; j < std::min(runs.size(), i + kNearRuns); ++j) {
+    auto take = [&](std::size_t j) {
       bool level = !used[j] && std::abs(runs[j].top - runs[i].top) < runs[i].height * kSameLineHeights;
       bool apart = std::none_of(row.runs.begin(), row.runs.end(), [&](const PdfRun& run) {
         return overlaps(run.left, run.right, runs[j].left, runs[j].right);
       });
-      if (!level || !apart) continue;
+      if (!level || !apart) return;
       used[j] = true;
       row.runs.push_back(runs[j]);
+    };
+    used[i] = true;
+    for (std::size_t j = i + 1; j < std::min(runs.size(), i + kNearRuns); ++j) {
+      if (!columns.are_prose(i, j)) take(j);
     }
+    for (std::size_t j : columns.cells_beside(i)) take(j);
     std::sort(row.runs.begin(), row.runs.end(),
               [](const PdfRun& a, const PdfRun& b) { return a.left < b.left; });
     rows.push_back(std::move(row));
-    settle(rows, rows.size() > kNearRuns ? rows.size() - kNearRuns : 0);
+    settle(rows, rows.size() > kSettleRows ? rows.size() - kSettleRows : 0);
   }
   join_justified(rows);
   for (PdfRow& row : rows) {
