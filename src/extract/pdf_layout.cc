@@ -21,6 +21,7 @@ constexpr double kScriptGap = 0.25;      // and follow closely
 constexpr double kEvenGaps = 1.8;        // of a justified line, the widest by the narrowest
 constexpr double kJustifiedGap = 5;      // in font sizes
 constexpr double kNextLine = 1.8;
+constexpr double kAlignedPoints = 2.5;
 constexpr std::size_t kSettleRows = 200;  // by which a row moves up at most
 constexpr std::size_t kNearRuns = 12;     // how far apart in reading order runs of one row may be
 
@@ -136,11 +137,23 @@ void join_runs(PdfRow& row) {
   row.runs.resize(1);
 }
 
+// Cell by cell below each other: a row of a chart.
+bool stands_below(const PdfRow& a, const PdfRow& b) {
+  return a.runs.size() == b.runs.size() &&
+         std::equal(a.runs.begin(), a.runs.end(), b.runs.begin(), [](const PdfRun& one, const PdfRun& other) {
+           double middles = std::abs(one.left + one.right - other.left - other.right) / 2;
+           return std::min({std::abs(one.left - other.left), std::abs(one.right - other.right), middles}) <
+                  kAlignedPoints;
+         });
+}
+
+// A line joined to one gives the next its neighbour.
 void join_justified(std::vector<PdfRow>& rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    bool justified = (i > 0 && is_justified(rows[i], rows[i - 1])) ||
-                     (i + 1 < rows.size() && is_justified(rows[i], rows[i + 1]));
-    if (justified) join_runs(rows[i]);
+    bool above = i > 0 && is_justified(rows[i], rows[i - 1]);
+    bool below = i + 1 < rows.size() && is_justified(rows[i], rows[i + 1]);
+    bool chart = i + 1 < rows.size() && stands_below(rows[i], rows[i + 1]);
+    if ((above || below) && !chart) join_runs(rows[i]);
   }
 }
 

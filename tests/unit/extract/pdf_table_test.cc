@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "extract/document.h"
 #include "pdf_support.h"
@@ -83,6 +85,29 @@ TEST(PdfTable, JustifiedLinesAreNoRows) {
   EXPECT_EQ(text_of(PdfFile().page(page)),
             "paragraph: Microscale systems have many applications in areas such as surveillance or "
             "microassembly. In this paper a controllable robot\n");
+}
+
+// Words of two wide lines stand below each other by chance; those of a chart under a caption do not.
+TEST(PdfTable, WideLinesBelowEachOtherAreTextOrAChart) {
+  auto words = [](int top, std::initializer_list<std::pair<int, const char*>> placed) {
+    std::string line;
+    for (const auto& [left, word] : placed) line += line_at(left, top, word, 10);
+    return line;
+  };
+  std::string text = text_of(PdfFile().page(
+      line_at(72, 700, "The court heard the parties and their counsel", 10) +
+      words(688, {{72, "over"}, {112, "two"}, {150, "days"}, {190, "and"}, {230, "then"}, {270, "it"}}) +
+      words(676, {{72, "went"}, {113, "out"}, {150, "to"}, {178, "consider"}, {240, "what"}}) +
+      line_at(72, 664, "had been said on both sides of the case.", 10)));
+  EXPECT_EQ(text,
+            "paragraph: The court heard the parties and their counsel over two days and then it went out to "
+            "consider what had been said on both sides of the case.\n");
+  text = text_of(PdfFile().page(line_at(72, 700, "Patients on each ward by the day of week", 10) +
+                                words(686, {{72, "Mon"}, {122, "Tue"}, {172, "Wed"}, {222, "Thu"}}) +
+                                words(672, {{72, "11"}, {122, "12"}, {172, "13"}, {222, "14"}}) +
+                                words(658, {{72, "21"}, {122, "22"}, {172, "23"}, {222, "24"}})));
+  EXPECT_TRUE(holds(text, "11; 12; 13; 14\n")) << text;
+  EXPECT_TRUE(holds(text, "21; 22; 23; 24\n")) << text;
 }
 
 TEST(PdfFurniture, ColumnsOfFiguresStayWhole) {
