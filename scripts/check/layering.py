@@ -49,7 +49,7 @@ LIBRARIES = [
     ("SQLite", r"(sqlcipher/)?sqlite3", r"storage/"),
     ("libpq", r"(postgresql/)?(libpq|pg_config)", r"storage/postgres_"),
     ("scopes without a credential", r"storage/upkeep_access\.h", r"storage/"),
-    ("a document parser", r"poppler|zip\.h|zipconf\.h|pugi|gumbo|md4c|unicode/u", r"extract/"),
+    ("a document parser", r"poppler|goo/|PDFDoc|GfxState|TextOutputDev|GlobalParams|zip\.h|zipconf\.h|pugi|gumbo|md4c|unicode/u", r"extract/"),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')

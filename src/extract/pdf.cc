@@ -1,14 +1,18 @@
 // PDF by poppler: the pages' words in reading order with their places and fonts; pdf_layout.h makes
 // blocks of them.
-#include <poppler-document.h>
-#include <poppler-global.h>
-#include <poppler-page.h>
+#include <Catalog.h>
+#include <GlobalParams.h>
+#include <PDFDoc.h>
+#include <Stream.h>
+#include <UTF.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "extract/document.h"
+#include "extract/pdf_device.h"
 #include "extract/pdf_layout.h"
 
 namespace bulkhead::extract {
@@ -20,23 +24,51 @@ namespace {
 
 constexpr int kPagesMax = 5'000;
 
-std::string utf8(const poppler::ustring& text) {
-  poppler::byte_array bytes = text.to_utf8();
-  return std::string(bytes.begin(), bytes.end());
+void silence(ErrorCategory, Goffset, const char*) {}
+
+// poppler's settings, for the process's life.
+void start_poppler() { static const GlobalParamsIniter settings(&silence); }
+
+std::unique_ptr<PDFDoc> open_document(std::string_view bytes) {
+  start_poppler();
+  auto stream =
+      std::make_unique<MemStream>(bytes.data(), 0, static_cast<Goffset>(bytes.size()), Object(objNull));
+  return std::make_unique<PDFDoc>(stream.release());
 }
 
-void silence(const std::string&, void*) {}
+std::string title_of(PDFDoc& document) {
+  std::unique_ptr<GooString> entry = document.getDocInfoTitle();
+  if (!entry) return "";
+  Unicode* characters = nullptr;
+  int length = TextStringToUCS4(entry->toStr(), &characters);
+  std::string title;
+  for (int i = 0; i < length; ++i) append_utf8(title, characters[i]);
+  std::free(characters);
+  return title;
+}
 
-std::vector<PdfWord> words_of(poppler::page& page) {
-  std::vector<PdfWord> words;
-  for (const poppler::text_box& box : page.text_list(poppler::page::text_list_include_font)) {
-    poppler::rectf area = box.bbox();
-    bool known = box.has_font_info();
-    words.push_back({utf8(box.text()), area.left(), area.right(), area.top(), area.height(),
-                     known ? box.get_font_size() : area.height(),
-                     known ? box.get_font_name() : std::string()});
+// Kinds whose pages hold a notice to the reader instead of the document.
+Result<void> refuse_placeholders(PDFDoc& document) {
+  Object root = document.getXRef()->getCatalog();
+  if (!root.isDict()) return Result<void>();
+  if (root.dictLookup("Collection").isDict()) {
+    return Error(ExtractionError::Unsupported,
+                 "The PDF is a portfolio of other files. Save the files that it holds and add each.");
   }
-  return words;
+  Object form = root.dictLookup("AcroForm");
+  if (!form.isDict() || form.dictLookup("XFA").isNull()) return Result<void>();
+  Object shown_by_program = root.dictLookup("NeedsRendering");
+  Object fields = form.dictLookup("Fields");
+  // A static form has its fields on its pages too.
+  bool dynamic = (shown_by_program.isBool() && shown_by_program.getBool()) || !fields.isArray() ||
+                 fields.arrayGetLength() == 0;
+  if (dynamic) {
+    return Error(
+        ExtractionError::Unsupported,
+        "The PDF is a dynamic XFA form, whose pages only its form program can show. Print it to a PDF "
+        "there and add that.");
+  }
+  return Result<void>();
 }
 
 constexpr const char* kBaseFonts[] = {"Helvetica",
@@ -89,33 +121,30 @@ std::string warm_up_document() {
 }  // namespace
 
 void prepare_pdf() {
-  poppler::set_debug_error_function(&silence, nullptr);
+  map_pdf_tables();
   // A page of our own in the fonts that a PDF may use without bringing them: poppler and fontconfig
   // read their tables for it now, while files can still be opened.
   std::string page = warm_up_document();
-  std::unique_ptr<poppler::document> document(
-      poppler::document::load_from_raw_data(page.data(), static_cast<int>(page.size())));
-  if (!document) return;
-  std::unique_ptr<poppler::page> first(document->create_page(0));
-  if (first) static_cast<void>(first->text_list(poppler::page::text_list_include_font).size());
+  std::unique_ptr<PDFDoc> document = open_document(page);
+  if (document->isOk()) static_cast<void>(visible_words(*document, 1).size());
 }
 
 Result<Document> extract_pdf(std::string_view bytes, const Limits& limits) {
-  std::unique_ptr<poppler::document> document(
-      poppler::document::load_from_raw_data(bytes.data(), static_cast<int>(bytes.size())));
-  if (!document) return Error(ExtractionError::Invalid, "The PDF is damaged.");
-  if (document->is_locked()) {
-    return Error(ExtractionError::Encrypted, "The PDF is protected by a password. Remove it first.");
+  std::unique_ptr<PDFDoc> document = open_document(bytes);
+  if (!document->isOk()) {
+    if (document->getErrorCode() == errEncrypted) {
+      return Error(ExtractionError::Encrypted, "The PDF is protected by a password. Remove it first.");
+    }
+    return Error(ExtractionError::Invalid, "The PDF is damaged.");
   }
-  int pages = document->pages();
+  if (auto allowed = refuse_placeholders(*document); !allowed) return allowed.error();
+  int pages = document->getNumPages();
   if (pages > kPagesMax)
     return Error(ExtractionError::TooLarge, "The PDF has more pages than are taken. Split it.");
   std::vector<PdfRow> rows;
   std::size_t text_bytes = 0;
-  for (int i = 0; i < pages && text_bytes <= limits.text_bytes_max; ++i) {
-    std::unique_ptr<poppler::page> page(document->create_page(i));
-    if (!page) continue;
-    for (PdfRow& row : rows_of_page(words_of(*page), static_cast<std::uint32_t>(i + 1))) {
+  for (int i = 1; i <= pages && text_bytes <= limits.text_bytes_max; ++i) {
+    for (PdfRow& row : rows_of_page(visible_words(*document, i), static_cast<std::uint32_t>(i))) {
       text_bytes += row.text().size();
       rows.push_back(std::move(row));
     }
@@ -126,7 +155,7 @@ Result<Document> extract_pdf(std::string_view bytes, const Limits& limits) {
   }
   drop_furniture(rows);
   DocumentBuilder builder("pdf", limits);
-  builder.set_title(utf8(document->get_title()));
+  builder.set_title(title_of(*document));
   compose_blocks(rows, builder);
   return builder.take();
 }
