@@ -44,6 +44,7 @@ class DocumentBuilder {
   void add(BlockKind kind, std::string_view text, int level = 0, std::uint32_t page = 0);
   void set_title(std::string_view text);
   bool full() const { return full_; }
+  const Limits& limits() const { return limits_; }
   // TooLarge when the limits were met; the title falls back to the first heading.
   base::Result<Document> take();
 

@@ -128,13 +128,11 @@ class Walker {
       return;
     }
     if (cell_break_ && in_cell() && !is_blank(text)) {
-      // Paragraphs and items of one cell are parted, so that their words don't run together.
-      std::size_t last = text_.find_last_not_of(" \t\r\n\f");
-      bool ends = last == std::string::npos || std::strchr(".,;:!?-(", text_[last]) != nullptr;
-      text_ += ends ? " " : ", ";
       cell_break_ = false;
+      append_to_cell(text_, in_raised_ > 0 ? superscript(text) : text);
+    } else {
+      text_ += in_raised_ > 0 ? superscript(text) : text;
     }
-    text_ += in_raised_ > 0 ? superscript(text) : text;
     if (in_link_ == 0 &&
         std::any_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x7F || std::isalnum(c); })) {
       ++words_outside_links_;

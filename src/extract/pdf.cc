@@ -56,9 +56,12 @@ Result<void> refuse_placeholders(PDFDoc& document) {
                  "The PDF is a portfolio of other files. Save the files that it holds and add each.");
   }
   Object form = root.dictLookup("AcroForm");
+  if (!form.isDict() || form.dictLookup("XFA").isNull()) return Result<void>();
   Object shown_by_program = root.dictLookup("NeedsRendering");
-  bool dynamic = form.isDict() && !form.dictLookup("XFA").isNull() && shown_by_program.isBool() &&
-                 shown_by_program.getBool();
+  Object fields = form.dictLookup("Fields");
+  // A static form has its fields on its pages too.
+  bool dynamic = (shown_by_program.isBool() && shown_by_program.getBool()) || !fields.isArray() ||
+                 fields.arrayGetLength() == 0;
   if (dynamic) {
     return Error(
         ExtractionError::Unsupported,

@@ -21,6 +21,7 @@ constexpr double kSameColour = 0.04;                 // of 1, in each of red, gr
 constexpr double kSmallestBox = 2;                   // points; thinner boxes are lines
 constexpr int kInvisibleMode = 3;                    // ISO 32000-1, table 106
 constexpr std::size_t kBoxesMax = 20'000;            // a page
+constexpr std::size_t kImagesMax = 500;              // a page, on which recognised text may stand
 constexpr std::size_t kComparisonsMax = 20'000'000;  // a page: glyphs with boxes
 
 struct Box {
@@ -233,7 +234,7 @@ class VisibleText final : public TextOutputDev {
       state.transform(corner & 1, corner >> 1, &x, &y);
       box = {std::min(box.left, x), std::min(box.top, y), std::max(box.right, x), std::max(box.bottom, y)};
     }
-    if (images_.size() < kBoxesMax) images_.push_back(box);
+    if (images_.size() < kImagesMax) images_.push_back(box);
     if (grounds_.size() < kBoxesMax) grounds_.push_back({box, std::nullopt});
   }
 

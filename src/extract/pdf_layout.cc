@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "extract/pdf_columns.h"
 #include "extract/pdf_script.h"
 
 namespace bulkhead::extract {
@@ -20,7 +21,9 @@ constexpr double kScriptGap = 0.25;      // and follow closely
 constexpr double kEvenGaps = 1.8;        // of a justified line, the widest by the narrowest
 constexpr double kJustifiedGap = 5;      // in font sizes
 constexpr double kNextLine = 1.8;
-constexpr std::size_t kNearRuns = 12;  // how far apart in reading order runs of one row may be
+constexpr double kAlignedPoints = 2.5;
+constexpr std::size_t kSettleRows = 200;  // by which a row moves up at most
+constexpr std::size_t kNearRuns = 12;     // how far apart in reading order runs of one row may be
 
 bool is_finite(const PdfWord& word) {
   // A file's own numbers may be anything; sorting needs real ones.
@@ -32,7 +35,7 @@ bool is_finite(const PdfWord& word) {
 bool is_script(const PdfRun& run, const PdfWord& word) {
   double shift = std::abs(word.base - run.base), gap = word.left - run.right;
   return word.size < run.size * kScriptSizes && shift > run.size * kScriptShift &&
-         shift < run.size * kScriptShiftMax && gap > -run.size * kGluedSizes && gap < run.size * kScriptGap;
+         shift < run.size * kScriptShiftMax && gap > -run.size * kScriptGap && gap < run.size * kScriptGap;
 }
 
 void append_script(PdfRun& run, const PdfWord& word) {
@@ -134,35 +137,53 @@ void join_runs(PdfRow& row) {
   row.runs.resize(1);
 }
 
+// Cell by cell below each other: a row of a chart.
+bool stands_below(const PdfRow& a, const PdfRow& b) {
+  return a.runs.size() == b.runs.size() &&
+         std::equal(a.runs.begin(), a.runs.end(), b.runs.begin(), [](const PdfRun& one, const PdfRun& other) {
+           double middles = std::abs(one.left + one.right - other.left - other.right) / 2;
+           return std::min({std::abs(one.left - other.left), std::abs(one.right - other.right), middles}) <
+                  kAlignedPoints;
+         });
+}
+
+// A line joined to one gives the next its neighbour.
 void join_justified(std::vector<PdfRow>& rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    bool justified = (i > 0 && is_justified(rows[i], rows[i - 1])) ||
-                     (i + 1 < rows.size() && is_justified(rows[i], rows[i + 1]));
-    if (justified) join_runs(rows[i]);
+    bool above = i > 0 && is_justified(rows[i], rows[i - 1]);
+    bool below = i + 1 < rows.size() && is_justified(rows[i], rows[i + 1]);
+    bool chart = i + 1 < rows.size() && stands_below(rows[i], rows[i + 1]);
+    if ((above || below) && !chart) join_runs(rows[i]);
   }
 }
 
 // Of words in one rotation.
 std::vector<PdfRow> upright_rows(const std::vector<PdfWord>& words, std::uint32_t page, int rotation) {
   std::vector<PdfRun> runs = runs_of(words);
+  PdfColumns columns(runs);
   std::vector<bool> used(runs.size(), false);
   std::vector<PdfRow> rows;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (used[i]) continue;
     PdfRow row{{runs[i]}, page, rotation};
-    for (std::size_t j = i + 1; j < std::min(runs.size(), i + kNearRuns); ++j) {
+    auto take = [&](std::size_t j) {
       bool level = !used[j] && std::abs(runs[j].top - runs[i].top) < runs[i].height * kSameLineHeights;
       bool apart = std::none_of(row.runs.begin(), row.runs.end(), [&](const PdfRun& run) {
         return overlaps(run.left, run.right, runs[j].left, runs[j].right);
       });
-      if (!level || !apart) continue;
+      if (!level || !apart) return;
       used[j] = true;
       row.runs.push_back(runs[j]);
+    };
+    used[i] = true;
+    for (std::size_t j = i + 1; j < std::min(runs.size(), i + kNearRuns); ++j) {
+      if (!columns.are_prose(i, j)) take(j);
     }
+    for (std::size_t j : columns.cells_beside(i)) take(j);
     std::sort(row.runs.begin(), row.runs.end(),
               [](const PdfRun& a, const PdfRun& b) { return a.left < b.left; });
     rows.push_back(std::move(row));
-    settle(rows, rows.size() > kNearRuns ? rows.size() - kNearRuns : 0);
+    settle(rows, rows.size() > kSettleRows ? rows.size() - kSettleRows : 0);
   }
   join_justified(rows);
   for (PdfRow& row : rows) {

@@ -4,6 +4,16 @@
 
 namespace bulkhead::extract {
 
+void append_to_cell(std::string& cell, std::string_view text) {
+  if (text.empty()) return;
+  std::size_t last = cell.find_last_not_of(" \t\r\n\f");
+  if (last != std::string::npos) {
+    bool ends = std::string_view(".,;:!?-(").find(cell[last]) != std::string_view::npos;
+    cell += ends ? " " : ", ";
+  }
+  cell += text;
+}
+
 void TableBuilder::begin_row(bool names_columns) {
   end_row();
   in_row_ = true;
@@ -28,7 +38,8 @@ void TableBuilder::add(TableCell cell) {
   for (std::size_t i = 0; i < columns; ++i, ++column_) {
     if (column_ == row_.size()) row_.emplace_back();
     if (i > 0 && row_[column_].filled) break;  // cells that overlap: the earlier one stays
-    row_[column_] = {cell.text, rows - 1, true, i == 0, cell.header};
+    // One copy whatever the span: a long cell across a thousand columns is one text.
+    row_[column_] = {i == 0 ? cell.text : std::string(), rows - 1, true, i == 0, cell.header};
   }
 }
 
@@ -68,23 +79,34 @@ std::string TableBuilder::line() const {
   return line;
 }
 
+// False for texts that are too long to stand before every cell of a column; such a row is told as it is.
+bool TableBuilder::fits_labels() const {
+  return std::all_of(row_.begin(), row_.end(), [this](const Slot& slot) {
+    std::size_t at = static_cast<std::size_t>(&slot - row_.data());
+    std::size_t above = headings_open_ && at < labels_.size() ? labels_[at].size() : 0;
+    return slot.text.size() + above <= kLabelBytesMax;
+  });
+}
+
 // Rows of headings one below the other give one label a column: "Dose adults".
 void TableBuilder::name_columns() {
   if (!headings_open_) labels_.clear();
   headings_open_ = true;
   labels_.resize(std::max(labels_.size(), row_.size()));
+  std::size_t owner = 0;  // the slot whose cell reaches over the column
   for (std::size_t i = 0; i < row_.size(); ++i) {
-    if (row_[i].text.empty() || labels_[i] == row_[i].text || labels_[i].ends_with(" " + row_[i].text))
-      continue;
+    if (!row_[i].filled || row_[i].first) owner = i;
+    const std::string& text = row_[owner].text;
+    if (text.empty() || labels_[i] == text || labels_[i].ends_with(" " + text)) continue;
     if (!labels_[i].empty()) labels_[i] += ' ';
-    labels_[i] += row_[i].text;
+    labels_[i] += text;
   }
 }
 
 void TableBuilder::end_row() {
   if (!in_row_) return;
   in_row_ = false;
-  if (names_columns_) {
+  if (names_columns_ && fits_labels()) {
     std::vector<std::string> before;
     std::swap(before, labels_);
     std::string plain = line();

@@ -18,6 +18,9 @@ struct TableCell {
   bool header = false;                // names its column, or its row
 };
 
+// A further paragraph or item of a cell, parted from what the cell holds so that words don't run together.
+void append_to_cell(std::string& cell, std::string_view text);
+
 class TableBuilder {
  public:
   // Called with each row's line, in order.
@@ -34,6 +37,8 @@ class TableBuilder {
   // Bounds (the HTML standard's own): what goes beyond is read without its span.
   static constexpr std::size_t kColumnsMax = 1'000;
   static constexpr std::size_t kSpannedRowsMax = 65'534;
+  // Of what stands before a cell; a longer heading is a row of its own.
+  static constexpr std::size_t kLabelBytesMax = 1'000;
 
  private:
   // What stands in a column of the open row. `first` is false where a cell to the left reaches over.
@@ -43,6 +48,7 @@ class TableBuilder {
     bool filled = false, first = true, header = false;
   };
 
+  bool fits_labels() const;
   void name_columns();
   std::string line() const;
   std::string label_of(std::size_t from, std::size_t to) const;

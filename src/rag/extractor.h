@@ -40,7 +40,7 @@ struct Block {
 };
 
 struct ExtractedDocument {
-  std::string type;  // "pdf", "docx", "html", "markdown", "text"
+  std::string type;  // "pdf", "docx", "html", ...: docs/extract-protocol.md
   std::string title;
   std::vector<Block> blocks;
 };

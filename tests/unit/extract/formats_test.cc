@@ -122,7 +122,8 @@ TEST(Docx, HeadingsListsTablesAndNotes) {
       "<w:p><w:r><w:t>60 "
       "</w:t></w:r><w:hyperlink><w:r><w:t>mg</w:t><w:tab/><w:t>daily</w:t></w:r></w:hyperlink></w:p>"
       "<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>first</w:t></w:r></w:p>"
-      "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>Who</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>What</w:t></w:r></"
+      "<w:tbl><w:tr><w:trPr><w:tblHeader/></w:trPr><w:tc><w:p><w:r><w:t>Who</w:t></w:r></w:p></"
+      "w:tc><w:tc><w:p><w:r><w:t>What</w:t></w:r></"
       "w:p></w:tc></w:tr>"
       "<w:tr><w:tc><w:p><w:r><w:t>Ward</w:t></w:r></w:p></"
       "w:tc><w:tc><w:tbl><w:tr><w:tc><w:p><w:r><w:t>inner</w:t></w:r></w:p>"
@@ -136,7 +137,7 @@ TEST(Docx, HeadingsListsTablesAndNotes) {
       "<w:footnote><w:p><w:r><w:t>A note.</w:t></w:r></w:p></w:footnote></w:footnotes>";
   EXPECT_EQ(read("a.docx", docx_of(body, {{"word/styles.xml", styles}, {"word/footnotes.xml", notes}})),
             "heading 1: Minutes\nheading 2: Dose\nparagraph: 60 mg daily\nlist_item: first\ntable_row: Who: "
-            "Ward; What: inner\n"
+            "Ward; What: (inner)\n"
             "paragraph: A note.\n");
 }
 

@@ -125,6 +125,16 @@ TEST(HtmlTables, SpansAreBounded) {
   EXPECT_EQ(error_code(extract_any("a.html", page, Limits{})), "none");
 }
 
+TEST(HtmlTables, LongHeadingsAreRowsAndAreNotCopied) {
+  std::string text(2'000, 'x');
+  EXPECT_EQ(read("<table><tr><th>" + text + "<th>b<tr><td>1<td>2</table>"),
+            "table_row: " + text + "; b\ntable_row: 1; 2\n");
+  // A copy for each column would take 8 GB.
+  std::string page = "<table>", big(1u << 20, 'y');
+  for (int i = 0; i < 8; ++i) page += "<tr><th colspan=1000 rowspan=60>" + big;
+  EXPECT_EQ(error_code(extract_any("a.html", page, Limits{.text_bytes_max = 64u << 20})), "none");
+}
+
 TEST(MarkdownPages, HtmlInsideIsRead) {
   EXPECT_EQ(
       markdown("# Dose\n\n<div class=note>\n<p>Never exceed 40 mg.</p>\n</div>\n\n<table>\n<tr><td>Adult</td>"

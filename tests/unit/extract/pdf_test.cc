@@ -112,7 +112,11 @@ TEST(Pdf, PlaceholdersAreRefusedByName) {
   auto portfolio = refusal("/Collection<</View/D>>");
   EXPECT_EQ(error_code(portfolio), "unsupported_file");
   EXPECT_TRUE(holds(std::string(portfolio.error().message()), "portfolio"));
-  EXPECT_EQ(error_code(refusal("/AcroForm<</Fields[]/XFA(x)>>")), "none") << "its pages are whole";
+  EXPECT_EQ(error_code(refusal("/AcroForm<</Fields[]/XFA(x)>>")), "unsupported_file")
+      << "no field on its pages";
+  EXPECT_EQ(error_code(refusal("/AcroForm<</Fields[<</FT/Tx/T(a)>>]/XFA(x)>>")), "none")
+      << "its pages are whole";
+  EXPECT_EQ(error_code(refusal("/NeedsRendering true")), "none") << "no form at all";
 }
 
 TEST(Pdf, SidewaysTextIsReadInItsOwnDirection) {

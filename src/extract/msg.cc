@@ -1,0 +1,149 @@
+// Messages as Outlook saves them (MS-OXMSG): a compound file with a stream for each property.
+#include <array>
+#include <charconv>
+
+#include "extract/compound_file.h"
+#include "extract/encoding.h"
+#include "extract/number_format.h"
+#include "extract/readers.h"
+
+namespace bulkhead::extract {
+
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr int kMessageDepthMax = 4;
+constexpr std::size_t kAttachmentsMax = 1'000;
+constexpr double kDaysTo1601 = 109'205;  // from the day that spreadsheets count from
+
+class Reader {
+ public:
+  Reader(const CompoundFile& file, DocumentBuilder& builder, const Limits& limits)
+      : file_(file), builder_(builder), limits_(limits) {}
+
+  // `header_bytes` is what stands before the fixed properties; `depth` counts the messages around.
+  Result<void> read(const CompoundFile::Entry& message, std::size_t header_bytes, int depth) {
+    BULKHEAD_TRY(subject, text_of(message, "0037"));
+    builder_.set_title(subject);
+    builder_.add(BlockKind::Heading, subject, depth == 0 ? 1 : 3);
+    constexpr std::array<std::pair<const char*, const char*>, 4> kShown = {
+        {{"0C1A", "From: "}, {"0E04", "To: "}, {"0E03", "Cc: "}, {"0E02", "Bcc: "}}};
+    for (const auto& [property, label] : kShown) {
+      BULKHEAD_TRY(value, text_of(message, property));
+      if (!value.empty()) builder_.add(BlockKind::Paragraph, label + value);
+    }
+    BULKHEAD_TRY(date, date_of(message, header_bytes));
+    if (!date.empty()) builder_.add(BlockKind::Paragraph, "Date: " + date);
+    BULKHEAD_CHECK_OK(read_body(message, depth));
+    std::size_t attachments = 0;
+    for (const CompoundFile::Entry* entry : file_.children(message)) {
+      if (!entry->storage || !entry->name.starts_with("__attach_version1.0_")) continue;
+      if (++attachments > kAttachmentsMax)
+        return Error(ExtractionError::TooLarge, "The message has too many attachments. Save them as files.");
+      BULKHEAD_CHECK_OK(read_attachment(*entry, depth));
+    }
+    return Result<void>();
+  }
+
+ private:
+  // A property's text: in UTF-16, or in a code page of old.
+  Result<std::string> text_of(const CompoundFile::Entry& storage, const std::string& property) const {
+    if (const auto* wide = file_.child(storage, "__substg1.0_" + property + "001F")) {
+      BULKHEAD_TRY(bytes, file_.stream(*wide));
+      return decode_as("UTF-16LE", bytes);
+    }
+    if (const auto* narrow = file_.child(storage, "__substg1.0_" + property + "001E")) {
+      BULKHEAD_TRY(bytes, file_.stream(*narrow));
+      auto text = text_to_utf8(bytes);
+      return text ? *text : decode_as("windows-1252", bytes);
+    }
+    return std::string();
+  }
+
+  // When it was sent, UTC, from the list of properties of fixed size: 16 bytes each, the tag first.
+  Result<std::string> date_of(const CompoundFile::Entry& message, std::size_t header_bytes) const {
+    constexpr std::string_view tag("\x40\x00\x39\x00", 4);
+    const auto* list = file_.child(message, "__properties_version1.0");
+    if (!list) return std::string();
+    BULKHEAD_TRY(bytes, file_.stream(*list));
+    for (std::size_t at = header_bytes; at + 16 <= bytes.size(); at += 16) {
+      if (std::string_view(bytes).substr(at, 4) != tag) continue;
+      std::uint64_t time = 0;  // in tenths of microseconds since 1601
+      for (std::size_t i = 8; i-- > 0;) time = time << 8 | static_cast<unsigned char>(bytes[at + 8 + i]);
+      double days = static_cast<double>(time) / 864e9 - kDaysTo1601;
+      char buffer[40];
+      auto end = std::to_chars(buffer, buffer + sizeof buffer, days);
+      return shown_number(std::string(buffer, end.ptr), "yyyy-mm-dd hh:mm", false) + " UTC";
+    }
+    return std::string();
+  }
+
+  Result<void> read_body(const CompoundFile::Entry& message, int depth) {
+    Result<Document> document = Document{};
+    bool any = false;
+    if (const auto* page = file_.child(message, "__substg1.0_10130102")) {
+      BULKHEAD_TRY(bytes, file_.stream(*page));
+      auto text = html_to_utf8(bytes);
+      document = text ? extract_html(*text, limits_) : Result<Document>(text.take_error());
+      any = document && !document->blocks.empty();
+    }
+    if (!any) {
+      BULKHEAD_TRY(text, text_of(message, "1000"));
+      any = !text.empty();
+      if (any) document = extract_text(text, limits_);
+    }
+    if (!document) {
+      if (document.error().is(ExtractionError::TooLarge)) return document.take_error();
+      builder_.add(BlockKind::Paragraph,
+                   "The body of this message was not read: " + document.error().message());
+      return Result<void>();
+    }
+    if (!any && file_.child(message, "__substg1.0_10090102"))
+      builder_.add(BlockKind::Paragraph,
+                   "The body of this message was not read: it is rich text only. Save it as EML.");
+    append_blocks(builder_, *document, depth == 0 ? 1 : 3);
+    return Result<void>();
+  }
+
+  Result<void> read_attachment(const CompoundFile::Entry& attachment, int depth) {
+    BULKHEAD_TRY(name, text_of(attachment, "3707"));
+    if (name.empty()) {
+      BULKHEAD_TRY(short_name, text_of(attachment, "3704"));
+      name = std::move(short_name);
+    }
+    if (const auto* message = file_.child(attachment, "__substg1.0_3701000D"); message && message->storage) {
+      if (depth + 1 >= kMessageDepthMax) {
+        builder_.add(BlockKind::Paragraph, "Attachment: message (not read: messages are nested too deeply)");
+        return Result<void>();
+      }
+      builder_.add(BlockKind::Heading, "Attachment: message", 2);
+      constexpr std::size_t kEmbeddedHeaderBytes = 24;
+      return read(*message, kEmbeddedHeaderBytes, depth + 1);
+    }
+    const auto* data = file_.child(attachment, "__substg1.0_37010102");
+    if (!data) return Result<void>();
+    BULKHEAD_TRY(content, file_.stream(*data));
+    return add_attachment(builder_, name, content, limits_, depth + 1);
+  }
+
+  const CompoundFile& file_;
+  DocumentBuilder& builder_;
+  const Limits& limits_;
+};
+
+}  // namespace
+
+Result<Document> extract_msg(std::string_view bytes, const Limits& limits, int depth) {
+  if (depth >= kMessageDepthMax)
+    return Error(ExtractionError::Invalid, "Messages are nested too deeply. Save the inner one as a file.");
+  BULKHEAD_TRY(file, CompoundFile::open(bytes));
+  DocumentBuilder builder("email", limits);
+  constexpr std::size_t kHeaderBytes = 32;
+  // What stands inside counts on from the messages around.
+  BULKHEAD_CHECK_OK(Reader(file, builder, limits).read(file.root(), kHeaderBytes, depth));
+  return builder.take();
+}
+
+}  // namespace bulkhead::extract
