@@ -200,29 +200,31 @@ class VisibleText final : public TextOutputDev {
     return GfxRGB{kFull, kFull, kFull};
   }
 
+  void remember(const Box& box, std::optional<GfxRGB> colour) {
+    if (grounds_.size() < kBoxesMax) grounds_.push_back({box, colour});
+  }
+
   void paint(GfxState& state) {
     const GfxPath* path = state.getPath();
     Box box = clipped(state, bounds_of(state, *path));
     bool thin = box.right - box.left < kSmallestBox || box.bottom - box.top < kSmallestBox;
-    if (thin || grounds_.size() >= kBoxesMax || state.getFillOpacity() <= kSameColour) return;
+    if (thin || state.getFillOpacity() <= kSameColour) return;
     bool solid = is_rectangle(state, *path) && state.getFillOpacity() >= kOpaque &&
                  state.getBlendMode() == gfxBlendNormal && state.getFillColorSpace()->getMode() != csPattern;
     if (!solid) {
-      grounds_.push_back({box, std::nullopt});
+      remember(box, std::nullopt);
       return;
     }
     GfxRGB colour;
     state.getFillRGB(&colour);
-    grounds_.push_back({box, colour});
+    remember(box, colour);
     if (comparisons_ + glyphs_.size() > kComparisonsMax) return;
     comparisons_ += glyphs_.size();
     for (Glyph& glyph : glyphs_) glyph.covered = glyph.covered || box.holds(glyph.x, glyph.y);
   }
 
   bool shade(const GfxState& state) {
-    if (grounds_.size() < kBoxesMax) {
-      grounds_.push_back({clipped(state, {-HUGE_VAL, -HUGE_VAL, HUGE_VAL, HUGE_VAL}), std::nullopt});
-    }
+    remember(clipped(state, {-HUGE_VAL, -HUGE_VAL, HUGE_VAL, HUGE_VAL}), std::nullopt);
     return true;
   }
 
@@ -235,7 +237,7 @@ class VisibleText final : public TextOutputDev {
       box = {std::min(box.left, x), std::min(box.top, y), std::max(box.right, x), std::max(box.bottom, y)};
     }
     if (images_.size() < kImagesMax) images_.push_back(box);
-    if (grounds_.size() < kBoxesMax) grounds_.push_back({box, std::nullopt});
+    remember(box, std::nullopt);
   }
 
   std::vector<bool> hidden_;

@@ -67,6 +67,16 @@ TEST(Pdf, TextUnderAnOpaqueBoxIsLeftOut) {
   EXPECT_TRUE(holds(text_of(marker), "Blackened name")) << "a marker's colour lets the text through";
 }
 
+// More shapes than are kept: the colour of the ground is no longer known, but what a box covers is.
+TEST(Pdf, ShapesWithoutNumberStayBounded) {
+  std::string boxes = "0.5 g ";
+  for (int i = 0; i < 21'000; ++i) boxes += "400 " + std::to_string(i % 500) + " 30 9 re f\n";
+  std::string late = line_at(72, 700, "Under the last box.") + "0 g 60 690 300 30 re f\n";
+  std::string text = text_of(kSeen + boxes + late);
+  EXPECT_TRUE(holds(text, "Seen by all.")) << text;
+  EXPECT_FALSE(holds(text, "Under the last box.")) << text;
+}
+
 TEST(Pdf, TinyAndClippedTextIsLeftOut) {
   EXPECT_EQ(text_of(kSeen + line_at(72, 700, "Tiny words.", 0.5)), "paragraph: Seen by all.\n");
   std::string clip = "q 0 0 595 500 re W n " + line_at(72, 700, "Outside the clip.") + "Q\n";
