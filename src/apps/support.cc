@@ -84,6 +84,11 @@ Result<AdminClient> AdminClient::open(const gateway::Config& config, const std::
                  "Name a key: --key-file FILE (mode 0600), or the environment variable BULKHEAD_API_KEY.");
   }
   client.url_.unix_path = command_socket(config).string();
+  std::error_code unreadable;
+  if (!std::filesystem::exists(client.url_.unix_path, unreadable)) {
+    return Error(engine::EngineError::Unavailable,
+                 "The gateway of this configuration is not running: start `bulkhead serve` first.");
+  }
   return client;
 }
 

@@ -37,6 +37,8 @@ ModelWorker::Lease::~Lease() {
     std::lock_guard lock(worker_->requests_mutex_);
     if (auto one = worker_->requests_.find(request_id_); one != worker_->requests_.end()) {
       worker_->requests_.erase(one);
+      worker_->ended_.push_back({request_id_, tenant_, worker_->clock_.monotonic()});
+      if (worker_->ended_.size() > kEndedRemembered) worker_->ended_.pop_front();
     }
   }
   worker_->last_used_.store(worker_->clock_.monotonic().time_since_epoch().count());
@@ -76,15 +78,22 @@ void ModelWorker::tell(WorkerEvent::Kind kind, std::string detail) {
 
 void ModelWorker::note_started() { tell(WorkerEvent::Kind::Started); }
 
-// Before its requests are told of the end: what they then send again meets the hold-off.
+// A worker's death closes its connections before it is noticed: its requests may be over by then.
 void ModelWorker::blame(const WorkerDeath& death) {
   if (!death.own_fault || !options_.on_blame) return;
   std::set<std::string> inside, named;
   {
     std::lock_guard lock(requests_mutex_);
-    for (const auto& [request, tenant] : requests_) inside.insert(tenant);
-    for (const std::string& request : death.requests) {
-      if (auto found = requests_.find(request); found != requests_.end()) named.insert(found->second);
+    const auto is_named = [&death](const std::string& request) {
+      return std::find(death.requests.begin(), death.requests.end(), request) != death.requests.end();
+    };
+    for (const auto& [request, tenant] : requests_) {
+      inside.insert(tenant);
+      if (is_named(request)) named.insert(tenant);
+    }
+    for (const EndedRequest& ended : ended_) {
+      if (clock_.monotonic() - ended.when < kEndedWithTheWorker) inside.insert(ended.tenant);
+      if (is_named(ended.request)) named.insert(ended.tenant);
     }
   }
   const std::set<std::string>& suspects = named.empty() ? inside : named;

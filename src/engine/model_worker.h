@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <functional>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -119,6 +120,13 @@ class ModelWorker final : public std::enable_shared_from_this<ModelWorker> {
   std::vector<std::shared_ptr<Waiter>> waiters_;
   std::mutex requests_mutex_;
   std::multimap<std::string, std::string> requests_;  // inside: request, tenant
+  struct EndedRequest {
+    std::string request, tenant;
+    base::MonotonicTime when;
+  };
+  static constexpr std::size_t kEndedRemembered = 64;
+  static constexpr std::chrono::seconds kEndedWithTheWorker{1};
+  std::deque<EndedRequest> ended_;  // the last ones, oldest first
 };
 
 }  // namespace bulkhead::engine

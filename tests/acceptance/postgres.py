@@ -21,7 +21,7 @@ class Postgres:
              "'pg_cancel_backend') OR proname ~ '^pg_(try_)?advisory_') LOOP "
              "EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP; END $$\n"
              "GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO bulkhead_admin\n"
-             "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC\n")
+             "REVOKE CONNECT ON DATABASE bulkhead, postgres, template1 FROM PUBLIC\n")
 
     def __init__(self, settings=("fsync=off", "log_statement=all"), standby_of=None):
         self.settings = settings

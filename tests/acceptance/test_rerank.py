@@ -276,7 +276,7 @@ def test_loading_replacing_and_unloading_while_serving(new_stack, tmp_path):
     os.rename(second, tmp_path / "away.gguf")
     os.kill(engines(stack)["later"], signal.SIGKILL)
     failed = member.call("POST", f"/v1/vector_stores/{store}/search", {"query": QUESTION})
-    assert failed.status == 503, failed.body
+    assert failed.status in (502, 503), failed.body  # at the moment of its end, or after it
     model_cli(stack, "remove", "later")
     assert refusal(rerank(member), 404)["code"] == "model_unknown"
     assert "reranked_by" not in search(member, store)["bulkhead"]

@@ -121,11 +121,13 @@ TEST(Hostile, LongFlatPagesAreNoDeepOnes) {
 }
 
 TEST(Hostile, DeepMarkdownIsBounded) {
+  // Read as the page that it makes: what nests there beyond measure is refused, what only looks like it is text.
+  for (const std::string& text : {repeated("> ", 50'000) + "x", repeated("- ", 20'000) + "x"}) {
+    EXPECT_EQ(error_code(read("a.md", text)), "invalid_file") << text.substr(0, 10);
+  }
   const std::string brackets = repeated("[", 50'000), stars = repeated("*a ", 50'000);
-  for (const auto& [text, expected] : {std::pair{repeated("> ", 50'000) + "x", std::string("x")},
-                                       {brackets, brackets},
-                                       {stars, stars.substr(0, stars.size() - 1)},
-                                       {repeated("- ", 20'000) + "x", "x"}}) {
+  for (const auto& [text, expected] :
+       {std::pair{brackets, brackets}, {stars, stars.substr(0, stars.size() - 1)}}) {
     auto document = read("a.md", text);
     ASSERT_TRUE(document) << document.error().describe();
     EXPECT_TRUE(all_text(*document) == expected + "\n") << text.substr(0, 10);
