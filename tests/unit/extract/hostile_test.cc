@@ -121,7 +121,8 @@ TEST(Hostile, LongFlatPagesAreNoDeepOnes) {
 }
 
 TEST(Hostile, DeepMarkdownIsBounded) {
-  // Read as the page that it makes: what nests there beyond measure is refused, what only looks like it is text.
+  // Read as the page that it makes: what nests there beyond measure is refused, what only looks like it is
+  // text.
   for (const std::string& text : {repeated("> ", 50'000) + "x", repeated("- ", 20'000) + "x"}) {
     EXPECT_EQ(error_code(read("a.md", text)), "invalid_file") << text.substr(0, 10);
   }
