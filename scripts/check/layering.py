@@ -48,7 +48,7 @@ LIBRARIES = [
     ("libllama", r"(src/)?(llama|ggml|gguf)[^/]*\.h|llama-common/", r"inference/"),
     ("SQLite", r"(sqlcipher/)?sqlite3", r"storage/"),
     ("libpq", r"(postgresql/)?(libpq|pg_config)", r"storage/postgres_"),
-    ("scopes without a credential", r"storage/upkeep_access\.h", r"storage/"),
+    ("the table of tenants", r"tenancy/(tenant_table|key_wrapping|scope_shared)\.h", r"tenancy/"),
     ("a document parser", r"poppler|goo/|PDFDoc|GfxState|TextOutputDev|GlobalParams|zip\.h|zipconf\.h|pugi|gumbo|md4c|unicode/u", r"extract/"),
 ]
 

@@ -266,12 +266,12 @@ void Deployment::Parts::register_key_listeners() {
     entry.target = id.str();
     static_cast<void>(audit->append(entry));
   };
-  tenants->on_keys_lost([this, record_of](const base::TenantId& id, const Error& why) {
+  tenants->keyring().on_lost([this, record_of](const base::TenantId& id, const Error& why) {
     record_of(audit::Event::TenantKeyLost, id, why.name().code);
     leave_nothing(id);
     burn_prefixes(id, "key-lost");
   });
-  tenants->on_keys_returned([this, record_of](const base::TenantId& id) {
+  tenants->keyring().on_returned([this, record_of](const base::TenantId& id) {
     record_of(audit::Event::TenantKeyReturned, id, "");
     if (reindexing) reindexing->reembedder().came_back(id);
   });
@@ -473,7 +473,7 @@ void Deployment::Parts::register_gauges() {
                   });
   }
   gauge("bulkhead_key_rotations_running", "Tenants whose data is being moved to new keys",
-        [this] { return static_cast<double>(tenants->rotating().size()); });
+        [this] { return static_cast<double>(tenants->keyring().rotating().size()); });
   gauge("bulkhead_moves_running", "Tenants that are being moved to another mode or store",
         [this] { return static_cast<double>(mover->running()); });
   gauge("bulkhead_credentials_cached", "Verified credentials in the cache",

@@ -56,7 +56,7 @@ Result<std::unique_ptr<KeyProviders>> KeyProviders::open(const gateway::Config& 
   std::set<std::string> in_use;
   for (const tenancy::Tenant& tenant : tenants.list()) {
     if (tenant.state == tenancy::TenantState::Destroyed) continue;
-    BULKHEAD_TRY(keys, tenants.key_status(tenant.id));
+    BULKHEAD_TRY(keys, tenants.keyring().status(tenant.id));
     const std::string& name = keys.provider;
     const bool known =
         name == "platform" || std::any_of(config.key_providers.begin(), config.key_providers.end(),
@@ -69,12 +69,12 @@ Result<std::unique_ptr<KeyProviders>> KeyProviders::open(const gateway::Config& 
     in_use.insert(name);
   }
   std::unique_ptr<KeyProviders> made(new KeyProviders(config, tenants));
-  tenants.set_key_lifetime(config.data.key_lifetime);
+  tenants.keyring().set_lifetime(config.data.key_lifetime);
   for (const gateway::KeyProviderConfig& each : config.key_providers) {
     BULKHEAD_CHECK_OK(made->add(each, in_use.contains(each.name), metrics));
   }
   metrics.gauge("bulkhead_tenant_keys_lost", "Tenants whose key could not be had when it was last asked for",
-                {}, [&tenants] { return static_cast<double>(tenants.keys_lost()); });
+                {}, [&tenants] { return static_cast<double>(tenants.keyring().lost()); });
   return made;
 }
 
@@ -88,7 +88,7 @@ Result<void> KeyProviders::add(const gateway::KeyProviderConfig& config, bool in
   auto tried = crypto::try_provider(*each->provider);
   if (!tried && !in_use) return about(config, tried.error());
   each->note(tried);
-  tenants_.add_provider(config.name, each->provider);
+  tenants_.keyring().add_provider(config.name, each->provider);
   metrics.gauge("bulkhead_key_provider_up", "1 when the key provider wrapped and unwrapped when last tried",
                 {{"provider", config.name}}, [one = each.get()] { return one->up ? 1.0 : 0.0; });
   all_.push_back(std::move(each));
@@ -119,7 +119,7 @@ bool KeyProviders::wait(std::chrono::milliseconds time) {
 void KeyProviders::watch_provider(Each& each) {
   const auto round = std::min(lifetime_ / kRoundsALifetime, kRoundMax);
   for (int count = 1; wait(round); ++count) {
-    tenants_.refresh_keys(each.name);
+    tenants_.keyring().refresh(each.name);
     if (count % kRoundsATrial == 0) each.note(crypto::try_provider(*each.provider));
   }
 }
@@ -130,7 +130,7 @@ void KeyProviders::watch_lifetimes() {
   const auto most = lifetime_ / 2;
   auto next = most;
   while (wait(std::min(next, most))) {
-    next = tenants_.lose_expired_keys().value_or(most) + std::chrono::milliseconds(1);
+    next = tenants_.keyring().lose_expired().value_or(most) + std::chrono::milliseconds(1);
   }
 }
 

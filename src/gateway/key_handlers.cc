@@ -45,7 +45,7 @@ HandlerResult admin_rotate_keys(Call& call) {
     // Old and new stand in the key file until everything is wrapped anew: a crash in between loses
     // nothing, and the next rotation cleans up.
     BULKHEAD_CHECK_OK(services.platform.rewrap(*services.platform_keys));
-    BULKHEAD_TRY(tenants, services.tenants.rewrap_keys());
+    BULKHEAD_TRY(tenants, services.tenants.keyring().rewrap_all());
     BULKHEAD_CHECK_OK(services.platform_keys->retire_older());
     json::Writer w;
     w.begin_object().member("object", "bulkhead.key_rotation");

@@ -119,8 +119,8 @@ Wall vectors_wall(const Services& services, const TenantPosture& posture) {
 // What its keys open.
 void look_inside(Services& services, const base::TenantId& other, TenantPosture& out) {
   const tenancy::Tenant& tenant = out.tenant;
-  auto proof = services.tenants.prove_key(tenant.id, other);
-  auto status = services.tenants.key_status(tenant.id);
+  auto proof = services.tenants.keyring().prove(tenant.id, other);
+  auto status = services.tenants.keyring().status(tenant.id);
   const Wall keys = keys_wall(proof, status ? *status : tenancy::KeyStatus());
   if (proof && proof->closed) {
     out.walls.push_back({.layer = "store",

@@ -85,7 +85,7 @@ std::string tenant_json(const tenancy::Tenant& tenant, Services& services) {
     write_move_status(w, *move);
     w.end_object();
   }
-  if (auto keys = services.tenants.key_status(tenant.id)) {
+  if (auto keys = services.tenants.keyring().status(tenant.id)) {
     w.key("keys").begin_object();
     write_key_status(w, *keys);
     w.end_object();

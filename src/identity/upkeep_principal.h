@@ -1,6 +1,6 @@
 // The platform itself, at work on a tenant's store (re-sealing, backup, erasure): a principal of that
 // tenant without any role, so every access decision denies it everything. The one caller is
-// TenantDirectory::open_for_upkeep, which storage's upkeep alone can reach (tests/compile_fail).
+// tenancy::PlatformAccess, which storage's upkeep alone is given (tests/compile_fail).
 #pragma once
 
 #include <memory>
@@ -9,14 +9,14 @@
 #include "identity/principal.h"
 
 namespace bulkhead::tenancy {
-class TenantDirectory;
+class PlatformAccess;
 }
 
 namespace bulkhead::identity {
 
 class UpkeepPrincipal {
  private:
-  friend class tenancy::TenantDirectory;
+  friend class tenancy::PlatformAccess;
   static std::shared_ptr<const Principal> make(const base::TenantId& tenant);
 };
 

@@ -193,6 +193,22 @@ struct PlatformDatabase::Impl {
   std::unique_ptr<SqliteDatabase> database;
   base::Secret registry_key;
 
+  // The one tenant of this name, or with "" all of them, by name.
+  base::Result<std::vector<tenancy::StoredTenant>> tenants(const std::string& name) {
+    std::scoped_lock lock(mutex);
+    Statement query = database->prepare(
+        "SELECT id, display_name, state, mode, policy, created, key_version, key_box, key_number, "
+        "key_provider, key_ring, rotation FROM tenants WHERE ?1 = '' OR id = ?1 ORDER BY id");
+    query.bind(name);
+    std::vector<tenancy::StoredTenant> found;
+    while (true) {
+      BULKHEAD_TRY(row, query.step());
+      if (!row) return found;
+      BULKHEAD_TRY(tenant, tenant_from_row(query));
+      found.push_back(std::move(tenant));
+    }
+  }
+
   // A wrapped key that was replaced or destroyed must not live on in the write-ahead log.
   base::Result<void> forget_old_pages() {
     BULKHEAD_TRY(done, database->checkpoint());
@@ -247,18 +263,12 @@ base::Result<std::unique_ptr<PlatformDatabase>> PlatformDatabase::open(const std
   return std::unique_ptr<PlatformDatabase>(new PlatformDatabase(std::move(impl)));
 }
 
-base::Result<std::vector<tenancy::StoredTenant>> PlatformDatabase::load_all() {
-  std::scoped_lock lock(impl_->mutex);
-  Statement query = impl_->database->prepare(
-      "SELECT id, display_name, state, mode, policy, created, key_version, key_box, key_number, "
-      "key_provider, key_ring, rotation FROM tenants ORDER BY id");
-  std::vector<tenancy::StoredTenant> tenants;
-  while (true) {
-    BULKHEAD_TRY(row, query.step());
-    if (!row) return tenants;
-    BULKHEAD_TRY(tenant, tenant_from_row(query));
-    tenants.push_back(std::move(tenant));
-  }
+base::Result<std::vector<tenancy::StoredTenant>> PlatformDatabase::load_all() { return impl_->tenants(""); }
+
+base::Result<std::optional<tenancy::StoredTenant>> PlatformDatabase::load(const base::TenantId& tenant) {
+  BULKHEAD_TRY(found, impl_->tenants(tenant.str()));
+  if (found.empty()) return std::optional<tenancy::StoredTenant>();
+  return std::optional<tenancy::StoredTenant>(std::move(found.front()));
 }
 
 base::Result<void> PlatformDatabase::insert(const tenancy::StoredTenant& stored) {

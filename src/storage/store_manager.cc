@@ -19,18 +19,6 @@
 #include "storage/tenant_schema.h"
 #include "storage/tombstones.h"
 
-// Lives in tenancy's namespace because that is where it is befriended: the one maker of the passkey
-// that yields a database key without a scope.
-namespace bulkhead::tenancy {
-class DatabaseAccessForApiKeys {
- public:
-  static base::Result<std::vector<base::Secret>> keys(TenantDirectory& tenants,
-                                                      const base::TenantId& tenant) {
-    return tenants.database_keys_for(tenant, TenantDirectory::DatabaseAccess());
-  }
-};
-}  // namespace bulkhead::tenancy
-
 namespace bulkhead::storage {
 namespace {
 
@@ -108,6 +96,7 @@ struct StoreManager::Impl {
   std::filesystem::path data_dir;
   PlatformDatabase& platform;
   tenancy::TenantDirectory& tenants;
+  tenancy::PlatformAccess access;
   const base::Clock& clock;
   const std::size_t open_stores_max;
   ExpiryRecords expiry;
@@ -282,14 +271,14 @@ struct StoreManager::Impl {
     if (!record) return FoundApiKey();
     BULKHEAD_TRY(backend, backend_of(*record));
     if (backend) {
-      auto keys = tenancy::DatabaseAccessForApiKeys::keys(tenants, tenant);
+      auto keys = access.database_keys(tenant);
       if (!keys) return as_identity_error(keys.error());
       return backend->find_api_key(tenant, *keys, id);
     }
     const auto path = tenant_database_path(data_dir, tenant);
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) return FoundApiKey();
-    auto keys = tenancy::DatabaseAccessForApiKeys::keys(tenants, tenant);
+    auto keys = access.database_keys(tenant);
     if (!keys) return as_identity_error(keys.error());
     std::optional<base::Error> failure;
     for (const base::Secret& key : *keys) {
@@ -307,6 +296,7 @@ StoreManager::StoreManager(std::filesystem::path data_dir, PlatformDatabase& pla
                            std::size_t open_stores_max)
     : impl_(new Impl{.platform = platform,
                      .tenants = tenants,
+                     .access = tenants.take_platform_access(),
                      .clock = clock,
                      .open_stores_max = std::max<std::size_t>(open_stores_max, 1)}) {
   std::error_code failed;
@@ -315,6 +305,8 @@ StoreManager::StoreManager(std::filesystem::path data_dir, PlatformDatabase& pla
 }
 
 StoreManager::~StoreManager() = default;
+
+const tenancy::PlatformAccess& StoreManager::platform_access() const { return impl_->access; }
 
 void StoreManager::add_backend(std::string name, std::unique_ptr<StoreBackend> backend) {
   impl_->backends.insert_or_assign(std::move(name), std::move(backend));
@@ -541,7 +533,7 @@ base::Result<identity::ApiKeyDirectory::Entry> StoreManager::find(const identity
                                                                   std::string_view key_text) {
   if (!key.tenant) return impl_->find_operator_key(key.id, key_text);
   // First of all: it fails for a tenant that does not exist or may not act.
-  auto expected = impl_->tenants.api_key_hash_for(*key.tenant, key_text);
+  auto expected = impl_->access.api_key_hash(*key.tenant, key_text);
   if (!expected) return as_identity_error(expected.error());
   bool answered = false;
   BULKHEAD_TRY(record, impl_->find_in_open_store(*key.tenant, key.id, answered));
@@ -561,8 +553,8 @@ base::Result<StoreProbe> StoreManager::probe(const base::TenantId& tenant, const
   if (!record) return base::Error(StorageError::NotFound, "No such tenant.");
   BULKHEAD_TRY(backend, impl_->backend_of(*record));
   if (backend) return backend->probe(tenant, other);
-  BULKHEAD_TRY(keys, tenancy::DatabaseAccessForApiKeys::keys(impl_->tenants, tenant));
-  auto foreign = tenancy::DatabaseAccessForApiKeys::keys(impl_->tenants, other);
+  BULKHEAD_TRY(keys, impl_->access.database_keys(tenant));
+  auto foreign = impl_->access.database_keys(other);
   const auto file = tenant_database_path(impl_->data_dir, tenant);
   // While keys are rotated, the file may be under the older one.
   std::size_t used = 0;

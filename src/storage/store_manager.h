@@ -31,6 +31,7 @@ class PlatformDatabase final : public tenancy::Registry {
   ~PlatformDatabase() override;
 
   base::Result<std::vector<tenancy::StoredTenant>> load_all() override;
+  base::Result<std::optional<tenancy::StoredTenant>> load(const base::TenantId& tenant) override;
   base::Result<void> insert(const tenancy::StoredTenant& tenant) override;
   base::Result<void> update(const tenancy::StoredTenant& tenant) override;
   base::Result<void> remove(const base::TenantId& tenant) override;
@@ -161,6 +162,8 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   std::vector<base::TenantId> take_upkeep();
 
  private:
+  friend class Upkeep;  // alone opens scopes without a credential
+  const tenancy::PlatformAccess& platform_access() const;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

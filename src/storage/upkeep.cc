@@ -5,7 +5,6 @@
 #include <set>
 
 #include "base/log.h"
-#include "storage/upkeep_access.h"
 
 namespace bulkhead::storage {
 
@@ -33,7 +32,7 @@ struct Upkeep::Impl {
             "Another backup, restore or move of this tenant, or a rotation of its keys, is under way.");
       }
     }
-    auto keys = tenants.key_status(tenant);
+    auto keys = tenants.keyring().status(tenant);
     if (keys && keys->rotation.empty()) return {};
     std::scoped_lock lock(mutex);
     claimed.erase(tenant);
@@ -70,13 +69,13 @@ void Upkeep::on_rotated(std::function<void(const base::TenantId&, const tenancy:
 void Upkeep::record_with(WorkRecorder* recorder) { impl_->recorder = recorder; }
 
 Result<Upkeep::Opened> Upkeep::open(const base::TenantId& tenant) {
-  BULKHEAD_TRY(scope, tenancy::UpkeepAccessForStorage::open(impl_->tenants, tenant));
+  BULKHEAD_TRY(scope, impl_->stores.platform_access().open_for_maintenance(tenant));
   BULKHEAD_TRY(store, impl_->stores.open(scope));
   return Opened{std::move(scope), std::move(store)};
 }
 
 Result<tenancy::TenantScope> Upkeep::scope(const base::TenantId& tenant) {
-  return tenancy::UpkeepAccessForStorage::open(impl_->tenants, tenant);
+  return impl_->stores.platform_access().open_for_maintenance(tenant);
 }
 
 Result<tenancy::KeyStatus> Upkeep::rotate(const base::TenantId& tenant, const tenancy::RotationOrder& order) {
@@ -94,7 +93,7 @@ Result<tenancy::KeyStatus> Upkeep::rotate(const base::TenantId& tenant, const te
                          tenant.str());
     }
   }
-  auto begun = impl_->tenants.begin_rotation(tenant, order);
+  auto begun = impl_->tenants.keyring().begin_rotation(tenant, order);
   std::scoped_lock lock(impl_->mutex);
   impl_->beginning.erase(tenant);
   return begun;
@@ -120,7 +119,7 @@ Upkeep::Hold::~Hold() {
 
 std::vector<tenancy::KeyStatus> Upkeep::run_once(const std::function<bool()>& stopping) {
   std::vector<tenancy::KeyStatus> ended;
-  const std::vector<base::TenantId> rotating = impl_->tenants.rotating();
+  const std::vector<base::TenantId> rotating = impl_->tenants.keyring().rotating();
   std::set<base::TenantId> all(rotating.begin(), rotating.end());
   for (base::TenantId& tenant : impl_->stores.take_upkeep()) all.insert(std::move(tenant));
   for (const base::TenantId& tenant : all) {
@@ -155,7 +154,7 @@ Result<void> Upkeep::complete(const base::TenantId& tenant) {
 // The rotation that ended, if there was one.
 Result<std::optional<tenancy::KeyStatus>> Upkeep::settle(const base::TenantId& tenant,
                                                          const std::function<bool()>& stopping) {
-  BULKHEAD_TRY(before, impl_->tenants.key_status(tenant));
+  BULKHEAD_TRY(before, impl_->tenants.keyring().status(tenant));
   if (!before.rotation.empty() && impl_->recorder) {
     BULKHEAD_CHECK_OK(impl_->recorder->announce(WorkRecorder::Kind::Rotation, tenant));
   }
@@ -164,7 +163,7 @@ Result<std::optional<tenancy::KeyStatus>> Upkeep::settle(const base::TenantId& t
     BULKHEAD_CHECK_OK(impl_->move(tenant, std::move(opened), stopping));
   }
   if (before.rotation.empty()) return std::optional<tenancy::KeyStatus>();
-  BULKHEAD_TRY(after, impl_->tenants.finish_rotation(tenant));
+  BULKHEAD_TRY(after, impl_->tenants.keyring().finish_rotation(tenant));
   after.rotation = before.rotation;
   if (impl_->rotated) impl_->rotated(tenant, after);
   return std::optional(std::move(after));

@@ -1,5 +1,7 @@
-// Making certificates of destruction (TenantDirectory::destroy) and of erasure (storage's eraser). Verifying
-// is in directory.h.
+// Signed statements that a tenant was destroyed (TenantDirectory::destroy), a record erased (storage's
+// eraser) or a tenant moved (storage's mover), and their verification.
+//
+// Thread safety: free functions over values.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +9,17 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "crypto/signature.h"
-#include "tenancy/directory.h"
+#include "tenancy/registry.h"
 
 namespace bulkhead::tenancy {
+
+// Checkable offline with the platform's verify key.
+struct DestructionCertificate {
+  std::string json;  // canonical text with "signature" and "key" members
+};
+base::Result<void> verify_certificate(std::string_view json, const crypto::VerifyKey& key);
 
 struct CertificateFacts {
   std::string tenant;

@@ -1,12 +1,10 @@
 #include "tenancy/directory.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/log.h"
-#include "crypto/hash.h"
-#include "crypto/random.h"
-#include "tenancy/certificate.h"
-#include "tenancy/directory_impl.h"
+#include "tenancy/tenant_table.h"
 
 namespace bulkhead::tenancy {
 
@@ -15,11 +13,6 @@ using base::Result;
 using base::TenantId;
 
 namespace {
-
-constexpr std::size_t kTenantKeyBytes = 32;
-constexpr std::size_t kDisplayNameBytesMax = 256;
-// The engine's own calls bear this name (engine/adapters.cc).
-constexpr std::string_view kReservedName = "platform";
 
 Result<void> check_changeable(const Tenant& tenant) {
   if (tenant.state == TenantState::Destroyed) return unknown_tenant();
@@ -31,45 +24,31 @@ Result<void> check_changeable(const Tenant& tenant) {
 
 TenantDirectory::TenantDirectory(std::shared_ptr<crypto::PlatformKeys> platform, Registry& registry,
                                  const base::Clock& clock, std::size_t open_keys_max)
-    : impl_(std::make_unique<Impl>(std::move(platform), registry, clock, open_keys_max)) {}
+    : table_(std::make_unique<TenantTable>(std::move(platform), registry, clock, open_keys_max)),
+      keyring_(*table_) {}
 TenantDirectory::~TenantDirectory() = default;
 
 Result<void> TenantDirectory::load() {
-  BULKHEAD_TRY(all, impl_->registry.load_all());
-  std::unique_lock lock(impl_->mutex);
-  impl_->tenants.clear();
-  for (StoredTenant& stored : all) {
-    std::string name = stored.tenant.id.str();
-    impl_->tenants.emplace(name, Impl::Entry{std::move(stored), nullptr, {}});
-  }
+  BULKHEAD_TRY(all, table_->registry.load_all());
+  table_->hold(std::move(all));
   return Result<void>();
 }
 
-Result<TenantScope> TenantDirectory::open(std::shared_ptr<const identity::Principal> principal) {
-  if (!principal || !principal->tenant() || principal->is_operator()) {
-    return Error(TenancyError::NotATenantPrincipal,
-                 "This credential belongs to no tenant, so it opens no tenant's data.");
+PlatformAccess TenantDirectory::take_platform_access() {
+  if (std::exchange(platform_access_taken_, true)) {
+    base::log::error("platform_access_taken_twice", {});
+    std::abort();
   }
-  BULKHEAD_TRY(shared, impl_->open_shared(*principal->tenant()));
-  return TenantScope(std::move(shared), std::move(principal));
+  return PlatformAccess(*table_);
 }
 
-Result<std::optional<TenantScope>> TenantDirectory::open_at_once(
-    std::shared_ptr<const identity::Principal> principal) {
-  if (principal && principal->tenant() && !principal->is_operator()) {
-    BULKHEAD_TRY(shared, impl_->held_shared(*principal->tenant()));
-    if (!shared) return std::optional<TenantScope>();
-    return std::optional<TenantScope>(TenantScope(std::move(shared), std::move(principal)));
-  }
-  BULKHEAD_TRY(scope, open(std::move(principal)));
-  return std::optional<TenantScope>(std::move(scope));
-}
+Keyring& TenantDirectory::keyring() { return keyring_; }
+const Keyring& TenantDirectory::keyring() const { return keyring_; }
 
 identity::TenantStatus::State TenantDirectory::state_of(std::string_view tenant) const {
-  std::shared_lock lock(impl_->mutex);
-  auto entry = impl_->tenants.find(tenant);
-  if (entry == impl_->tenants.end()) return State::Unknown;
-  switch (entry->second.stored.tenant.state) {
+  const auto state = table_->state(tenant);
+  if (!state) return State::Unknown;
+  switch (*state) {
     case TenantState::Active: return State::Active;
     case TenantState::Suspended: return State::Suspended;
     case TenantState::Destroyed:
@@ -78,69 +57,31 @@ identity::TenantStatus::State TenantDirectory::state_of(std::string_view tenant)
   return State::Unknown;
 }
 
-std::optional<Tenant> TenantDirectory::find(const TenantId& id) const {
-  std::shared_lock lock(impl_->mutex);
-  auto entry = impl_->tenants.find(id.str());
-  if (entry == impl_->tenants.end()) return std::nullopt;
-  return entry->second.stored.tenant;
-}
+std::optional<Tenant> TenantDirectory::find(const TenantId& id) const { return table_->tenant(id.str()); }
 
 std::vector<Tenant> TenantDirectory::list() const {
-  std::shared_lock lock(impl_->mutex);
   std::vector<Tenant> tenants;
-  for (const auto& [name, entry] : impl_->tenants) tenants.push_back(entry.stored.tenant);
+  table_->for_each([&](const StoredTenant& stored) { tenants.push_back(stored.tenant); });
   std::sort(tenants.begin(), tenants.end(), [](const Tenant& a, const Tenant& b) { return a.id < b.id; });
   return tenants;
-}
-
-Result<void> TenantDirectory::Impl::check_new(const TenantId& id, std::string_view display_name) {
-  if (id.str() == kReservedName) {
-    return Error(TenancyError::BadName, "The name \"platform\" is reserved; choose another.");
-  }
-  if (display_name.size() > kDisplayNameBytesMax) {
-    return Error(TenancyError::BadName, "The display name is longer than 256 bytes.");
-  }
-  std::shared_lock lock(mutex);
-  if (auto entry = tenants.find(id.str()); entry != tenants.end()) {
-    // A destroyed tenant's name stays taken: its old tokens must never open a new tenant.
-    bool gone = entry->second.stored.tenant.state == TenantState::Destroyed;
-    return Error(TenancyError::TenantExists, gone ? "A tenant of this name was destroyed; choose a new name."
-                                                  : "There is already a tenant of this name.");
-  }
-  return Result<void>();
-}
-
-Result<Tenant> TenantDirectory::Impl::add(const StoredTenant& stored) {
-  std::lock_guard one(change_mutex);
-  const TenantId id = stored.tenant.id;
-  BULKHEAD_CHECK_OK(check_new(id, stored.tenant.display_name));
-  BULKHEAD_CHECK_OK(registry.insert(stored));
-  {
-    std::unique_lock lock(mutex);
-    tenants.emplace(id.str(), Entry{stored, nullptr, {}});
-  }
-  tell(id);
-  return stored.tenant;
 }
 
 Result<Tenant> TenantDirectory::create(const TenantId& id, std::string display_name, IsolationMode mode,
                                        TenantPolicy policy, std::string_view provider) {
   BULKHEAD_CHECK_OK(check_mode_policy(mode, policy));
-  BULKHEAD_CHECK_OK(impl_->check_new(id, display_name));
+  BULKHEAD_CHECK_OK(table_->check_new(id, display_name));
   StoredTenant stored{.tenant = {.id = id}};
   stored.tenant.display_name = std::move(display_name);
   stored.tenant.mode = mode;
   stored.tenant.policy = std::move(policy);
-  stored.tenant.created = impl_->clock.unix_seconds();
+  stored.tenant.created = table_->clock.unix_seconds();
   if (provider != kPlatformProvider) stored.provider = std::string(provider);
-  BULKHEAD_TRY(wrapped,
-               impl_->wrap(crypto::random_secret(kTenantKeyBytes), stored.provider, key_context(id, 1)));
-  stored.wrapped_key = std::move(wrapped);
-  return impl_->add(stored);
+  BULKHEAD_CHECK_OK(table_->wrapping.give_fresh_key(stored));
+  return table_->add(stored);
 }
 
 Result<Tenant> TenantDirectory::set_policy(const TenantId& id, TenantPolicy policy) {
-  return impl_->change(
+  return table_->change(
       id,
       [&](StoredTenant& stored) -> Result<void> {
         BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
@@ -161,7 +102,7 @@ Result<Tenant> TenantDirectory::set_policy(const TenantId& id, TenantPolicy poli
 }
 
 Result<Tenant> TenantDirectory::suspend(const TenantId& id, std::string reason) {
-  auto changed = impl_->change(
+  auto changed = table_->change(
       id,
       [](StoredTenant& stored) -> Result<void> {
         BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
@@ -177,7 +118,7 @@ Result<Tenant> TenantDirectory::suspend(const TenantId& id, std::string reason) 
 }
 
 Result<Tenant> TenantDirectory::resume(const TenantId& id) {
-  return impl_->change(
+  return table_->change(
       id,
       [](StoredTenant& stored) -> Result<void> {
         BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
@@ -189,10 +130,10 @@ Result<Tenant> TenantDirectory::resume(const TenantId& id) {
 
 Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, TenantEraser& eraser,
                                                         const crypto::SigningKey& signer) {
-  CertificateFacts facts{.tenant = id.str(), .time = impl_->clock.wall()};
+  CertificateFacts facts{.tenant = id.str(), .time = table_->clock.wall()};
   // First the key, durably: from here on nothing can be read, whatever happens to the files. A crash
   // after this leaves a destroyed tenant whose files a second `destroy` removes.
-  BULKHEAD_CHECK_OK(impl_->change(
+  BULKHEAD_CHECK_OK(table_->change(
       id,
       [&](StoredTenant& stored) -> Result<void> {
         if (!stored.wrapped_key.box.empty()) facts.key_id = key_id_of(stored.wrapped_key);
@@ -206,9 +147,8 @@ Result<DestructionCertificate> TenantDirectory::destroy(const TenantId& id, Tena
   eraser.close(id);
   BULKHEAD_TRY(report, eraser.erase(id));
   facts.erased = std::move(report);
-  BULKHEAD_TRY(all, impl_->registry.load_all());
-  auto kept = std::find_if(all.begin(), all.end(), [&](const StoredTenant& s) { return s.tenant.id == id; });
-  if (kept == all.end() || !kept->wrapped_key.box.empty()) {
+  BULKHEAD_TRY(kept, table_->registry.load(id));
+  if (!kept || !kept->wrapped_key.box.empty()) {
     // Nothing is certified that could not be seen.
     return Error(TenancyError::Registry, "The tenant's key could not be shown to be gone. Try again.",
                  id.str() + ": the registry still holds a wrapped key, or lost the tenant's mark");
@@ -221,16 +161,12 @@ Result<Tenant> TenantDirectory::begin_restore(const Tenant& tenant,
   BULKHEAD_CHECK_OK(check_mode_policy(tenant.mode, tenant.policy));
   StoredTenant stored{.tenant = tenant};
   stored.tenant.state = TenantState::Restoring;
-  const base::Secret tenant_key = crypto::random_secret(kTenantKeyBytes);
-  crypto::TenantKeys ring(tenant_key, tenant.id.str());
-  for (const auto& [purpose, key] : keys) ring = ring.with_key(purpose, key);
-  stored.wrapped_key = impl_->platform->wrap(tenant_key, key_context(tenant.id, 1));
-  stored.ring = ring.seal_ring(tenant_key, tenant.id.str());
-  return impl_->add(stored);
+  table_->wrapping.give_keys(stored, keys);
+  return table_->add(stored);
 }
 
 Result<Tenant> TenantDirectory::begin_replace(const TenantId& id) {
-  return impl_->change(
+  return table_->change(
       id,
       [](StoredTenant& stored) -> Result<void> {
         if (stored.tenant.state == TenantState::Destroyed) return unknown_tenant();
@@ -241,7 +177,7 @@ Result<Tenant> TenantDirectory::begin_replace(const TenantId& id) {
 }
 
 Result<Tenant> TenantDirectory::finish_restore(const TenantId& id, TenantState state) {
-  return impl_->change(
+  return table_->change(
       id,
       [&](StoredTenant& stored) -> Result<void> {
         if (stored.tenant.state != TenantState::Restoring) return unknown_tenant();
@@ -257,23 +193,12 @@ Result<void> TenantDirectory::abandon_restore(const TenantId& id, TenantEraser& 
   eraser.close(id);
   BULKHEAD_TRY(report, eraser.erase(id));
   static_cast<void>(report);
-  std::vector<std::weak_ptr<TenantScope::Shared>> running;
-  {
-    std::lock_guard one(impl_->change_mutex);
-    BULKHEAD_CHECK_OK(impl_->registry.remove(id));
-    std::unique_lock lock(impl_->mutex);
-    auto entry = impl_->tenants.find(id.str());
-    if (entry != impl_->tenants.end()) running.swap(entry->second.generations);
-    impl_->tenants.erase(id.str());
-  }
-  Impl::cut(running, base::CancelReason::TenantSuspended);
-  impl_->tell(id);
-  return Result<void>();
+  return table_->remove(id);
 }
 
 Result<Tenant> TenantDirectory::relocate(const TenantId& id, IsolationMode mode, const std::string& store,
                                          EngineMode engine) {
-  return impl_->change(
+  return table_->change(
       id,
       [&](StoredTenant& stored) -> Result<void> {
         BULKHEAD_CHECK_OK(check_changeable(stored.tenant));
@@ -286,7 +211,7 @@ Result<Tenant> TenantDirectory::relocate(const TenantId& id, IsolationMode mode,
 }
 
 void TenantDirectory::on_change(std::function<void(const TenantId&)> listener) {
-  impl_->listeners.push_back(std::move(listener));
+  table_->on_change(std::move(listener));
 }
 
 }  // namespace bulkhead::tenancy

@@ -1,11 +1,11 @@
 // TenantScope: the only key that opens anything of a tenant (invariant I2).
 //
 // Every store, index, session, key and cache takes a `const TenantScope&`. There is no public constructor,
-// and there are three makers, all members of TenantDirectory: `open` and `open_at_once` make one from a
-// verified Principal, for that principal's own tenant and no other; `open_for_upkeep` makes one without a
-// credential, for the platform's maintenance of a tenant's store, whose principal holds no role, and which
-// storage's upkeep alone can call. tests/compile_fail proves that other ways do not compile,
-// Walls.OnlyTenancyMakesScopes counts the makers.
+// and there are three makers, all in scope_makers.cc: TenantDirectory's `open` and `open_at_once` make one
+// from a verified Principal, for that principal's own tenant and no other; PlatformAccess's
+// `open_for_maintenance` makes one without a credential, for the platform's maintenance of a tenant's store,
+// whose principal holds no role, and which storage's upkeep alone can call. tests/compile_fail proves that
+// other ways do not compile, Walls.OnlyTenancyMakesScopes counts the makers.
 //
 // A scope is a cheap handle on shared state (copy freely). It is cut when its tenant is suspended or
 // destroyed, or its key was withdrawn: `cancel_token` fires, and `alive()` turns false; stores refuse
@@ -44,6 +44,8 @@ class TenantScope {
 
  private:
   friend class TenantDirectory;
+  friend class PlatformAccess;
+  friend class TenantTable;
   struct Shared;  // per tenant and generation: record, keys, cancel token
   TenantScope(std::shared_ptr<const Shared> shared, std::shared_ptr<const identity::Principal> who);
   std::shared_ptr<const Shared> shared_;

@@ -1,16 +1,16 @@
-// expect: calling a private constructor of class 'bulkhead::tenancy::TenantDirectory::UpkeepAccess'
-// A scope without a credential needs a passkey that storage's upkeep alone can make.
-#include "tenancy/directory.h"
+// expect: 'platform_access' is a private member of 'bulkhead::storage::StoreManager'
+// A scope without a credential is storage's upkeep's alone to open, though others hold the store manager.
+#include "storage/store_manager.h"
 
 using namespace bulkhead;
 
-bool scope(tenancy::TenantDirectory& directory, const base::TenantId& tenant,
-           const tenancy::TenantDirectory::UpkeepAccess& given) {
+bool scope(storage::StoreManager& stores, const base::TenantId& tenant,
+           const tenancy::PlatformAccess& given) {
 #ifdef MISUSE
   static_cast<void>(given);
-  return directory.open_for_upkeep(tenant, tenancy::TenantDirectory::UpkeepAccess()).ok() &&
-         directory.open_for_upkeep(tenant, tenancy::TenantDirectory::UpkeepAccess{}).ok();
+  return stores.platform_access().open_for_maintenance(tenant).ok();
 #else
-  return directory.open_for_upkeep(tenant, given).ok();
+  static_cast<void>(stores);
+  return given.open_for_maintenance(tenant).ok();
 #endif
 }

@@ -56,43 +56,50 @@ TEST(Walls, OnlyIdentityMakesPrincipals) {
                                    "identity/upkeep_principal.cc"}));
 }
 
-// The platform's own principal, which holds no role, and the passkey to the scopes that it gives.
+// The platform's own principal, which holds no role, and the capability that gives scopes with it: taken by
+// the store manager alone, used by it (keys) and by storage's upkeep (scopes).
 TEST(Walls, OnlyStoragesUpkeepWorksWithoutACredential) {
   EXPECT_EQ(files_naming(kSource, "UpkeepPrincipal"),
             (std::set<std::string>{"identity/upkeep_principal.cc", "identity/upkeep_principal.h",
-                                   "tenancy/directory_keys.cc"}));
-  EXPECT_EQ(files_naming(kSource, "UpkeepAccessForStorage"),
-            (std::set<std::string>{"storage/upkeep.cc", "storage/upkeep_access.h", "tenancy/directory.h"}));
+                                   "tenancy/scope_makers.cc"}));
+  EXPECT_EQ(files_naming(kSource, "take_platform_access"),
+            (std::set<std::string>{"storage/store_manager.cc", "tenancy/directory.cc", "tenancy/directory.h",
+                                   "tenancy/scope_makers.h"}));
+  EXPECT_EQ(files_naming(kSource, "platform_access()"),
+            (std::set<std::string>{"storage/store_manager.cc", "storage/store_manager.h", "storage/upkeep.cc",
+                                   "tenancy/directory.cc", "tenancy/directory.h", "tenancy/scope_makers.h"}));
+  EXPECT_EQ(matches(kSource, R"(\bdatabase_keys\()", ".cc"),
+            (std::multiset<std::string>{
+                "storage/store_manager.cc: database_keys(", "storage/store_manager.cc: database_keys(",
+                "storage/store_manager.cc: database_keys(", "storage/store_manager.cc: database_keys(",
+                "tenancy/scope_makers.cc: database_keys("}));
 }
 
 TEST(Walls, OnlyTenancyMakesScopes) {
   EXPECT_EQ(files_naming(kSource, "scope_shared.h\""),
-            (std::set<std::string>{"tenancy/directory_impl.h", "tenancy/scope.cc"}));
+            (std::set<std::string>{"tenancy/scope.cc", "tenancy/tenant_table.h"}));
   EXPECT_EQ(files_naming(kSource, "class TenantDirectory"),
-            (std::set<std::string>{"identity/upkeep_principal.h", "tenancy/directory.h", "tenancy/scope.h"}));
-  EXPECT_EQ(files_naming(kSource, "directory_impl.h\""),
-            (std::set<std::string>{"tenancy/directory.cc", "tenancy/directory_keys.cc",
-                                   "tenancy/directory_loss.cc"}));
+            (std::set<std::string>{"tenancy/directory.h", "tenancy/scope.h", "tenancy/scope_makers.h"}));
+  EXPECT_EQ(
+      files_naming(kSource, "class PlatformAccess"),
+      (std::set<std::string>{"identity/upkeep_principal.h", "tenancy/scope.h", "tenancy/scope_makers.h"}));
+  EXPECT_EQ(files_naming(kSource, "tenant_table.h\""),
+            (std::set<std::string>{"tenancy/directory.cc", "tenancy/keyring.cc", "tenancy/scope_makers.cc",
+                                   "tenancy/tenant_table.cc", "tenancy/tenant_table_keys.cc"}));
   // Every expression that makes one: two from a principal, and one for the platform's upkeep.
   EXPECT_EQ(matches(kSource, R"(\bTenantScope[({][^)})])"),
-            (std::multiset<std::string>{"tenancy/directory.cc: TenantScope(s",
-                                        "tenancy/directory.cc: TenantScope(s",
-                                        "tenancy/directory_keys.cc: TenantScope(s",
-                                        "tenancy/scope.cc: TenantScope(s", "tenancy/scope.h: TenantScope(s"}))
-      << "the last two are the constructor itself";
+            (std::multiset<std::string>{"tenancy/scope.cc: TenantScope(s", "tenancy/scope.h: TenantScope(s",
+                                        "tenancy/scope_makers.cc: TenantScope(s",
+                                        "tenancy/scope_makers.cc: TenantScope(s",
+                                        "tenancy/scope_makers.cc: TenantScope(s"}))
+      << "the first two are the constructor itself";
   // Every function that gives one away.
   EXPECT_EQ(
       matches(kSource, R"(Result<[a-z:<]*TenantScope>+ \w+\()", ".h"),
       (std::multiset<std::string>{"storage/upkeep.h: Result<tenancy::TenantScope> scope(",
-                                  "storage/upkeep_access.h: Result<TenantScope> open(",
                                   "tenancy/directory.h: Result<TenantScope> open(",
-                                  "tenancy/directory.h: Result<TenantScope> open_for_upkeep(",
-                                  "tenancy/directory.h: Result<std::optional<TenantScope>> open_at_once("}));
-}
-
-TEST(Walls, OnlyStoragesKeyReaderHasDatabaseAccess) {
-  EXPECT_EQ(files_naming(kSource, "DatabaseAccessForApiKeys"),
-            (std::set<std::string>{"storage/store_manager.cc", "tenancy/directory.h"}));
+                                  "tenancy/directory.h: Result<std::optional<TenantScope>> open_at_once(",
+                                  "tenancy/scope_makers.h: Result<TenantScope> open_for_maintenance("}));
 }
 
 // Tests make theirs with real credentials too.

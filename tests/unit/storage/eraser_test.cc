@@ -189,7 +189,7 @@ TYPED_TEST(EraserTest, ACrashIsTakenUpAgain) {
     const auto certificates = must(next.certificates(tenant_id("a")));
     ASSERT_EQ(certificates.size(), static_cast<std::size_t>(step + 1));
     EXPECT_OK(tenancy::verify_certificate(certificates.back(), e.signer.verify_key()));
-    EXPECT_TRUE(e.platform.directory->rotating().empty());
+    EXPECT_TRUE(e.platform.directory->keyring().rotating().empty());
     EXPECT_TRUE(e.there("f2"));
   }
 }

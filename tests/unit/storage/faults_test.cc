@@ -84,7 +84,7 @@ class Life {
   void settle() {
     eraser_->resume([] { return false; });
     (void)upkeep_->run_once([] { return false; });
-    if (!platform_->directory->rotating().empty()) wrong("a rotation did not end");
+    if (!platform_->directory->keyring().rotating().empty()) wrong("a rotation did not end");
     if (!must(platform_->platform->pending_erasures()).empty()) wrong("an erasure did not end");
   }
 

@@ -118,7 +118,7 @@ TYPED_TEST(Moves, ThereAndBackNothingIsLostAndTheOldPlaceIsErased) {
   EXPECT_TRUE(std::filesystem::exists(this->platform.database_path("a")));
   EXPECT_EQ(must(this->mover->certificates(tenant_id("a"))).size(), 2u);
   EXPECT_EQ(contents_of(this->platform, "b"), neighbour);
-  EXPECT_TRUE(this->platform.directory->rotating().empty());
+  EXPECT_TRUE(this->platform.directory->keyring().rotating().empty());
 }
 
 TYPED_TEST(Moves, AStopAtAnyPointIsTakenUpAgain) {

@@ -70,7 +70,7 @@ TEST(Platform, SecretsStayTheSameThroughARotation) {
     before = must(platform.platform->secret("audit-signing"));
     (void)must(platform.keys->add_version());
     ASSERT_OK(platform.platform->rewrap(*platform.keys));
-    EXPECT_EQ(must(platform.directory->rewrap_keys()), 1u);
+    EXPECT_EQ(must(platform.directory->keyring().rewrap_all()), 1u);
     ASSERT_OK(platform.keys->retire_older());
   }
   TestPlatform platform(data);

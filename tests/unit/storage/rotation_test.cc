@@ -78,11 +78,11 @@ TEST_F(Rotation, MovesEverythingAndDestroysTheOlderKeys) {
   const auto stolen = folder.path() / "stolen.db";
   std::filesystem::copy_file(platform->database_path("a"), stolen);
 
-  const auto before = must(platform->directory->key_status(tenant_id("a")));
+  const auto before = must(platform->directory->keyring().status(tenant_id("a")));
   ASSERT_OK(upkeep->rotate(tenant_id("a"), kAll));
   EXPECT_FAILS(tenancy::TenancyError::Busy, upkeep->rotate(tenant_id("a"), kAll));
   EXPECT_EQ(upkeep->run_once(never).size(), 1u);
-  const auto after = must(platform->directory->key_status(tenant_id("a")));
+  const auto after = must(platform->directory->keyring().status(tenant_id("a")));
   EXPECT_EQ(after.key_number, before.key_number + 1);
   EXPECT_NE(after.key_id, before.key_id);
   EXPECT_EQ(after.rotation, "");
@@ -136,7 +136,7 @@ TEST_F(Rotation, GoesOnAfterAStopAtEveryStep) {
   }
   ASSERT_OK(upkeep->rotate(tenant_id("a"), kAll));
   int rounds = 0;
-  while (!platform->directory->rotating().empty() && rounds < 200) {
+  while (!platform->directory->keyring().rotating().empty() && rounds < 200) {
     (void)upkeep->run_once(after(2));
     restart();
     expect_all("a", 5);
@@ -168,10 +168,10 @@ TEST_F(Rotation, RequestsGoOnMeanwhile) {
   }
   for (int round = 0; round < 3; ++round) {
     EXPECT_OK(upkeep->rotate(tenant_id("a"), kAll));
-    for (int tries = 0; !platform->directory->rotating().empty() && tries < 100; ++tries) {
+    for (int tries = 0; !platform->directory->keyring().rotating().empty() && tries < 100; ++tries) {
       (void)upkeep->run_once(never);
     }
-    EXPECT_TRUE(platform->directory->rotating().empty());
+    EXPECT_TRUE(platform->directory->keyring().rotating().empty());
   }
   done = true;
   for (auto& thread : threads) thread.join();

@@ -78,7 +78,7 @@ TYPED_TEST_P(StoreRotationContract, MovesEverythingToTheNewKeys) {
     ASSERT_OK(upkeep.rotate(tenant_id("hospital"), kEveryKey));
     this->expect_all_after_rotation();  // under the older keys still, mostly
     EXPECT_EQ(upkeep.run_once([] { return false; }).size(), 1u);
-    EXPECT_TRUE(deployment.directory->rotating().empty());
+    EXPECT_TRUE(deployment.directory->keyring().rotating().empty());
     EXPECT_EQ(this->own->key_versions(crypto::Purpose::RecordSeal).size(), 1u);
     EXPECT_FALSE(this->own->key(crypto::Purpose::RecordSeal) == seal);
     EXPECT_FALSE(this->own->key(crypto::Purpose::Database) == database);
@@ -100,7 +100,7 @@ TYPED_TEST_P(StoreRotationContract, GoesOnAfterAStopAtEveryStep) {
     ASSERT_OK(upkeep.rotate(tenant_id("hospital"), kEveryKey));
   }
   int rounds = 0;
-  for (; !deployment.directory->rotating().empty() && rounds < 50; ++rounds) {
+  for (; !deployment.directory->keyring().rotating().empty() && rounds < 50; ++rounds) {
     Upkeep upkeep(*deployment.manager, *deployment.directory);
     // Asked before the tenant, before each step and after: one step a round.
     (void)upkeep.run_once([left = 2]() mutable { return left-- <= 0; });
@@ -136,10 +136,10 @@ TYPED_TEST_P(StoreRotationContract, RequestsGoOnMeanwhile) {
   Upkeep upkeep(*deployment.manager, *deployment.directory);
   for (int round = 0; round < 3; ++round) {
     EXPECT_OK(upkeep.rotate(tenant_id("hospital"), kEveryKey));
-    for (int tries = 0; !deployment.directory->rotating().empty() && tries < 100; ++tries) {
+    for (int tries = 0; !deployment.directory->keyring().rotating().empty() && tries < 100; ++tries) {
       (void)upkeep.run_once([] { return false; });
     }
-    EXPECT_TRUE(deployment.directory->rotating().empty());
+    EXPECT_TRUE(deployment.directory->keyring().rotating().empty());
   }
   done = true;
   for (auto& thread : threads) thread.join();

@@ -85,7 +85,8 @@ TEST_F(DirectoryTest, SuspensionCutsEveryRunningScopeBeforeItReturns) {
   EXPECT_FALSE(other.cancel_token().cancelled());
   EXPECT_EQ(directory->state_of("acme"), State::Suspended);
   EXPECT_TRUE(fails_with(TenancyError::TenantSuspended, directory->open(test::principal("acme"))));
-  EXPECT_TRUE(fails_with(TenancyError::TenantSuspended, directory->api_key_hash_for(tenant_id("acme"), "k")));
+  EXPECT_TRUE(fails_with(TenancyError::TenantSuspended,
+                         directory->take_platform_access().api_key_hash(tenant_id("acme"), "k")));
 
   directory = open_directory();  // it is durable
   EXPECT_EQ(directory->state_of("acme"), State::Suspended);
@@ -166,7 +167,7 @@ TEST_F(DirectoryTest, AnUnwritableRegistryChangesNothing) {
   registry.fails = true;
   EXPECT_TRUE(fails_with(TenancyError::Registry, directory->suspend(tenant_id("acme"), "")));
   EXPECT_TRUE(fails_with(TenancyError::Registry, directory->destroy(tenant_id("acme"), eraser, signer)));
-  EXPECT_TRUE(fails_with(TenancyError::Registry, directory->rewrap_keys()));
+  EXPECT_TRUE(fails_with(TenancyError::Registry, directory->keyring().rewrap_all()));
   EXPECT_TRUE(fails_with(TenancyError::Registry,
                          directory->create(tenant_id("bolt"), "", IsolationMode::Hybrid, {})));
   EXPECT_TRUE(scope.alive());
@@ -235,7 +236,7 @@ TEST_F(DirectoryTest, RewrapsWhileScopesAreOpened) {
   }
   for (int round = 0; round < 20; ++round) {
     ASSERT_TRUE(keys->add_version().ok());
-    auto count = directory->rewrap_keys();
+    auto count = directory->keyring().rewrap_all();
     ASSERT_TRUE(count.ok());
     EXPECT_EQ(*count, 4u);
     ASSERT_TRUE(keys->retire_older().ok());

@@ -32,16 +32,17 @@ class ProviderTest : public DirectoryTest {
  protected:
   void SetUp() override {
     DirectoryTest::SetUp();
-    directory->add_provider("vault", vault);
-    directory->set_key_lifetime(std::chrono::seconds(60));
-    directory->on_keys_lost([this](const base::TenantId& id, const base::Error& why) {
+    directory->keyring().add_provider("vault", vault);
+    directory->keyring().set_lifetime(std::chrono::seconds(60));
+    directory->keyring().on_lost([this](const base::TenantId& id, const base::Error& why) {
       lost.push_back(id.str());
       reasons.emplace_back(why.name().code);
     });
-    directory->on_keys_returned([this](const base::TenantId& id) { returned.push_back(id.str()); });
+    directory->keyring().on_returned([this](const base::TenantId& id) { returned.push_back(id.str()); });
     create("acme");
     create("bolt");
-    ASSERT_TRUE(directory->begin_rotation(id("acme"), {.tenant_key = true, .provider = "vault"}).ok());
+    ASSERT_TRUE(
+        directory->keyring().begin_rotation(id("acme"), {.tenant_key = true, .provider = "vault"}).ok());
   }
   static base::TenantId id(const char* name) { return *base::TenantId::parse(name); }
   std::shared_ptr<Vault> vault = std::make_shared<Vault>();
@@ -50,18 +51,19 @@ class ProviderTest : public DirectoryTest {
 
 TEST_F(ProviderTest, ItsKeyOpensTheTenantAndThePlatformsDoesNot) {
   const base::Secret before = open("acme").key(crypto::Purpose::RecordSeal).clone();
-  EXPECT_EQ(directory->key_status(id("acme"))->provider, "vault");
+  EXPECT_EQ(directory->keyring().status(id("acme"))->provider, "vault");
   EXPECT_EQ(registry.tenants.at("acme").provider, "vault");
   auto fresh = open_directory();
   EXPECT_TRUE(fails_with(TenancyError::KeyUnavailable, fresh->open(test::principal("acme"))))
       << "without the provider there is no key";
-  fresh->add_provider("vault", vault);
+  fresh->keyring().add_provider("vault", vault);
   clock.advance(std::chrono::seconds(1));
   auto scope = fresh->open(test::principal("acme"));
   ASSERT_TRUE(scope.ok());
   EXPECT_TRUE(scope->key(crypto::Purpose::RecordSeal) == before);
-  EXPECT_TRUE(fails_with(TenancyError::KeyUnavailable,
-                         directory->begin_rotation(id("bolt"), {.tenant_key = true, .provider = "no-such"})));
+  EXPECT_TRUE(fails_with(
+      TenancyError::KeyUnavailable,
+      directory->keyring().begin_rotation(id("bolt"), {.tenant_key = true, .provider = "no-such"})));
 }
 
 TEST_F(ProviderTest, ARevokedKeyCutsTheTenantAtTheNextAskingAndNobodyElse) {
@@ -69,7 +71,7 @@ TEST_F(ProviderTest, ARevokedKeyCutsTheTenantAtTheNextAskingAndNobodyElse) {
   vault->deleted = true;
   EXPECT_TRUE(acme.alive()) << "control: until it is asked again";
   clock.advance(std::chrono::seconds(20));
-  directory->refresh_keys("vault");
+  directory->keyring().refresh("vault");
   EXPECT_FALSE(acme.alive());
   EXPECT_TRUE(acme.cancel_token().cancelled());
   EXPECT_EQ(lost, std::vector<std::string>{"acme"});
@@ -82,7 +84,7 @@ TEST_F(ProviderTest, WhoeverCantBeAskedHasUntilTheLifetimeEnds) {
   TenantScope acme = open("acme");
   vault->reachable = false;
   clock.advance(std::chrono::seconds(40));
-  directory->refresh_keys("vault");
+  directory->keyring().refresh("vault");
   EXPECT_TRUE(acme.alive());
   EXPECT_TRUE(directory->open(test::principal("acme")).ok());
   clock.advance(std::chrono::seconds(21));
@@ -96,14 +98,14 @@ TEST_F(ProviderTest, WhoeverCantBeAskedHasUntilTheLifetimeEnds) {
 
 TEST_F(ProviderTest, ALifetimeThatEndsCutsTheTenantThoughNobodyIsAsked) {
   TenantScope acme = open("acme"), bolt = open("bolt");
-  EXPECT_EQ(directory->lose_expired_keys(), std::chrono::seconds(60)) << "that is when it ends";
+  EXPECT_EQ(directory->keyring().lose_expired(), std::chrono::seconds(60)) << "that is when it ends";
   vault->reachable = false;
   clock.advance(std::chrono::seconds(59));
-  EXPECT_EQ(directory->lose_expired_keys(), std::chrono::seconds(1));
+  EXPECT_EQ(directory->keyring().lose_expired(), std::chrono::seconds(1));
   EXPECT_FALSE(acme.cancel_token().cancelled()) << "control: its lifetime goes on";
   const int asked = vault->asked;
   clock.advance(std::chrono::seconds(1));
-  EXPECT_EQ(directory->lose_expired_keys(), std::nullopt) << "no provider's key is held";
+  EXPECT_EQ(directory->keyring().lose_expired(), std::nullopt) << "no provider's key is held";
   EXPECT_EQ(vault->asked, asked);
   EXPECT_TRUE(acme.cancel_token().cancelled());
   EXPECT_EQ(acme.cancel_token().reason(), base::CancelReason::KeyUnavailable);
@@ -118,23 +120,23 @@ TEST_F(ProviderTest, ALossAndAReturnAreToldOnceEach) {
   vault->deleted = true;
   clock.advance(std::chrono::seconds(20));
   for (int i = 0; i < 3; ++i) {
-    directory->refresh_keys("vault");
+    directory->keyring().refresh("vault");
     EXPECT_FALSE(directory->open(test::principal("acme")).ok());
   }
   EXPECT_EQ(lost, std::vector<std::string>{"acme"});
   EXPECT_EQ(reasons, std::vector<std::string>{"key_revoked"});
-  EXPECT_TRUE(directory->key_status(id("acme"))->lost);
-  EXPECT_EQ(directory->keys_lost(), 1u);
+  EXPECT_TRUE(directory->keyring().status(id("acme"))->lost);
+  EXPECT_EQ(directory->keyring().lost(), 1u);
   EXPECT_TRUE(returned.empty());
   vault->deleted = false;
-  directory->refresh_keys("vault");
-  directory->refresh_keys("vault");
+  directory->keyring().refresh("vault");
+  directory->keyring().refresh("vault");
   EXPECT_EQ(returned, std::vector<std::string>{"acme"}) << "the refresh sees it; no request is needed";
-  EXPECT_EQ(directory->keys_lost(), 0u);
+  EXPECT_EQ(directory->keyring().lost(), 0u);
   EXPECT_TRUE(open("acme").alive());
   vault->deleted = true;
   clock.advance(std::chrono::seconds(20));
-  directory->refresh_keys("vault");
+  directory->keyring().refresh("vault");
   EXPECT_EQ(lost.size(), 2u);
 }
 
@@ -176,11 +178,11 @@ TEST_F(ProviderTest, AReactorNeverWaitsForAProvider) {
 TEST_F(ProviderTest, ATenantIsMadeUnderAProviderOrNotAtAll) {
   ASSERT_TRUE(directory->create(id("clinic"), "Clinic", IsolationMode::Hybrid, {}, "vault").ok());
   EXPECT_EQ(registry.tenants.at("clinic").provider, "vault");
-  EXPECT_EQ(directory->key_status(id("clinic"))->custody, "vault");
+  EXPECT_EQ(directory->keyring().status(id("clinic"))->custody, "vault");
   TenantScope clinic = open("clinic");
   vault->deleted = true;
   clock.advance(std::chrono::seconds(20));
-  directory->refresh_keys("vault");
+  directory->keyring().refresh("vault");
   EXPECT_FALSE(clinic.alive());
   ASSERT_TRUE(directory->create(id("plain"), "Plain", IsolationMode::Hybrid, {}, "platform").ok());
   EXPECT_EQ(registry.tenants.at("plain").provider, "");
@@ -197,21 +199,21 @@ TEST_F(ProviderTest, ATenantWhoseKeyIsLostCanBeDestroyed) {
   open("acme");
   vault->deleted = true;
   clock.advance(std::chrono::seconds(20));
-  directory->refresh_keys("vault");
+  directory->keyring().refresh("vault");
   auto certificate = directory->destroy(id("acme"), eraser, signer);
   ASSERT_TRUE(certificate.ok()) << certificate.error().describe();
   EXPECT_TRUE(registry.tenants.at("acme").wrapped_key.box.empty());
-  directory->refresh_keys("vault");
+  directory->keyring().refresh("vault");
   EXPECT_EQ(lost.size(), 1u) << "a destroyed tenant has no key to lose";
-  EXPECT_EQ(directory->keys_lost(), 0u);
+  EXPECT_EQ(directory->keyring().lost(), 0u);
 }
 
 TEST_F(ProviderTest, AProofSaysThatTheTenantIsClosedWhenItsProviderRefuses) {
-  auto proof = directory->prove_key(id("acme"), id("bolt"));
+  auto proof = directory->keyring().prove(id("acme"), id("bolt"));
   ASSERT_TRUE(proof.ok());
   EXPECT_FALSE(proof->closed) << "control";
   vault->deleted = true;
-  proof = directory->prove_key(id("acme"), id("bolt"));
+  proof = directory->keyring().prove(id("acme"), id("bolt"));
   ASSERT_TRUE(proof.ok());
   EXPECT_TRUE(proof->closed);
 }
@@ -220,7 +222,7 @@ TEST_F(ProviderTest, AKeyThatIsThereIsRenewedInTime) {
   TenantScope acme = open("acme");
   for (int i = 0; i < 10; ++i) {
     clock.advance(std::chrono::seconds(30));
-    directory->refresh_keys("vault");
+    directory->keyring().refresh("vault");
     EXPECT_TRUE(acme.alive());
   }
   EXPECT_TRUE(lost.empty());

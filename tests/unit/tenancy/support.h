@@ -30,6 +30,13 @@ class MemoryRegistry final : public Registry {
     if (forgets_updates) return base::Result<void>();
     return put(tenant);
   }
+  base::Result<std::optional<StoredTenant>> load(const base::TenantId& tenant) override {
+    std::lock_guard lock(mutex_);
+    if (fails) return broken();
+    const auto found = tenants.find(tenant.str());
+    if (found == tenants.end()) return std::optional<StoredTenant>();
+    return std::optional<StoredTenant>(found->second);
+  }
   base::Result<void> remove(const base::TenantId& tenant) override {
     std::lock_guard lock(mutex_);
     if (fails) return broken();
