@@ -293,5 +293,17 @@ TEST_F(DirectoryTest, OpensAndSuspensionsRace) {
   base::log::set_level(base::log::Level::Info);
 }
 
+TEST_F(DirectoryTest, PlatformAccessIsGivenOnceAndActsForSuspendedTenantsToo) {
+  create("acme");
+  const PlatformAccess access = directory->take_platform_access();
+  EXPECT_DEATH((void)directory->take_platform_access(), "platform_access_taken_twice");
+  ASSERT_TRUE(directory->suspend(tenant_id("acme"), "unpaid").ok());
+  const auto scope = access.open_for_maintenance(tenant_id("acme"));
+  ASSERT_TRUE(scope.ok());
+  EXPECT_TRUE(scope->principal().roles().empty());
+  EXPECT_TRUE(fails_with(TenancyError::TenantSuspended, access.database_keys(tenant_id("acme"))));
+  EXPECT_TRUE(fails_with(TenancyError::UnknownTenant, access.open_for_maintenance(tenant_id("bolt"))));
+}
+
 }  // namespace
 }  // namespace bulkhead::tenancy
