@@ -22,6 +22,7 @@
 #include "crypto/random.h"
 #include "gateway/dispatcher.h"
 #include "gateway/tenant_dto.h"
+#include "storage/api_key_lookup.h"
 #include "storage/seal_alarm.h"
 #include "storage/store_sweeper.h"
 
@@ -64,6 +65,7 @@ struct Deployment::Parts {
   std::unique_ptr<storage::StoreManager> stores;
   std::unique_ptr<WorkRecords> work_records;
   std::unique_ptr<storage::StoreSweeper> sweeper;
+  std::unique_ptr<storage::ApiKeyLookup> api_keys;
   std::unique_ptr<storage::Upkeep> upkeep;
   std::unique_ptr<storage::Eraser> eraser;
   std::unique_ptr<storage::Backups> backups;
@@ -169,8 +171,9 @@ Result<void> Deployment::Parts::open_data() {
   BULKHEAD_CHECK_OK(tenants->load());
   BULKHEAD_TRY(providers, KeyProviders::open(config, *tenants, metrics));
   key_providers = std::move(providers);
-  stores = std::make_unique<storage::StoreManager>(config.data.dir, *platform, *tenants, clock,
-                                                   config.data.open_stores_max);
+  stores =
+      std::make_unique<storage::StoreManager>(config.data.dir, *tenants, clock, config.data.open_stores_max);
+  api_keys = std::make_unique<storage::ApiKeyLookup>(*platform, *stores);
   BULKHEAD_CHECK_OK(add_stores(config, *platform, *tenants, *stores, clock));
   work_records = std::make_unique<WorkRecords>(*audit, clock);
   stores->record_expiry({.may_remove = [this] { return audit->healthy(); },
@@ -218,7 +221,7 @@ Result<void> Deployment::Parts::open_data() {
   identity_options.issuers = config.issuers;
   identity_options.user_names = user_names;
   authenticator = std::make_unique<identity::Authenticator>(
-      std::move(identity_options), identity::ApiKeyFormat(std::move(tag_key), adopted), *stores, *tenants,
+      std::move(identity_options), identity::ApiKeyFormat(std::move(tag_key), adopted), *api_keys, *tenants,
       [this](const std::optional<base::TenantId>& tenant) -> base::FairPool& {
         return tenant ? pools->stores.opening(*tenant) : pools->stores.opening();
       },

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "base/descriptor.h"
+
 namespace bulkhead::base {
 
 namespace {
@@ -21,20 +23,6 @@ Error io_error(const std::filesystem::path& path, const char* what) {
                                                      : FileError::Io;
   return Error(kind, std::string(what) + " failed: " + std::strerror(code), path.string());
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Error too_large(const std::filesystem::path& path, std::size_t bytes_max) {
   return Error(FileError::TooLarge, "The file is larger than " + std::to_string(bytes_max) + " bytes.",
@@ -61,12 +49,6 @@ Result<void> write_all(int fd, std::string_view content, const std::filesystem::
     if (put < 0) return io_error(path, "Writing the file");
     content.remove_prefix(static_cast<std::size_t>(put));
   }
-  return Result<void>();
-}
-
-Result<void> sync_folder(const std::filesystem::path& folder) {
-  Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0 || ::fsync(fd.get()) != 0) return io_error(folder, "Syncing the folder");
   return Result<void>();
 }
 
@@ -144,7 +126,13 @@ Result<void> write_file_atomically(const std::filesystem::path& path, std::strin
   if (::fsync(fd.get()) != 0) return give_up(io_error(path, "Syncing the file"));
   if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(io_error(path, "Renaming the file"));
   std::filesystem::path folder = path.parent_path();
-  return sync_folder(folder.empty() ? "." : folder);
+  return sync_directory(folder.empty() ? "." : folder);
+}
+
+Result<void> sync_directory(const std::filesystem::path& path) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return io_error(path, "Syncing the folder");
+  return Result<void>();
 }
 
 Result<void> make_private_directory(const std::filesystem::path& path) {

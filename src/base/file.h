@@ -26,6 +26,9 @@ Result<Secret> read_secret_file(const std::filesystem::path& path, std::size_t b
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content,
                                    unsigned mode = 0600);
 
+// A new, renamed or removed name in this folder survives a crash from here on.
+Result<void> sync_directory(const std::filesystem::path& path);
+
 // Makes the folder and its parents with mode 0700; an existing one that others may write to is
 // refused.
 Result<void> make_private_directory(const std::filesystem::path& path);

@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "crypto/aead.h"
@@ -52,20 +53,6 @@ base::Bytes frame_context(const crypto::Digest& header, std::uint64_t number, bo
 }
 
 base::Bytes key_context(std::string_view archive) { return pack_parts({kKeyContext, archive}); }
-
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() { close(); }
-  File(const File&) = delete;
-  int get() const { return fd_; }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_;
-};
 
 struct OpenedHeader {
   ArchiveHeader header;
@@ -215,7 +202,7 @@ std::string backup_key_id(const base::Secret& key) {
 
 Result<ArchiveHeader> read_archive_header(const std::filesystem::path& file) {
   BULKHEAD_TRY(fd, open_for_reading(file));
-  const File opened(fd);
+  const base::Descriptor opened(fd);
   BULKHEAD_TRY(header, read_header(opened.get()));
   return header.header;
 }
@@ -226,7 +213,7 @@ crypto::Digest Manifest::digest() const { return crypto::sha256(base::ByteView(m
 
 struct ArchiveWriter::Impl {
   std::filesystem::path path, temporary;
-  File file{-1};
+  base::Descriptor file;
   std::string id;
   base::Secret key;
   crypto::Digest header_hash{};
@@ -350,9 +337,8 @@ Result<std::uint64_t> ArchiveWriter::finish(const Manifest& manifest) {
   }
   ::unlink(impl_->temporary.c_str());
   impl_->finished = true;
-  const File folder(::open(impl_->path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) {
-    return system_error("can't sync " + impl_->path.parent_path().string(), errno);
+  if (auto synced = base::sync_directory(impl_->path.parent_path()); !synced) {
+    return folder_error(synced.error());
   }
   return static_cast<std::uint64_t>(info.st_size);
 }
@@ -363,15 +349,15 @@ void remove_unfinished_archives(const std::filesystem::path& dir) {
        each.increment(failed)) {
     const std::string name = each->path().filename().string();
     if (!name.starts_with('.') || !name.ends_with(".partial")) continue;
-    const File file(::open(each->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(each->path().c_str());
+    const base::Descriptor file(::open(each->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(each->path().c_str());
   }
 }
 
 // --- reading ---
 
 struct ArchiveReader::Impl {
-  File file;
+  base::Descriptor file;
   OpenedHeader header;
   base::Secret key;
   std::uint64_t frames = 0;

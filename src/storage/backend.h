@@ -1,6 +1,7 @@
 // What StoreManager needs of a backend and of its open stores.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,7 +47,10 @@ class OpenStore : public TenantStore {
   Usage usage_seen_;
 };
 
-// A place where stores can be, beside the embedded one. Thread safe; all members block.
+// The keys of a tenant's database, newest first; asked for only where they are needed.
+using DatabaseKeysOf = std::function<base::Result<std::vector<base::Secret>>(const base::TenantId&)>;
+
+// A place where stores can be. Thread safe; all members block.
 class StoreBackend {
  public:
   virtual ~StoreBackend() = default;
@@ -56,13 +60,13 @@ class StoreBackend {
   virtual base::Result<void> check() = 0;
   // Makes what isn't there yet.
   virtual base::Result<std::shared_ptr<OpenStore>> open(const tenancy::TenantScope& scope) = 0;
-  // For authentication. `database_keys` are the tenant's, newest first.
-  virtual base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant,
-                                                 const std::vector<base::Secret>& database_keys,
+  // For authentication.
+  virtual base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant, const DatabaseKeysOf& keys_of,
                                                  const base::ApiKeyId& id) = 0;
   virtual base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId& tenant) = 0;
   // Tries the walls around this tenant's place now, with `other` as the neighbour; makes nothing.
-  virtual base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other) = 0;
+  virtual base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other,
+                                         const DatabaseKeysOf& keys_of) = 0;
 };
 
 }  // namespace bulkhead::storage

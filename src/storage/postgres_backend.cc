@@ -352,10 +352,11 @@ base::Result<std::shared_ptr<OpenStore>> PostgresBackend::open(const tenancy::Te
 }
 
 base::Result<FoundApiKey> PostgresBackend::find_api_key(const base::TenantId& tenant,
-                                                        const std::vector<base::Secret>& database_keys,
+                                                        const DatabaseKeysOf& keys_of,
                                                         const base::ApiKeyId& id) {
+  BULKHEAD_TRY(keys, keys_of(tenant));
   BULKHEAD_TRY(place, ensure(tenant));
-  return PostgresStore::find_api_key(pool_, *place, tenant, database_keys, id);
+  return PostgresStore::find_api_key(pool_, *place, tenant, keys, id);
 }
 
 base::Result<void> PostgresBackend::check() {

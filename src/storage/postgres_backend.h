@@ -32,12 +32,12 @@ class PostgresBackend final : public StoreBackend {
   // schema's version is known and the walls stand. Misconfigured or Unavailable, saying what to change.
   base::Result<void> check() override;
   base::Result<std::shared_ptr<OpenStore>> open(const tenancy::TenantScope& scope) override;
-  base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant,
-                                         const std::vector<base::Secret>& database_keys,
+  base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant, const DatabaseKeysOf& keys_of,
                                          const base::ApiKeyId& id) override;
   base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId& tenant) override;
   bool offers(tenancy::IsolationMode mode) const override;
-  base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other) override;
+  base::Result<StoreProbe> probe(const base::TenantId& tenant, const base::TenantId& other,
+                                 const DatabaseKeysOf& keys_of) override;
 
   PostgresPool& pool() { return pool_; }
   // Makes what isn't there yet.

@@ -195,7 +195,8 @@ base::Result<std::uint64_t> PostgresBackend::place_bytes(PostgresTransaction& tr
   return std::uint64_t{0};
 }
 
-base::Result<StoreProbe> PostgresBackend::probe(const base::TenantId& tenant, const base::TenantId& other) {
+base::Result<StoreProbe> PostgresBackend::probe(const base::TenantId& tenant, const base::TenantId& other,
+                                                const DatabaseKeysOf&) {
   BULKHEAD_TRY(place, place_of(tenant));
   StoreProbe out;
   const PostgresLogin& login = *place->login;

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <mutex>
 
+#include "base/descriptor.h"
+#include "base/file.h"
 #include "storage/sqlite_error.h"
 
 namespace bulkhead::storage {
@@ -56,18 +58,12 @@ base::Secret raw_key_form(const base::Secret& key) {
 // SQLite makes files with the umask's mode; ours are private from their first byte. The folder is
 // synced so that the new name survives a crash.
 base::Result<void> create_private(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) {
+  const base::Descriptor made(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!made) {
     if (errno == EEXIST) return {};
     return system_error("can't make " + path.string(), errno);
   }
-  ::close(fd);
-  const int folder = ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return system_error("can't open the folder of " + path.string(), errno);
-  const int synced = ::fsync(folder);
-  const int reason = errno;
-  ::close(folder);
-  if (synced != 0) return system_error("can't sync the folder of " + path.string(), reason);
+  if (auto synced = base::sync_directory(path.parent_path()); !synced) return folder_error(synced.error());
   return {};
 }
 

@@ -66,4 +66,11 @@ base::Error system_error(const std::string& what, int error_number) {
   return base::Error(kind, public_message(kind), what + ": " + std::strerror(error_number));
 }
 
+base::Error folder_error(const base::Error& cause) {
+  return base::Error(StorageError::Io,
+                     "The server could not read or write its storage. Retry; if it goes on, tell "
+                     "your operator.",
+                     cause.describe());
+}
+
 }  // namespace bulkhead::storage

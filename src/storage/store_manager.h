@@ -90,10 +90,10 @@ class PlatformDatabase final : public tenancy::Registry {
   std::unique_ptr<Impl> impl_;
 };
 
-class StoreManager final : public tenancy::TenantEraser, public identity::ApiKeyDirectory {
+class StoreManager final : public tenancy::TenantEraser {
  public:
-  StoreManager(std::filesystem::path data_dir, PlatformDatabase& platform, tenancy::TenantDirectory& tenants,
-               const base::Clock& clock, std::size_t open_stores_max = 128);
+  StoreManager(std::filesystem::path data_dir, tenancy::TenantDirectory& tenants, const base::Clock& clock,
+               std::size_t open_stores_max = 128);
   ~StoreManager() override;
   // Before any other call. `name` is what tenants' policies name.
   void add_backend(std::string name, std::unique_ptr<StoreBackend> backend);
@@ -135,7 +135,6 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
 
   void close(const base::TenantId& tenant) override;
   base::Result<Report> erase(const base::TenantId& tenant) override;
-  base::Result<Entry> find(const identity::ParsedApiKey& key, std::string_view key_text) override;
   std::size_t open_count() const;
   // What is kept of a tenant whose store is open, after its last change; of all those together. No store is
   // asked: nothing for one that is closed or is being opened or closed just now.
@@ -162,8 +161,12 @@ class StoreManager final : public tenancy::TenantEraser, public identity::ApiKey
   std::vector<base::TenantId> take_upkeep();
 
  private:
-  friend class Upkeep;  // alone opens scopes without a credential
+  friend class ApiKeyLookup;  // alone reads a record before there is a credential
+  friend class Upkeep;        // alone opens scopes without one
   const tenancy::PlatformAccess& platform_access() const;
+  // The record of this key alone, without a scope; nothing: the tenant has none of this id. Reads an open
+  // store where it is not busy, else what is on disk.
+  base::Result<FoundApiKey> find_api_key(const base::TenantId& tenant, const base::ApiKeyId& id);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -24,14 +24,15 @@ class Place final : public storage::StoreBackend {
   base::Result<std::shared_ptr<storage::OpenStore>> open(const tenancy::TenantScope&) override {
     return std::shared_ptr<storage::OpenStore>();
   }
-  base::Result<storage::FoundApiKey> find_api_key(const base::TenantId&, const std::vector<base::Secret>&,
+  base::Result<storage::FoundApiKey> find_api_key(const base::TenantId&, const storage::DatabaseKeysOf&,
                                                   const base::ApiKeyId&) override {
     return storage::FoundApiKey();
   }
   base::Result<tenancy::TenantEraser::Report> erase(const base::TenantId&) override {
     return tenancy::TenantEraser::Report();
   }
-  base::Result<storage::StoreProbe> probe(const base::TenantId&, const base::TenantId&) override {
+  base::Result<storage::StoreProbe> probe(const base::TenantId&, const base::TenantId&,
+                                          const storage::DatabaseKeysOf&) override {
     return storage::StoreProbe();
   }
 

@@ -427,7 +427,7 @@ TEST_F(ArchiveTest, AHalfRestoredTenantAnswersNobodyAndIsTakenBack) {
   std::ofstream(dir() / ".half.partial") << "half";
   tenancy::TenantDirectory again(other.keys, *other.platform, other.clock);
   ASSERT_OK(again.load());
-  StoreManager stores(other.data_dir(), *other.platform, again, other.clock);
+  StoreManager stores(other.data_dir(), again, other.clock);
   Upkeep upkeep(stores, again);
   Backups backups({dir(), key_file()}, *other.platform, again, stores, upkeep, other.clock);
   ASSERT_OK(backups.clean_up());

@@ -126,7 +126,7 @@ TEST_F(Manager, DestroyingATenantLeavesNoFileAndNoKey) {
     EXPECT_EQ(stored.wrapped_key.box.empty(), stored.tenant.id == tenant_id("a"));
   }
   EXPECT_FAILS(IdentityError::ApiKeyUnknown,
-               platform.manager->find({.tenant = tenant_id("a"), .id = key_id("k")}, "text"));
+               platform.api_keys->find({.tenant = tenant_id("a"), .id = key_id("k")}, "text"));
   EXPECT_FAILS(StorageError::WrongKey,
                open_tenant_database(copy, base::Secret(32), SqliteDatabase::Mode::ReadWrite));
 }
@@ -159,35 +159,35 @@ TEST_F(Manager, FindsApiKeysOpenOrClosedAndNothingElse) {
   const identity::ParsedApiKey parsed{.tenant = tenant_id("a"), .id = key_id("key_1")};
   for (bool open : {true, false}) {
     if (!open) platform.manager->close(tenant_id("a"));
-    const auto entry = platform.manager->find(parsed, text);
+    const auto entry = platform.api_keys->find(parsed, text);
     ASSERT_OK(entry);
     EXPECT_EQ(entry->record.user, "robot");
     EXPECT_EQ(entry->expected, record.keyed_hash);
-    EXPECT_NE(platform.manager->find(parsed, "another text")->expected, record.keyed_hash);
+    EXPECT_NE(platform.api_keys->find(parsed, "another text")->expected, record.keyed_hash);
     EXPECT_FAILS(IdentityError::ApiKeyUnknown,
-                 platform.manager->find({.tenant = tenant_id("a"), .id = key_id("key_2")}, text));
+                 platform.api_keys->find({.tenant = tenant_id("a"), .id = key_id("key_2")}, text));
     EXPECT_EQ(platform.manager->open_count(), open ? 1u : 0u) << "finding opens no store";
   }
   // No store yet, no such tenant, another tenant's key id: all the same answer.
   for (const char* tenant : {"b", "nobody", "x"}) {
     EXPECT_FAILS(IdentityError::ApiKeyUnknown,
-                 platform.manager->find({.tenant = tenant_id(tenant), .id = key_id("key_1")}, text));
+                 platform.api_keys->find({.tenant = tenant_id(tenant), .id = key_id("key_1")}, text));
   }
   EXPECT_FALSE(std::filesystem::exists(platform.data_dir() / "tenants/nobody"));
   (void)must(platform.directory->suspend(tenant_id("a"), "test"));
-  EXPECT_FAILS(IdentityError::TenantSuspended, platform.manager->find(parsed, text));
+  EXPECT_FAILS(IdentityError::TenantSuspended, platform.api_keys->find(parsed, text));
 }
 
 TEST_F(Manager, FindsOperatorKeys) {
   identity::ApiKeyRecord record{.id = key_id("key_op"), .name = "ops", .user = "op"};
   record.roles = {"operator"};
   ASSERT_OK(platform.platform->put_operator_key(record));
-  const auto entry = platform.manager->find({.tenant = std::nullopt, .id = record.id}, "text");
+  const auto entry = platform.api_keys->find({.tenant = std::nullopt, .id = record.id}, "text");
   ASSERT_OK(entry);
   const base::Secret key = must(platform.platform->secret("operator-key-hash"));
   EXPECT_EQ(entry->expected, identity::api_key_hash(key, "text"));
   EXPECT_FAILS(IdentityError::ApiKeyUnknown,
-               platform.manager->find({.tenant = std::nullopt, .id = key_id("other")}, "text"));
+               platform.api_keys->find({.tenant = std::nullopt, .id = key_id("other")}, "text"));
 }
 
 }  // namespace

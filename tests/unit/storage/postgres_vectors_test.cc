@@ -396,7 +396,7 @@ TEST_P(PostgresVectorSearch, ATableWithoutItsPolicyAndALostPartition) {
 
 TEST_P(PostgresVectorSearch, PostureShowsIt) {
   put("hospital", "f1", random_vectors(random, 3));
-  const auto seen = must(pg.backend->probe(tenant_id("hospital"), tenant_id("lawfirm")));
+  const auto seen = must(pg.platform.manager->probe(tenant_id("hospital"), tenant_id("lawfirm")));
   const auto wall = std::find_if(seen.walls.begin(), seen.walls.end(),
                                  [](const WallSeen& each) { return each.layer == "vectors"; });
   ASSERT_NE(wall, seen.walls.end());
@@ -407,7 +407,7 @@ TEST_P(PostgresVectorSearch, PostureShowsIt) {
   pg.superuser("hospital")
       ->must_run(
           "UPDATE search_vectors SET key = key + 900 WHERE key = (SELECT min(key) FROM search_vectors)");
-  const auto broken = must(pg.backend->probe(tenant_id("hospital"), tenant_id("lawfirm")));
+  const auto broken = must(pg.platform.manager->probe(tenant_id("hospital"), tenant_id("lawfirm")));
   for (const WallSeen& each : broken.walls) {
     if (each.layer == "vectors") EXPECT_FALSE(each.stands) << each.check;
   }

@@ -412,12 +412,13 @@ TEST_P(PostgresWalls, FindsApiKeysOpenOrClosedAndNothingElse) {
   StoreManager& manager = *pg.platform.manager;
   for (const bool open : {true, false}) {
     if (!open) manager.close(tenant_id("hospital"));
-    const auto entry = manager.find({.tenant = tenant_id("hospital"), .id = record.id}, text);
+    const auto entry = pg.platform.api_keys->find({.tenant = tenant_id("hospital"), .id = record.id}, text);
     ASSERT_OK(entry);
     EXPECT_EQ(entry->record.user, "robot");
     EXPECT_EQ(entry->expected, record.keyed_hash);
-    EXPECT_FALSE(manager.find({.tenant = tenant_id("lawfirm"), .id = record.id}, text).ok());
-    EXPECT_FALSE(manager.find({.tenant = tenant_id("hospital"), .id = key_id("key_2")}, text).ok());
+    EXPECT_FALSE(pg.platform.api_keys->find({.tenant = tenant_id("lawfirm"), .id = record.id}, text).ok());
+    EXPECT_FALSE(
+        pg.platform.api_keys->find({.tenant = tenant_id("hospital"), .id = key_id("key_2")}, text).ok());
   }
 }
 

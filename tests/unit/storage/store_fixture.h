@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "storage/api_key_lookup.h"
 #include "storage/sqlite_store.h"
 #include "storage/store_manager.h"
 #include "storage/tenant_schema.h"
@@ -68,7 +69,8 @@ class TestPlatform {
     platform = must(PlatformDatabase::open(data_dir_, *keys, true));
     directory = std::make_unique<tenancy::TenantDirectory>(keys, *platform, clock);
     if (auto loaded = directory->load(); !loaded) ADD_FAILURE() << loaded.error().describe();
-    manager = std::make_unique<StoreManager>(data_dir_, *platform, *directory, clock, open_stores_max);
+    manager = std::make_unique<StoreManager>(data_dir_, *directory, clock, open_stores_max);
+    api_keys = std::make_unique<ApiKeyLookup>(*platform, *manager);
   }
 
   void add_tenant(std::string_view name, std::uint64_t storage_bytes_max = 4ull << 30) {
@@ -95,6 +97,7 @@ class TestPlatform {
   std::unique_ptr<PlatformDatabase> platform;
   std::unique_ptr<tenancy::TenantDirectory> directory;
   std::unique_ptr<StoreManager> manager;
+  std::unique_ptr<ApiKeyLookup> api_keys;
 
  private:
   std::filesystem::path data_dir_;

@@ -45,11 +45,11 @@ TEST_F(TombstonesTest, ARevokedKeyStaysRevokedInAStoreThatWasBroughtBack) {
   identity::ApiKeyRecord record{.id = made.id, .user = "alice"};
   ASSERT_OK(store->put_api_key(scope, record));
   const identity::ParsedApiKey key{tenant_id("a"), made.id};
-  EXPECT_FALSE(must(platform.manager->find(key, made.text.reveal_text())).record.revoked) << "control";
+  EXPECT_FALSE(must(platform.api_keys->find(key, made.text.reveal_text())).record.revoked) << "control";
   ASSERT_OK(tombstones.revoke_api_key(*store, scope, made.id));
   ASSERT_OK(store->delete_api_key(scope, made.id));
   ASSERT_OK(store->put_api_key(scope, record));  // as a copy of the disk has it
-  EXPECT_TRUE(must(platform.manager->find(key, made.text.reveal_text())).record.revoked);
+  EXPECT_TRUE(must(platform.api_keys->find(key, made.text.reveal_text())).record.revoked);
   EXPECT_FAILS(StorageError::NotFound, tombstones.revoke_api_key(*store, scope, key_id("never")));
   EXPECT_EQ(must(tombstones.known(tenant_id("a"))).revoked.size(), 1u) << "ids of nothing leave nothing";
 }
