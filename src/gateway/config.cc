@@ -62,6 +62,9 @@ void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfi
   r.number("connections_max", out.connections_max, 1, 1'000'000);
   r.number("connections_per_address_max", out.connections_per_address_max, 1, 1'000'000);
   r.number("failed_authentications_per_minute", out.failed_authentications_per_minute, 0, 10'000'000);
+  r.number("refusals_at_once_max", out.refusals_at_once_max, 1, 1'000'000);
+  r.number("refusals_per_second", out.refusals_per_second, 0, 1'000'000);
+  r.seconds("refusal_wait_max", out.refusal_wait_max, 1, 60);
   r.bytes("body_bytes_max", out.body_bytes_max, 1u << 10, 1u << 30);
   r.bytes("body_memory_max", out.body_memory_max, 0, std::size_t{1} << 40);
   r.bytes("tenant_body_memory_max", out.tenant_body_memory_max, 0, std::size_t{1} << 40);
