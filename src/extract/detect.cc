@@ -166,6 +166,11 @@ Result<Document> extract_any(std::string_view file_name, std::string_view bytes,
 }
 
 void append_blocks(DocumentBuilder& builder, const Document& document, int levels) {
+  // Its pages are no pages of the whole.
+  for (const Report::Part& part : document.report.left_out) builder.report().leave_out(part.what, part.count);
+  for (const Report::Recognised& page : document.report.recognised) {
+    builder.report().recognised.push_back({0, page.confidence});
+  }
   for (const Block& block : document.blocks) {
     builder.add(block.kind, block.text, block.level > 0 ? block.level + levels : 0, block.page);
   }

@@ -81,8 +81,7 @@ Error no_text_in_pictures(const Report& report) {
 
 Result<Document> extract_image(std::string_view bytes, bool pages, const Limits& limits) {
   if (!can_recognise()) {
-    return Error(ExtractionError::Unsupported,
-                 "Pictures are not read here: text recognition is switched off. Save it as a PDF with text.");
+    return Error(ExtractionError::Unsupported, "Pictures are not read here. Save it as a PDF with text.");
   }
   setMsgSeverity(L_SEVERITY_NONE);
   DocumentBuilder builder("image", limits);
