@@ -142,6 +142,9 @@ struct ExtractConfig {
   std::chrono::seconds time_max{30};
   std::size_t memory_bytes_max = 1u << 30;
   std::size_t file_bytes_max = 32u << 20;
+  bool ocr = true;                                   // scans and pictures are read
+  std::vector<std::string> ocr_languages = {"eng"};  // the main one first
+  std::chrono::seconds ocr_time_max{300};            // processor time for the pages of one document
 };
 
 struct DevIdpConfig {
