@@ -4,6 +4,7 @@
 #include "gateway/file_access.h"
 #include "gateway/store_call.h"
 #include "gateway/user_dto.h"
+#include "rag/composer.h"
 
 namespace bulkhead::gateway {
 
@@ -150,6 +151,7 @@ std::string search_json(std::string_view query, const rag::Retrieval& found) {
         .member("chunk", static_cast<std::uint64_t>(chunk.chunk.ordinal))
         .member("page", static_cast<std::uint64_t>(chunk.chunk.page))
         .member("section", chunk.chunk.heading);
+    rag::write_also_in(w, chunk.also_in);
     w.end_object().end_object();
   }
   w.end_array().member("has_more", false).key("next_page").null();

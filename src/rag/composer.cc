@@ -70,7 +70,8 @@ Composition compose(const std::vector<engine::Message>& request, const std::vect
     sources += source_text(index, chunks[i], options.nonce);
     const storage::Chunk& chunk = chunks[i].chunk;
     out.citations.push_back({index, chunk.file.str(), chunks[i].file_name, chunk.ordinal, chunk.page,
-                             chunk.begin, chunk.end, chunk.heading, chunks[i].score, chunks[i].similarity});
+                             chunk.begin, chunk.end, chunk.heading, chunks[i].score, chunks[i].similarity,
+                             chunks[i].also_in});
   }
   if (out.citations.empty()) {
     out.messages = compose_plain(request, options.tenant_prompt);
@@ -88,6 +89,17 @@ Composition compose(const std::vector<engine::Message>& request, const std::vect
 std::vector<engine::Message> compose_plain(const std::vector<engine::Message>& request,
                                            const std::string& tenant_prompt) {
   return with_system(joined_system("", tenant_prompt, request), request);
+}
+
+void write_also_in(base::json::Writer& writer, const std::vector<RetrievedChunk::Place>& places) {
+  if (places.empty()) return;
+  writer.key("also_in").begin_array();
+  for (const RetrievedChunk::Place& place : places) {
+    writer.begin_object().member("file_id", place.file.str()).member("filename", place.file_name);
+    if (place.page > 0) writer.member("page", static_cast<std::uint64_t>(place.page));
+    writer.end_object();
+  }
+  writer.end_array();
 }
 
 void write_manifest(base::json::Writer& writer, std::string_view outcome, double relevance, double threshold,
@@ -109,9 +121,9 @@ void write_manifest(base::json::Writer& writer, std::string_view outcome, double
     if (!citation.heading.empty()) writer.member("section", citation.heading);
     writer.key("span").begin_array().value(static_cast<std::uint64_t>(citation.begin));
     writer.value(static_cast<std::uint64_t>(citation.end)).end_array();
-    writer.member("score", rounded(citation.score))
-        .member("similarity", rounded(citation.similarity))
-        .end_object();
+    writer.member("score", rounded(citation.score)).member("similarity", rounded(citation.similarity));
+    write_also_in(writer, citation.also_in);
+    writer.end_object();
   }
   writer.end_array().end_object();
 }

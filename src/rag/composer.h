@@ -34,7 +34,11 @@ struct Citation {
   std::string heading;
   double score = 0;
   double similarity = 0;
+  std::vector<RetrievedChunk::Place> also_in;
 };
+
+// The member "also_in" of a passage: the other places where it stands, if there are some.
+void write_also_in(base::json::Writer& writer, const std::vector<RetrievedChunk::Place>& places);
 
 struct Composition {
   std::vector<engine::Message> messages;

@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "storage/index_terms.h"
 #include "vector/search.h"
 
 namespace bulkhead::rag {
@@ -18,6 +19,9 @@ namespace {
 
 constexpr double kRankConstant = 60;
 constexpr std::size_t kWordsMax = 32;
+constexpr std::size_t kTermsOfAChunkMax = 1'000;
+// Passages are fetched beyond those wanted, since the same one may stand in several files.
+constexpr std::size_t kTwinsFactor = 3;
 // Longer questions are cut for the embedding only; MiniLM's authors cut at 256 word pieces.
 constexpr std::size_t kQuestionBytesMax = 1000;
 constexpr std::size_t kQuestionBytesMin = 64;
@@ -86,11 +90,13 @@ struct Fused {
 }  // namespace
 
 std::vector<std::string> content_words(std::string_view text) {
-  std::vector<std::string> kept;
-  std::set<std::string> seen;
-  for (std::string& word : words_of(text)) {
+  const std::string normal = storage::normalized(text);
+  std::vector<std::string> kept = storage::special_terms(normal, kWordsMax);
+  std::set<std::string> seen(kept.begin(), kept.end());
+  for (std::string& word : words_of(normal)) {
     if (kept.size() >= kWordsMax) break;
-    if (word.size() < 2 || is_stop_word(word) || !seen.insert(word).second) continue;
+    if (word.size() < 2 || is_stop_word(word) || storage::is_unspaced(word) || !seen.insert(word).second)
+      continue;
     kept.push_back(std::move(word));
   }
   return kept;
@@ -104,7 +110,10 @@ double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<st
   // The best chunk's coverage, not the union's: unrelated chunks together contain almost any word.
   double coverage = 0;
   for (std::size_t i = 0; i < std::min(chunks.size(), kWordChunks); ++i) {
-    std::vector<std::string> present = words_of(chunks[i].chunk.heading + " " + chunks[i].chunk.text);
+    const std::string text = storage::normalized(chunks[i].chunk.heading + " " + chunks[i].chunk.text);
+    std::vector<std::string> present = words_of(text);
+    for (std::string& term : storage::special_terms(text, kTermsOfAChunkMax))
+      present.push_back(std::move(term));
     std::size_t found = 0;
     for (const std::string& word : words) {
       found += std::any_of(present.begin(), present.end(),
@@ -273,7 +282,7 @@ Result<Retrieval> Retriever::search(storage::TenantStore& store, const tenancy::
     if (left.similarity != right.similarity) return left.similarity > right.similarity;
     return a < b;
   });
-  if (order.size() > chunks_max) order.resize(chunks_max);
+  if (order.size() > chunks_max * kTwinsFactor) order.resize(chunks_max * kTwinsFactor);
 
   BULKHEAD_TRY(chunks, store.get_chunks(scope, order));
   if (chunks.size() != order.size()) {
@@ -281,7 +290,10 @@ Result<Retrieval> Retriever::search(storage::TenantStore& store, const tenancy::
   }
   std::unordered_map<std::string, std::string> names;
   constexpr double kBestPossible = 2 / (kRankConstant + 1);
+  std::unordered_map<std::string, std::size_t> known;  // texts, and where they stand in the result
   for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto twin = known.find(chunks[i].text);
+    if (twin == known.end() && result.chunks.size() == chunks_max) continue;
     RetrievedChunk retrieved{.key = order[i],
                              .chunk = std::move(chunks[i]),
                              .file_name = {},
@@ -293,6 +305,12 @@ Result<Retrieval> Retriever::search(storage::TenantStore& store, const tenancy::
       name = names.emplace(retrieved.chunk.file.str(), file.name).first;
     }
     retrieved.file_name = name->second;
+    if (twin != known.end()) {
+      result.chunks[twin->second].also_in.push_back(
+          {retrieved.chunk.file, std::move(retrieved.file_name), retrieved.chunk.page});
+      continue;
+    }
+    known.emplace(retrieved.chunk.text, result.chunks.size());
     result.chunks.push_back(std::move(retrieved));
   }
   // From the fused order, reranked or not: the threshold was measured with it.

@@ -42,6 +42,13 @@ struct RetrievedChunk {
   double score = 0;         // fused, in (0, 1]: 1 is first in both rankings
   double similarity = 0;    // cosine to the question
   double rerank_score = 0;  // the rerank model's own scale; 0 when there is none
+  // The same text in other files that the asker may read too, or elsewhere in this one.
+  struct Place {
+    base::FileId file;
+    std::string file_name;
+    std::uint32_t page = 0;
+  };
+  std::vector<Place> also_in;
 };
 
 struct Retrieval {
@@ -62,7 +69,8 @@ struct RetrievalOptions {
 // the share of the question's rare words that the best chunks contain. tests/retrieval measures it.
 double relevance_of(std::span<const RetrievedChunk> chunks, const std::vector<std::string>& words);
 
-// The words of a question that carry meaning: lower case, no stop words, at most 32.
+// What of a question is looked for by keyword: first its numbers, codes and pairs of letters
+// (storage/index_terms.h), then its words that carry meaning, in lower case. Each once, at most 32.
 std::vector<std::string> content_words(std::string_view text);
 
 class Retriever {

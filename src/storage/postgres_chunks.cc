@@ -6,6 +6,7 @@
 #include <map>
 
 #include "storage/chunk_record.h"
+#include "storage/index_terms.h"
 #include "storage/postgres_data_keys.h"
 #include "storage/postgres_store.h"
 #include "storage/record_json.h"
@@ -61,8 +62,8 @@ base::Result<void> PostgresStore::replace_chunks(const Scope& scope, const base:
   std::vector<WordCounts> words(chunks.size());
   std::uint64_t words_total = 0;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
-    BULKHEAD_CHECK_OK(words_.count(chunks[i].heading, words[i]));
-    BULKHEAD_CHECK_OK(words_.count(chunks[i].text, words[i]));
+    BULKHEAD_CHECK_OK(words_.count(index_text(chunks[i].heading), words[i]));
+    BULKHEAD_CHECK_OK(words_.count(index_text(chunks[i].text), words[i]));
     words_total += total(words[i]);
   }
   const BlindIndex index(scope);
@@ -264,16 +265,17 @@ base::Result<std::vector<LexicalHit>> PostgresStore::search_text(const Scope& sc
 
   BULKHEAD_TRY(use, reading(scope));
   BULKHEAD_TRY(rows, use->run(R"sql(
-WITH allowed AS MATERIALIZED (SELECT batch FROM files WHERE id = ANY($2) AND batch <> 0),
-  total AS MATERIALIZED (SELECT greatest(max(value) FILTER (WHERE name = 'chunks'), 1)::float8 AS chunks,
-      greatest(max(value) FILTER (WHERE name = 'words'), 1)::float8 AS words FROM meta),
-  rare AS MATERIALIZED (SELECT w.word, greatest(ln((t.chunks - count(*) + 0.5) / (count(*) + 0.5)), 1e-6) AS weight
-      FROM words w CROSS JOIN total t WHERE w.word = ANY($1) GROUP BY w.word, t.chunks)
-SELECT w.key, sum(r.weight * w.count * 2.2 / (w.count + 1.2 * (0.25 + 0.75 * c.words * t.chunks / t.words)))::float8
-    AS score
-FROM rare r JOIN words w ON w.word = r.word JOIN chunks c ON c.key = w.key CROSS JOIN total t
-WHERE w.key >> 20 IN (SELECT batch FROM allowed)
-GROUP BY w.key ORDER BY score DESC, w.key LIMIT $3)sql",
+WITH allowed AS MATERIALIZED (SELECT b.batch, b.chunks FROM files f JOIN batches b ON b.batch = f.batch
+      WHERE f.id = ANY($2)),
+  total AS MATERIALIZED (SELECT greatest(sum(chunks), 1)::float8 AS chunks FROM allowed),
+  found AS MATERIALIZED (SELECT w.word, w.key, w.count, c.words FROM words w JOIN chunks c ON c.key = w.key
+      WHERE w.word = ANY($1) AND w.key >> 20 IN (SELECT batch FROM allowed)),
+  mean AS MATERIALIZED (SELECT greatest(avg(words), 1)::float8 AS words FROM (SELECT DISTINCT key, words FROM found) d),
+  rare AS MATERIALIZED (SELECT f.word, ln(1 + (greatest(t.chunks, count(*)) - count(*) + 0.5) / (count(*) + 0.5))
+      AS weight FROM found f CROSS JOIN total t GROUP BY f.word, t.chunks)
+SELECT f.key, sum(r.weight * f.count * 2.2 / (f.count + 1.2 * (0.25 + 0.75 * f.words / m.words)))::float8 AS score
+FROM found f JOIN rare r ON r.word = f.word CROSS JOIN mean m
+GROUP BY f.key ORDER BY score DESC, f.key LIMIT $3)sql",
                               tags, ids, static_cast<std::uint64_t>(std::min(limit, kHitsMax))));
   for (int i = 0; i < rows.size(); ++i) hits.push_back({.key = rows.integer(i, 0), .score = rows.real(i, 1)});
   return hits;

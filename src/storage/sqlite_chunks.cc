@@ -3,6 +3,7 @@
 #include <map>
 
 #include "storage/chunk_record.h"
+#include "storage/index_terms.h"
 #include "storage/record_json.h"
 #include "storage/search_words.h"
 #include "storage/sqlite_data_keys.h"
@@ -10,6 +11,7 @@
 #include "storage/sqlite_store.h"
 #include "storage/store_common.h"
 #include "storage/tenant_schema.h"
+#include "storage/term_hits.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -28,7 +30,7 @@ base::Result<void> insert_chunk(SqliteDatabase& database, const RecordSealer& se
   BULKHEAD_CHECK_OK(
       database.prepare("INSERT INTO chunk_vectors (key, box) VALUES (?1, ?2)").bind(key, vector_box).run());
   return database.prepare("INSERT INTO chunk_text (rowid, heading, body) VALUES (?1, ?2, ?3)")
-      .bind(key, chunk.heading, chunk.text)
+      .bind(key, index_text(chunk.heading), index_text(chunk.text))
       .run();
 }
 
@@ -233,27 +235,32 @@ base::Result<std::vector<LexicalHit>> SqliteStore::search_text(const Scope& scop
   if (match.empty() || limit == 0) return hits;
 
   std::vector<std::int64_t> batches;
+  std::uint64_t chunks = 0;  // that may be seen
   batches.reserve(files.size());
   for (const base::FileId& file : files) {
-    Statement query = use->prepare("SELECT batch FROM files WHERE id = ?1 AND batch <> 0");
+    Statement query = use->prepare(
+        "SELECT b.batch, b.chunks FROM files f JOIN batches b ON b.batch = f.batch WHERE f.id = ?1");
     query.bind(file.str());
     BULKHEAD_TRY(row, query.step());
-    if (row) batches.push_back(query.integer(0));
+    if (!row) continue;
+    batches.push_back(query.integer(0));
+    chunks += query.count(1);
   }
   if (batches.empty()) return hits;
   std::sort(batches.begin(), batches.end());
 
-  // The filter stands before the ranking: bm25 runs for the allowed rows only. The shift is
+  // The filter stands before the ranking, which knows of no other rows (term_hits.h). The shift is
   // kOrdinalBits.
   static_assert(kOrdinalBits == 20);
   Statement query = use->prepare(
-      "SELECT rowid, bm25(chunk_text) AS cost FROM chunk_text WHERE chunk_text MATCH ?1 "
-      "AND in_set(?2, rowid >> 20) ORDER BY cost, rowid LIMIT ?3");
-  query.bind(match, &batches, static_cast<std::uint64_t>(std::min<std::size_t>(limit, 1'000)));
+      "SELECT rowid, term_hits(chunk_text) FROM chunk_text WHERE chunk_text MATCH ?1 "
+      "AND in_set(?2, rowid >> 20)");
+  query.bind(match, &batches);
+  TermRanking ranking;
   while (true) {
     BULKHEAD_TRY(row, query.step());
-    if (!row) return hits;
-    hits.push_back({.key = query.integer(0), .score = -query.real(1)});
+    if (!row) return ranking.best(chunks, std::min<std::size_t>(limit, 1'000));
+    if (!ranking.add(query.integer(0), query.blob(1))) return damaged("the text index");
   }
 }
 

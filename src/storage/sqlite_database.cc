@@ -13,6 +13,7 @@
 #include "base/descriptor.h"
 #include "base/file.h"
 #include "storage/sqlite_error.h"
+#include "storage/term_hits.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -106,6 +107,7 @@ base::Result<void> SqliteDatabase::configure(const Options& options) {
   sqlite3_limit(handle_, SQLITE_LIMIT_ATTACHED, 0);
   sqlite3_create_function_v2(handle_, "in_set", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
                              nullptr, in_set, nullptr, nullptr, nullptr);
+  if (const int code = register_term_hits(handle_); code != SQLITE_OK) return error(code);
   // The first read decides whether the key fits: a page that does not authenticate is "not a
   // database", whatever the reason.
   if (auto read = execute("SELECT count(*) FROM sqlite_schema"); !read) {

@@ -2,6 +2,7 @@
 // and with pgvector.
 #include "postgres_server.h"
 #include "store_rotation_contract.h"
+#include "store_search_contract.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -21,6 +22,7 @@ using Layouts =
                      PostgresUnderTest<PostgresLayout::RowLevelSecurity, PostgresVectors::Pgvector>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, StoreContract, Layouts);
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, StoreRotationContract, Layouts);
+INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, StoreSearchContract, Layouts);
 
 }  // namespace
 }  // namespace bulkhead::storage

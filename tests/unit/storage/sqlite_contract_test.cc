@@ -1,4 +1,5 @@
 #include "store_rotation_contract.h"
+#include "store_search_contract.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -26,6 +27,7 @@ class SqliteBackend {
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, StoreContract, SqliteBackend);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, StoreRotationContract, SqliteBackend);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, StoreSearchContract, SqliteBackend);
 
 }  // namespace
 }  // namespace bulkhead::storage
