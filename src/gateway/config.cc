@@ -426,7 +426,14 @@ Result<Config> load_config(const std::filesystem::path& file) {
     return Error(ConfigError::Unreadable,
                  "The configuration file " + file.string() + " can't be read: " + text.error().message());
   }
-  return parse_config(*text, file);
+  BULKHEAD_TRY(config, parse_config(*text, file));
+  for (const identity::IssuerConfig& issuer : config.issuers) {
+    if (const auto problem = identity::file_problem_of(issuer)) {
+      return Error(ConfigError::BadValue, file.string() + ": [[issuer]] " + issuer.issuer + ": " +
+                                              problem->key + " " + problem->what);
+    }
+  }
+  return config;
 }
 
 }  // namespace bulkhead::gateway

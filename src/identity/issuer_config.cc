@@ -110,12 +110,14 @@ std::optional<IssuerProblem> problem_of(const IssuerConfig& issuer) {
   if (issuer.legacy_users && issuer.user_claim.name() != kSubjectClaim) {
     return IssuerProblem{"legacy_users", "and user_claim exclude each other: records of before hold `sub`"};
   }
-  if (!issuer.ca_file.empty()) {
-    if (auto tls = http::TlsContext::client(issuer.ca_file); !tls) {
-      return IssuerProblem{"ca_file", "can't be used: " + tls.error().message() + " " + tls.error().detail()};
-    }
-  }
   return std::nullopt;
+}
+
+std::optional<IssuerProblem> file_problem_of(const IssuerConfig& issuer) {
+  if (issuer.ca_file.empty()) return std::nullopt;
+  auto tls = http::TlsContext::client(issuer.ca_file);
+  if (tls) return std::nullopt;
+  return IssuerProblem{"ca_file", "can't be used. " + tls.error().message() + " " + tls.error().detail()};
 }
 
 }  // namespace bulkhead::identity

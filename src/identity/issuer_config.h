@@ -70,7 +70,8 @@ std::optional<std::string> duplicate_issuer(const std::vector<IssuerConfig>& iss
 struct IssuerProblem {
   std::string key, what;
 };
-// Looks at the configuration and at the CA file; asks nobody. Blocks.
 std::optional<IssuerProblem> problem_of(const IssuerConfig& issuer);
+// The same for the file that it names. Blocks.
+std::optional<IssuerProblem> file_problem_of(const IssuerConfig& issuer);
 
 }  // namespace bulkhead::identity

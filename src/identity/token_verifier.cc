@@ -153,6 +153,8 @@ Result<void> check_header(const UnverifiedToken& token, const IssuerConfig& issu
   }
   const bool needs_type = issuer.require_type && !says_access_token(token.unverified_claims());
   if (token.type().empty() && !needs_type) return Result<void>();
+  // A token without a type may still say what it is, which is the better reason.
+  if (token.type().empty()) BULKHEAD_CHECK_OK(check_token_kind(token.unverified_claims()));
   for (const std::string& type : issuer.token_types) {
     if (normal_token_type(type) == token.type()) return Result<void>();
   }
