@@ -18,6 +18,9 @@ namespace bulkhead::crypto {
 
 // "none" and every HMAC algorithm are absent on purpose (RFC 8725 section 3.1, 3.2).
 enum class JwsAlgorithm { Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, Es512, EdDsa };
+inline constexpr JwsAlgorithm kJwsAlgorithms[] = {
+    JwsAlgorithm::Rs256, JwsAlgorithm::Rs384, JwsAlgorithm::Rs512, JwsAlgorithm::Ps256, JwsAlgorithm::Ps384,
+    JwsAlgorithm::Ps512, JwsAlgorithm::Es256, JwsAlgorithm::Es384, JwsAlgorithm::Es512, JwsAlgorithm::EdDsa};
 // EdDSA has a second name, "Ed25519" (RFC 9864): the one curve of it that is accepted here.
 std::optional<JwsAlgorithm> parse_jws_algorithm(std::string_view name);
 std::string_view jws_algorithm_name(JwsAlgorithm algorithm);
