@@ -25,13 +25,17 @@ Error not_access_token(std::string_view claim) {
 
 }  // namespace
 
-bool says_access_token(const json::Value& claims) { return claims["token_use"].as_string() == "access"; }
+bool says_access_token(const json::Value& claims) {
+  if (claims["token_use"].exists()) return claims["token_use"].as_string() == "access";
+  return claims["cid"].is_string() && claims["scp"].is_array();
+}
 
 Result<void> check_token_kind(const json::Value& claims) {
   for (std::string_view claim : kForeignClaims) {
     if (claims[claim].exists()) return not_access_token(claim);
   }
-  if (claims["token_use"].exists() && !says_access_token(claims)) return not_access_token("token_use");
+  if (claims["token_use"].exists() && claims["token_use"].as_string() != "access")
+    return not_access_token("token_use");
   if (const json::Value kind = claims["typ"]; kind.exists()) {
     const std::string type = normal_token_type(kind.as_string().value_or(""));
     bool access = false;

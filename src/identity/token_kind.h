@@ -12,8 +12,8 @@ namespace bulkhead::identity {
 // Errors: NotAccessToken, SenderConstrained; the parameter names the claim that says so.
 base::Result<void> check_token_kind(const base::json::Value& claims);
 
-// The token says by a claim of its own that it is an access token (`token_use` of Amazon Cognito, whose
-// headers have no `typ`).
+// The token says by claims of its own that it is an access token: for issuers whose headers have no `typ`,
+// Amazon Cognito (`token_use`) and Okta (`cid` beside a list `scp`, which its ID tokens don't have).
 bool says_access_token(const base::json::Value& claims);
 
 }  // namespace bulkhead::identity

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import eventually, start_small
-from keycloak import Keycloak
+from keycloak import PASSWORD, Keycloak, request
 
 FOLDER = Path(os.environ.get("KEYCLOAK", Path(__file__).resolve().parents[3] / "build/providers/keycloak"))
 # The recipe of docs/operator-guide.md, with short times.
@@ -87,10 +87,18 @@ def test_a_token_without_the_audience_mapper(stack, keycloak):
     client["directAccessGrantsEnabled"] = True
     keycloak.admin("PUT", f"/staff/clients/{client['id']}", client)
     # admin-cli issues lightweight tokens: neither audience nor organisation.
-    from keycloak import PASSWORD, request
     status, given = request("POST", f"{keycloak.issuer}/protocol/openid-connect/token", form={
         "grant_type": "password", "client_id": "admin-cli", "username": "mia", "password": PASSWORD})
     assert status == 200 and refusal(stack, given["access_token"]) == ("claim_missing", "aud"), given
+
+
+def test_lightweight_tokens_with_the_claims_added(stack, keycloak):
+    keycloak.use_lightweight_tokens()
+    assert refusal(stack, keycloak.token("mia"))[0] == "claim_missing", "control: they hold little"
+    keycloak.add_claims_to_lightweight_tokens()
+    token = keycloak.token("mia")
+    assert models(stack, token).status == 200, explain(stack, token)
+    assert "tenant alpha" in explain(stack, token)
 
 
 @pytest.mark.parametrize(("kind", "algorithm", "options"), [

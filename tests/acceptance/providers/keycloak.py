@@ -123,3 +123,20 @@ class Keycloak:
         client = next(each for each in self.admin("GET", "/staff/clients") if each["clientId"] == "portal.app")
         client["attributes"]["access.token.signed.response.alg"] = algorithm
         self.admin("PUT", f"/staff/clients/{client['id']}", client)
+
+    def use_lightweight_tokens(self):
+        """The client's tokens hold little; its own mappers and those of its scopes that matter here add their claims."""
+        client = next(each for each in self.admin("GET", "/staff/clients") if each["clientId"] == "portal.app")
+        client["attributes"]["client.use.lightweight.access.token.enabled"] = "true"
+        self.admin("PUT", f"/staff/clients/{client['id']}", client)
+
+    def add_claims_to_lightweight_tokens(self):
+        client = next(each for each in self.admin("GET", "/staff/clients") if each["clientId"] == "portal.app")
+        places = [(f"/staff/clients/{client['id']}", client["protocolMappers"])]
+        for scope in self.admin("GET", "/staff/client-scopes"):
+            if scope["name"] in ("organization", "roles", "basic"):
+                places.append((f"/staff/client-scopes/{scope['id']}", scope["protocolMappers"]))
+        for place, mappers in places:
+            for mapper in mappers:
+                mapper["config"]["lightweight.claim"] = "true"
+                self.admin("PUT", f"{place}/protocol-mappers/models/{mapper['id']}", mapper)

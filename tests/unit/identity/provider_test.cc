@@ -249,7 +249,8 @@ TEST_F(ProviderTest, ClaimsThatStandElsewhereAreSaid) {
   EXPECT_TRUE((*ignored)->groups().empty());
 }
 
-// --- clients: Amazon Cognito's access tokens have neither `aud` nor `typ` ---
+// --- clients: Amazon Cognito's access tokens have neither `aud` nor `typ` (docs.aws.amazon.com/cognito,
+// "Understanding the access token", December 2026) ---
 
 TEST_F(ProviderTest, CognitosAccessTokensAreTakenByTheirClient) {
   const auto cognito = [](Token& t) {
@@ -283,6 +284,95 @@ TEST_F(ProviderTest, ClientIdsBindTokensWithAnAudienceToo) {
   for (const char* claim : {"azp", "cid", "appid"}) {
     EXPECT_TRUE(with([&](Token& t) { t.claims.remove("client_id").set(claim, "\"portal\""); }).ok()) << claim;
   }
+}
+
+// --- recorded shapes: what each provider's documentation shows, December 2026, with the values of this test
+// ---
+
+// auth0.com/docs/secure/tokens/access-tokens/access-token-profiles, the default (Auth0) profile, with an
+// organization.
+TEST_F(ProviderTest, Auth0sShape) {
+  config.tenant_claim = "org_id";
+  config.tenant_map = {{"org_9ybsU1dN2dKfDkBi", "acme"}};
+  config.roles_claims = {"https://bulkhead.example/roles"};
+  config.groups_claims = {"https://bulkhead.example/groups"};
+  restart();
+  const auto shape = [](Token& t) {
+    t.header.set("typ", "\"JWT\"");
+    for (const char* claim : {"client_id", "jti", "tenant", "roles", "groups"}) t.claims.remove(claim);
+    t.claims.set("sub", "\"auth0|123456\"")
+        .set("aud", R"(["bulkhead","https://acme.auth0.example/userinfo"])");
+    t.claims.set("azp", "\"portal\"")
+        .set("org_id", "\"org_9ybsU1dN2dKfDkBi\"")
+        .set("scope", "\"openid profile\"");
+    t.claims.set("https://bulkhead.example/roles", R"(["member"])");
+  };
+  const auto outcome = with(shape);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().describe();
+  EXPECT_EQ((*outcome)->tenant()->str(), "acme");
+  EXPECT_EQ((*outcome)->user(), user_id(server.issuer, "auth0|123456"));
+  EXPECT_EQ((*outcome)->client(), "portal");
+  EXPECT_EQ((*outcome)->roles(), std::vector<std::string>{"member"});
+  EXPECT_TRUE(refused_as(ClaimMissing, with([&](Token& t) { shape(t), t.claims.remove("org_id"); })))
+      << "no organization";
+}
+
+// learn.microsoft.com/entra/identity-platform/access-token-claims-reference, version 2.0, an application with
+// roles.
+TEST_F(ProviderTest, EntrasShape) {
+  config.tenant = "acme";
+  config.user_claim = "oid";
+  config.audiences = {"6e74172b-be56-4843-9ff4-e66a39bb12e3"};
+  restart();
+  const auto shape = [](Token& t) {
+    t.header.set("typ", "\"JWT\"");
+    for (const char* claim : {"client_id", "jti", "tenant", "groups"}) t.claims.remove(claim);
+    t.claims.set("aud", "\"6e74172b-be56-4843-9ff4-e66a39bb12e3\"")
+        .set("nbf", std::to_string(kNow))
+        .set("ver", "\"2.0\"");
+    t.claims.set("azp", "\"6e74172b-0000-4843-9ff4-e66a39bb12e3\"")
+        .set("azpacr", "\"0\"")
+        .set("scp", "\"access_as_user\"");
+    t.claims.set("oid", "\"690222be-ff1a-4d56-abd1-7e4f7d38e474\"")
+        .set("tid", "\"72f988bf-86f1-41af-91ab-2d7cd011db47\"");
+    t.claims.set("sub", "\"HKZpfaHyWadeOouYlitjrI-KffTm222X5rrV3xDqfKQ\"")
+        .set("uti", "\"zrg\"")
+        .set("rh", "\"0.A\"");
+    t.claims.set("groups", R"(["0760b6cf-170e-4a14-91b3-4b78e0739963"])");
+  };
+  const auto outcome = with(shape);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().describe();
+  EXPECT_EQ((*outcome)->user(), user_id(server.issuer, "690222be-ff1a-4d56-abd1-7e4f7d38e474"));
+  EXPECT_EQ((*outcome)->tenant()->str(), "acme");
+  EXPECT_TRUE(refused_as(ClaimElsewhere, with([&](Token& t) {
+                           shape(t);
+                           t.claims.remove("groups").set("_claim_names", R"({"groups":"src1"})");
+                         })));
+}
+
+// developer.okta.com/docs/api/openapi/okta-oauth, tokens of a custom authorization server: no `typ`, `scp` a
+// list.
+TEST_F(ProviderTest, OktasShape) {
+  config.tenant = "acme";
+  config.user_claim = "uid";
+  config.roles_claims = {"bulkhead_roles"};
+  restart();
+  const auto shape = [](Token& t) {
+    t.header.remove("typ");
+    for (const char* claim : {"client_id", "tenant", "roles"}) t.claims.remove(claim);
+    t.claims.set("ver", "1").set("jti", "\"AT.MNAoEQ_jbKqoinrQo1D0\"").set("sub", "\"lena@acme.example\"");
+    t.claims.set("cid", "\"0oa1portal\"").set("uid", "\"00u1lena\"").set("scp", R"(["openid","profile"])");
+    t.claims.set("auth_time", std::to_string(kNow)).set("bulkhead_roles", R"(["member"])");
+  };
+  const auto outcome = with(shape);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().describe();
+  EXPECT_EQ((*outcome)->user(), user_id(server.issuer, "00u1lena"));
+  EXPECT_EQ((*outcome)->client(), "0oa1portal");
+  EXPECT_TRUE(
+      refused_as(HeaderRefused, with([&](Token& t) { shape(t), t.claims.remove("scp").remove("cid"); })))
+      << "an ID token of Okta has neither, and no typ";
+  EXPECT_TRUE(
+      refused_as(NotAccessToken, with([&](Token& t) { shape(t), t.claims.set("at_hash", "\"fPls\""); })));
 }
 
 // --- keys ---
