@@ -225,8 +225,13 @@ KeySet::Stats KeySet::stats() const {
 }
 
 void KeySet::renew_when_due() {
-  const auto due = impl_->renewal_due.load(std::memory_order_relaxed);
-  if (impl_->clock.monotonic().time_since_epoch().count() >= due) Impl::renew_behind(impl_);
+  const auto now = impl_->clock.monotonic();
+  auto due = impl_->renewal_due.load(std::memory_order_relaxed);
+  if (now.time_since_epoch().count() < due || !base::Executor::current()) return;
+  // One of those who come meanwhile begins it, and none again for a while: this is on every request's way.
+  const auto next = now + kRenewalIntervalMax;
+  if (!impl_->renewal_due.compare_exchange_strong(due, next.time_since_epoch().count())) return;
+  Impl::renew_behind(impl_);
 }
 
 Task<Result<KeySet::TrustedKey>> KeySet::key(std::string key_id, crypto::JwsAlgorithm algorithm) {
