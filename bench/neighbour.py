@@ -14,6 +14,8 @@ import threading
 import time
 from pathlib import Path
 
+from flood import Flood, Wire, quantiles
+
 CHECKOUT = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent).resolve()
 sys.path[:0] = [str(CHECKOUT / "demo"), str(CHECKOUT / "tests/acceptance")]
 from conftest import CHAT_MODEL, SMALL_USERS, add_tenant, eventually  # noqa: E402
@@ -21,38 +23,29 @@ from postgres import Postgres  # noqa: E402
 from stack import Stack  # noqa: E402
 
 ATTACKERS = 24
-WARM_UP, ALONE, BESIDE = 50, 200, 100
+WARM_UP, ALONE, BESIDE = 100, 2000, 2000
 BEGIN_SECONDS = 2
 STOPPED_SECONDS_MAX = 120
 
 
-def latencies(person, count):
+def latencies(stack, person, count):
     """(p50, p99) in milliseconds."""
-    took = []
+    wire, took = Wire(stack, person.key), []
     for _ in range(count):
         began = time.monotonic()
-        answer = person.call("GET", "/v1/files")
+        status, body = wire.send("GET", "/v1/files")
         took.append((time.monotonic() - began) * 1e3)
-        assert answer.status == 200, answer.body
-    took.sort()
-    return took[len(took) // 2], took[min(len(took) - 1, len(took) * 99 // 100)]
+        assert status == 200, body
+    return quantiles(took)
 
 
-def beside(act, measure):
-    """What `measure` gives while ATTACKERS threads `act` without a pause, and how to wait for their end."""
-    stop = threading.Event()
-
-    def work():
-        while not stop.is_set():
-            act()
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(ATTACKERS)]
-    for thread in threads:
-        thread.start()
-    time.sleep(BEGIN_SECONDS)
-    measured = measure()
-    stop.set()
-    return measured, lambda: [thread.join() for thread in threads]
+def beside(stack, person, path, measure):
+    """What `measure` gives while ATTACKERS connections of `person` ask for `path` without a pause."""
+    with Flood(stack, person.key, "GET", path, connections=ATTACKERS) as flood:
+        time.sleep(BEGIN_SECONDS)
+        measured = measure()
+        print(f"  {flood.sent} answers to the attackers so far", file=sys.stderr)
+        return measured
 
 
 def fat_listings(stack, loud):
@@ -73,21 +66,19 @@ def measure(stack, server, tenants):
     alpha, loud, quiet = tenants["alpha"].member, tenants["loud"].member, tenants["quiet"].member
     assert alpha.call("GET", "/v1/files").status == 200
     fat_listings(stack, tenants["loud"])
-    latencies(quiet, WARM_UP)
-    found = {"alone": latencies(quiet, ALONE)}
-    found["large listings"], wait = beside(lambda: loud.call("GET", "/v1/vector_stores?limit=100"),
-                                           lambda: latencies(quiet, BESIDE))
-    wait()
+    latencies(stack, quiet, WARM_UP)
+    found = {"alone": latencies(stack, quiet, ALONE)}
+    found["large listings"] = beside(stack, loud, "/v1/vector_stores?limit=100",
+                                     lambda: latencies(stack, quiet, BESIDE))
     pids = [server.process.pid, *map(int, os.popen(f"ps -o pid= --ppid {server.process.pid}").read().split())]
     signal_all = lambda number: [os.kill(pid, number) for pid in pids]
     signal_all(signal.SIGSTOP)
     # Also when every thread of the gateway waits for it.
     again = threading.Timer(STOPPED_SECONDS_MAX, signal_all, [signal.SIGCONT])
     again.start()
-    found["hung store"], wait = beside(lambda: alpha.call("GET", "/v1/files"), lambda: latencies(quiet, BESIDE))
+    found["hung store"] = beside(stack, alpha, "/v1/files", lambda: latencies(stack, quiet, BESIDE))
     again.cancel()
     signal_all(signal.SIGCONT)
-    wait()
     return found
 
 

@@ -3,34 +3,16 @@ ratios to those without it. Uses the programs in build/, or in BULKHEAD_PROGRAMS
 
     build/venv/bin/python bench/refusals.py [SECONDS]
 """
-import http.client
 import json
-import ssl
 import sys
 import tempfile
-import threading
 import time
 
+from flood import Flood, Wire, quantiles
 from rig import CHAT_MODEL, NO_LIMITS, Stack
 
-CONNECTIONS = 4
-REQUESTS = 400  # of the neighbour, each time
+REQUESTS = 3000  # of the neighbour, each time
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 8
-
-
-class Wire:
-    """One kept connection."""
-
-    def __init__(self, stack, key):
-        context = ssl.create_default_context(cafile=stack.ca_file)
-        self.connection = http.client.HTTPSConnection("127.0.0.1", stack.port, context=context, timeout=60)
-        self.headers = {"Authorization": f"Bearer {key}"}
-
-    def get(self, path):
-        self.connection.request("GET", path, headers=self.headers)
-        answer = self.connection.getresponse()
-        answer.read()
-        return answer.status
 
 
 def start(folder):
@@ -51,10 +33,9 @@ def latencies(stack, key):
     wire, taken = Wire(stack, key), []
     for _ in range(REQUESTS):
         began = time.perf_counter()
-        assert wire.get("/v1/models") == 200
+        assert wire.send("GET", "/v1/models")[0] == 200
         taken.append((time.perf_counter() - began) * 1000)
-    taken.sort()
-    return taken[len(taken) // 2], taken[len(taken) * 99 // 100]
+    return quantiles(taken)
 
 
 def main():
@@ -62,29 +43,16 @@ def main():
         stack, keys = start(folder)
         size = lambda: sum(len(line) for path in stack.audit_dir.glob("*.jsonl") for line in path.read_bytes().splitlines()
                            if b'"tenant":"alpha"' in line)
-        stopping, counts = threading.Event(), [0] * CONNECTIONS
-
-        def flood(number):
-            wire = Wire(stack, keys["alpha"])
-            while not stopping.is_set():
-                assert wire.get("/v1/bulkhead/audit") in (403, 503)
-                counts[number] += 1
-
         try:
             latencies(stack, keys["beta"])  # warm
             alone, before, began = latencies(stack, keys["beta"]), size(), time.monotonic()
-            threads = [threading.Thread(target=flood, args=(number,)) for number in range(CONNECTIONS)]
-            for thread in threads:
-                thread.start()
-            beside = latencies(stack, keys["beta"])
-            stopping.wait(max(0, SECONDS - (time.monotonic() - began)))
-            stopping.set()
-            for thread in threads:
-                thread.join()
+            with Flood(stack, keys["alpha"], "GET", "/v1/bulkhead/audit") as flood:
+                beside = latencies(stack, keys["beta"])
+                time.sleep(max(0, SECONDS - (time.monotonic() - began)))
             seconds, grown = time.monotonic() - began, size() - before
-            print(json.dumps({"refusals_per_second": sum(counts) / seconds, "log_bytes_per_second": grown / seconds,
-                              "log_bytes_per_refusal": grown / sum(counts), "p50_ratio": beside[0] / alone[0],
-                              "p99_ratio": beside[1] / alone[1]}))
+            print(json.dumps({"refusals_per_second": flood.sent / seconds, "log_bytes_per_second": grown / seconds,
+                              "log_bytes_per_refusal": grown / flood.sent, "p50_ratio": beside[0] / alone[0],
+                              "p99_ratio": beside[1] / alone[1], "alone_ms": alone}))
         finally:
             stack.stop()
 

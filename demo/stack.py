@@ -119,7 +119,7 @@ class Answer:
 
 class Stack:
     def __init__(self, folder, chat_model, embed_model=None, port=0, burn=True, extra="", tenant_defaults="",
-                 slots=4, context=4096, engine="", external="", data=""):
+                 slots=4, context=4096, engine="", external="", data="", server=""):
         self.folder = Path(folder)
         self.data_dir = self.folder / "data"
         self.audit_dir = self.data_dir / "audit"
@@ -132,7 +132,7 @@ class Stack:
         self.logs = {}
         self.options = dict(chat=chat_model, embed=embed_model or ROOT / "build/models/embed.gguf", burn=burn,
                             extra=extra, tenant_defaults=tenant_defaults, slots=slots, context=context,
-                            engine=engine, external=external, data=data)
+                            engine=engine, external=external, data=data, server=server)
 
     # --- life ---------------------------------------------------------------------------------------
 
@@ -150,6 +150,7 @@ mode = "development"
 burn = {str(o["burn"]).lower()}
 [server]
 listen = "127.0.0.1:{self.port}"
+{o["server"]}
 [data]
 dir = "data"
 platform_key_file = "platform.key"

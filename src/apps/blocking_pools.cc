@@ -3,10 +3,10 @@
 namespace bulkhead::apps {
 namespace {
 
-constexpr base::FairPoolOptions kPlatform{
-    .threads = 8, .threads_per_party = 2, .threads_reserved = 2, .waiting_per_party = 64};
-constexpr base::FairPoolOptions kAudit{
-    .threads = 4, .threads_per_party = 1, .threads_reserved = 1, .waiting_per_party = 32};
+const base::FairPoolOptions kPlatform{
+    .threads = 8, .threads_per_party = 2, .threads_reserved = 2, .waiting_per_party = 64, .heavy_threads = 2};
+const base::FairPoolOptions kAudit{
+    .threads = 4, .threads_per_party = 1, .threads_reserved = 1, .waiting_per_party = 32, .heavy_threads = 2};
 
 base::FairPoolOptions for_extractions(std::size_t concurrent) {
   return {.threads = concurrent + 1,

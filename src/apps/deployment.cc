@@ -294,6 +294,8 @@ Result<void> Deployment::Parts::start_engine() {
   extract.concurrent = config.extract.concurrent;
   extract.time_max = config.extract.time_max;
   extract.memory_bytes_max = config.extract.memory_bytes_max;
+  if (config.extract.ocr) extract.ocr_languages = config.extract.ocr_languages;
+  extract.ocr_time_max = config.extract.ocr_time_max;
   extract.allow_swap = config.development;
   extractor = std::make_unique<rag::Extractor>(std::move(extract), pools->extract);
   reindexing = std::unique_ptr<ReindexParts>(

@@ -6,6 +6,11 @@
 // parties that hold none, so that a newcomer finds one although others keep theirs for long. What waits is
 // bounded for each party; beyond that the work is refused.
 //
+// Threads that wait cost nobody anything, threads that compute take the processor from everybody, so turns
+// alone are not fair. The processor time of each party is measured; while one uses more than its share, its
+// work goes to threads apart, which yield the processor to all others (nice, setpriority(2)), and to no
+// others. Its work gets what the others leave, and never nothing.
+//
 // Cancellation: work that waits is dropped as soon as its token is cancelled, and never runs. Work that
 // runs is not touched: it may look at `running_cancel` and end early where that is safe, which it is for
 // reads; writes finish.
@@ -14,6 +19,8 @@
 // coroutine; its destructor finishes what waits.
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <coroutine>
 #include <cstdint>
 #include <functional>
@@ -47,6 +54,13 @@ struct FairPoolOptions {
   // Work of one party that waits; what comes on top is refused. Background work is not: whoever starts it
   // bounds it.
   std::size_t waiting_per_party = 256;
+  // Threads beside `threads` for parties that compute more than their share, one party's at most one less
+  // than all of them; 0: there is no difference.
+  std::size_t heavy_threads = 0;
+  // Processor seconds a second, on average over about a second, from which a party counts as heavy.
+  double heavy_share = 0.25;
+  // The processor time of the calling thread so far; null: the kernel's.
+  std::function<std::chrono::nanoseconds()> thread_time;
 };
 
 class FairPool {
@@ -87,11 +101,13 @@ class FairPool {
   struct Stats {
     std::size_t waiting = 0, running = 0;
     std::uint64_t refused = 0, dropped = 0;  // since the start
+    std::uint64_t heavy = 0;                 // work that ran on the threads apart, since the start
     Stats& operator+=(const Stats& other) {
       waiting += other.waiting;
       running += other.running;
       refused += other.refused;
       dropped += other.dropped;
+      heavy += other.heavy;
       return *this;
     }
   };
@@ -110,18 +126,29 @@ class FairPool {
   static Error refusal(const Item& item);
   bool submit(std::shared_ptr<Item> item);
   void drop(const std::shared_ptr<Item>& item);
-  bool may_take(const std::string& party) const;
-  std::shared_ptr<Item> take();
-  void finish(const Item& item);
-  void thread_main();
+  enum class Lane { Normal, Heavy };  // of a thread
+  bool may_take(const std::string& party, Lane lane);
+  std::shared_ptr<Item> take(Lane lane);
+  void finish(const Item& item, std::chrono::nanoseconds computed);
+  void thread_main(Lane lane);
+  bool is_heavy(const std::string& party);
+  void note_use(const std::string& party, std::chrono::nanoseconds computed);
 
   const Options options_;
   mutable std::mutex mutex_;
-  std::condition_variable ready_;
+  std::condition_variable ready_, ready_heavy_;
   FairLines<std::shared_ptr<Item>> waiting_;
   std::map<std::string, std::size_t> running_;  // threads held by party; no zeros
   std::size_t busy_ = 0;
-  std::uint64_t refused_ = 0, dropped_ = 0;
+  std::map<std::string, std::size_t> running_heavy_;
+  std::size_t busy_heavy_ = 0;
+  // Processor time of parties that used some lately.
+  struct Usage {
+    double seconds = 0;  // faded to `at`
+    std::chrono::steady_clock::time_point at;
+  };
+  std::map<std::string, Usage> usage_;
+  std::uint64_t refused_ = 0, dropped_ = 0, heavy_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -47,6 +47,18 @@ bool looks_binary(std::string_view text) {
   return head.find('\0') != std::string_view::npos || static_cast<std::size_t>(odd) * 20 > head.size();
 }
 
+bool is_tiff(std::string_view bytes) {
+  using namespace std::string_view_literals;
+  return bytes.starts_with("II*\0"sv) || bytes.starts_with("MM\0*"sv);
+}
+
+// PNG, JPEG, GIF, WebP.
+bool is_picture(std::string_view bytes) {
+  return bytes.starts_with("\x89PNG\r\n\x1A\n") || bytes.starts_with("\xFF\xD8\xFF") ||
+         bytes.starts_with("GIF87a") || bytes.starts_with("GIF89a") ||
+         (bytes.starts_with("RIFF") && bytes.substr(8).starts_with("WEBPVP8"));
+}
+
 bool has_part(std::string_view type, std::string_view word) {
   return type.find(word) != std::string_view::npos;
 }
@@ -119,6 +131,8 @@ Result<Document> extract_by_content(const std::string& name, std::string_view by
     return extract_package(bytes, limits);
   if (bytes.starts_with("{\\rtf")) return extract_rtf(bytes, limits);
   if (is_outlook_message(bytes)) return extract_msg(bytes, limits, depth);
+  if (is_tiff(bytes)) return extract_image(bytes, true, limits);
+  if (is_picture(bytes)) return extract_image(bytes, false, limits);
   if (auto refusal = refuse_by_mark(bytes)) return std::move(*refusal);
   if (ends_with_any(name, {".pdf", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".rtf"})) {
     return Error(ExtractionError::Invalid,
@@ -152,6 +166,11 @@ Result<Document> extract_any(std::string_view file_name, std::string_view bytes,
 }
 
 void append_blocks(DocumentBuilder& builder, const Document& document, int levels) {
+  // Its pages are no pages of the whole.
+  for (const Report::Part& part : document.report.left_out) builder.report().leave_out(part.what, part.count);
+  for (const Report::Recognised& page : document.report.recognised) {
+    builder.report().recognised.push_back({0, page.confidence});
+  }
   for (const Block& block : document.blocks) {
     builder.add(block.kind, block.text, block.level > 0 ? block.level + levels : 0, block.page);
   }

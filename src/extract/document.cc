@@ -62,6 +62,35 @@ std::string_view block_kind_name(BlockKind kind) {
   return "paragraph";
 }
 
+std::string_view left_out_name(LeftOut what) {
+  switch (what) {
+    case LeftOut::HiddenText: return "hidden_text";
+    case LeftOut::PageWithoutText: return "page_without_text";
+    case LeftOut::PageTooLarge: return "page_too_large";
+    case LeftOut::PageOutOfTime: return "page_out_of_time";
+    case LeftOut::PageNotRecognised: return "page_not_recognised";
+    case LeftOut::Picture: return "picture";
+    case LeftOut::Attachment: return "attachment";
+  }
+  return "hidden_text";
+}
+
+void Report::leave_out(LeftOut what, std::uint64_t count, std::uint32_t page) {
+  if (count == 0) return;
+  auto part =
+      std::find_if(left_out.begin(), left_out.end(), [&](const Part& each) { return each.what == what; });
+  if (part == left_out.end()) part = left_out.insert(left_out.end(), Part{what, 0, {}});
+  part->count += count;
+  const bool named = !part->pages.empty() && part->pages.back() == page;
+  if (page > 0 && !named && part->pages.size() < kPagesNamedMax) part->pages.push_back(page);
+}
+
+std::uint64_t Report::left_out_of(LeftOut what) const {
+  auto part =
+      std::find_if(left_out.begin(), left_out.end(), [&](const Part& each) { return each.what == what; });
+  return part == left_out.end() ? 0 : part->count;
+}
+
 void append_utf8(std::string& out, std::uint32_t c) {
   if (c > 0x10FFFF || (c >= 0xD800 && c < 0xE000) || c == 0) c = 0xFFFD;
   auto continued = [&out, c](int shift) { out += static_cast<char>(0x80 | ((c >> shift) & 63)); };

@@ -24,9 +24,45 @@ struct Block {
   std::uint32_t page = 0;
 };
 
+// What a reader leaves out of a document's text although it is in the file, or may be. A closed set: the
+// gateway knows the same names (docs/extract-protocol.md).
+enum class LeftOut {
+  HiddenText,         // characters that no reader of a page sees: invisible, covered, clipped, tiny, white
+  PageWithoutText,    // pages on which nothing is written, or nothing that could be recognised as letters
+  PageTooLarge,       // pages with more pixels than are taken
+  PageOutOfTime,      // pages that would have been recognised, had there been time
+  PageNotRecognised,  // scanned pages where recognition is off, or failed
+  Picture,            // pictures beside a page's text
+  Attachment,         // parts of a message that could not be read
+};
+std::string_view left_out_name(LeftOut what);
+
+// What a reader did with the parts of a document: for whoever added it, so that no loss is silent.
+struct Report {
+  // Page numbers that are named; the counts go on.
+  static constexpr std::size_t kPagesNamedMax = 200;
+
+  struct Recognised {
+    std::uint32_t page = 0;
+    int confidence = 0;  // in percent
+  };
+  struct Part {
+    LeftOut what{};
+    std::uint64_t count = 0;
+    std::vector<std::uint32_t> pages;  // where they are; none: the format has no pages
+  };
+  std::uint32_t pages = 0;  // 0: the format has none
+  std::vector<Recognised> recognised;
+  std::vector<Part> left_out;
+
+  void leave_out(LeftOut what, std::uint64_t count, std::uint32_t page = 0);
+  std::uint64_t left_out_of(LeftOut what) const;
+};
+
 struct Document {
   std::string type, title;
   std::vector<Block> blocks;
+  Report report;
 };
 
 struct Limits {
@@ -43,6 +79,7 @@ class DocumentBuilder {
   }
   void add(BlockKind kind, std::string_view text, int level = 0, std::uint32_t page = 0);
   void set_title(std::string_view text);
+  Report& report() { return document_.report; }
   bool full() const { return full_; }
   const Limits& limits() const { return limits_; }
   // TooLarge when the limits were met; the title falls back to the first heading.

@@ -207,6 +207,7 @@ Result<void> add_attachment(DocumentBuilder& builder, const std::string& name, s
   }
   if (document.error().is(ExtractionError::TooLarge)) return document.take_error();
   builder.add(BlockKind::Paragraph, label + " (not read: " + document.error().message() + ")");
+  builder.report().leave_out(LeftOut::Attachment, 1);
   return Result<void>();
 }
 

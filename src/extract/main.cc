@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -12,6 +13,7 @@
 #include "base/memory_lock.h"
 #include "base/scrub.h"
 #include "extract/document.h"
+#include "extract/ocr.h"
 #include "extract/sandbox.h"
 
 namespace bulkhead::extract {
@@ -21,6 +23,7 @@ namespace json = base::json;
 
 constexpr std::size_t kHeaderBytesMax = 4096;
 constexpr std::size_t kContentBytesMax = 1u << 30;
+constexpr std::int64_t kOcrSecondsMax = 3'600;
 
 bool read_exactly(char* out, std::size_t bytes) {
   while (bytes > 0) {
@@ -50,6 +53,25 @@ std::string read_header_line() {
   return line;
 }
 
+void write_report(json::Writer& w, const Report& report) {
+  w.begin_object().member("pages", static_cast<std::uint64_t>(report.pages)).key("recognised").begin_array();
+  for (const Report::Recognised& page : report.recognised) {
+    w.begin_object().member("page", static_cast<std::uint64_t>(page.page));
+    w.member("confidence", page.confidence).end_object();
+  }
+  w.end_array().key("left_out").begin_array();
+  for (const Report::Part& part : report.left_out) {
+    w.begin_object()
+        .member("what", left_out_name(part.what))
+        .member("count", part.count)
+        .key("pages")
+        .begin_array();
+    for (std::uint32_t page : part.pages) w.value(static_cast<std::uint64_t>(page));
+    w.end_array().end_object();
+  }
+  w.end_array().end_object();
+}
+
 std::string document_json(const Document& document) {
   json::Writer w;
   w.begin_object().member("type", document.type).member("title", document.title).key("blocks").begin_array();
@@ -57,7 +79,9 @@ std::string document_json(const Document& document) {
     w.begin_object().member("kind", block_kind_name(block.kind)).member("level", block.level);
     w.member("text", block.text).member("page", static_cast<std::uint64_t>(block.page)).end_object();
   }
-  w.end_array().end_object();
+  w.end_array();
+  write_report(w.key("report"), document.report);
+  w.end_object();
   return w.take();
 }
 
@@ -66,6 +90,19 @@ std::string error_json(const base::Error& error) {
   w.begin_object().key("error").begin_object();
   w.member("code", error.name().code).member("message", error.message()).end_object().end_object();
   return w.take();
+}
+
+OcrSettings ocr_settings(json::Value ocr) {
+  OcrSettings settings;
+  if (!ocr.is_object()) return settings;
+  const json::Value languages = ocr["languages"];
+  for (std::size_t i = 0; languages.is_array() && i < languages.size(); ++i) {
+    settings.languages.emplace_back(languages.at(i).as_string().value_or(""));
+  }
+  settings.seconds_max = static_cast<int>(std::clamp<std::int64_t>(
+      ocr["seconds_max"].as_int().value_or(settings.seconds_max), 1, kOcrSecondsMax));
+  settings.page_seconds_max = std::min(settings.page_seconds_max, settings.seconds_max);
+  return settings;
 }
 
 int run(bool may_swap) {
@@ -88,7 +125,11 @@ int run(bool may_swap) {
   std::string content(static_cast<std::size_t>(*bytes), '\0');
   if (!read_exactly(content.data(), content.size())) return 2;
   prepare_pdf();
-  if (auto sandboxed = enter_sandbox(static_cast<std::size_t>(*memory)); !sandboxed) {
+  const OcrSettings ocr = ocr_settings(header->root()["ocr"]);
+  prepare_ocr(ocr);
+  SandboxLimits bounds{.memory_bytes_max = static_cast<std::size_t>(*memory)};
+  bounds.seconds_max = bounds.reading_seconds_max + (can_recognise() ? ocr.seconds_max : 0);
+  if (auto sandboxed = enter_sandbox(bounds); !sandboxed) {
     write_all(error_json(sandboxed.error()));
     return 1;
   }

@@ -14,6 +14,9 @@
 #include "extract/document.h"
 #include "extract/pdf_device.h"
 #include "extract/pdf_layout.h"
+#include "extract/pdf_scan.h"
+#include "extract/readers.h"
+#include "extract/sandbox.h"
 
 namespace bulkhead::extract {
 
@@ -118,6 +121,29 @@ std::string warm_up_document() {
   return out;
 }
 
+// The words of a page, recognised where it is a scan; and what was left out.
+std::vector<PdfWord> words_of_page(PDFDoc& document, int number, Report& report) {
+  const auto page = static_cast<std::uint32_t>(number);
+  PdfPageText text = visible_text(document, number);
+  report.leave_out(LeftOut::HiddenText, text.hidden, page);
+  if (!is_scan(text)) {
+    if (text.words.empty()) report.leave_out(LeftOut::PageWithoutText, 1, page);
+    // A picture below a layer of recognised text is that text.
+    if (text.from_layer == 0) report.leave_out(LeftOut::Picture, text.pictures, page);
+    return std::move(text.words);
+  }
+  if (!can_recognise()) {
+    report.leave_out(LeftOut::PageNotRecognised, 1, page);
+    return std::move(text.words);
+  }
+  const ReadingClockPause pause;
+  RecognisedPage read = recognise_page(document, number);
+  note_recognised(report, page, read);
+  // The stamp on a scan is in its picture too.
+  const bool more = read.words.size() > text.words.size() || text.seen == 0;
+  return read.outcome == PageOutcome::Recognised && more ? std::move(read.words) : std::move(text.words);
+}
+
 }  // namespace
 
 void prepare_pdf() {
@@ -126,7 +152,7 @@ void prepare_pdf() {
   // read their tables for it now, while files can still be opened.
   std::string page = warm_up_document();
   std::unique_ptr<PDFDoc> document = open_document(page);
-  if (document->isOk()) static_cast<void>(visible_words(*document, 1).size());
+  if (document->isOk()) static_cast<void>(visible_text(*document, 1).words.size());
 }
 
 Result<Document> extract_pdf(std::string_view bytes, const Limits& limits) {
@@ -141,20 +167,24 @@ Result<Document> extract_pdf(std::string_view bytes, const Limits& limits) {
   int pages = document->getNumPages();
   if (pages > kPagesMax)
     return Error(ExtractionError::TooLarge, "The PDF has more pages than are taken. Split it.");
+  DocumentBuilder builder("pdf", limits);
+  Report& report = builder.report();
+  report.pages = static_cast<std::uint32_t>(pages);
   std::vector<PdfRow> rows;
   std::size_t text_bytes = 0;
   for (int i = 1; i <= pages && text_bytes <= limits.text_bytes_max; ++i) {
-    for (PdfRow& row : rows_of_page(visible_words(*document, i), static_cast<std::uint32_t>(i))) {
+    for (PdfRow& row : rows_of_page(words_of_page(*document, i, report), static_cast<std::uint32_t>(i))) {
       text_bytes += row.text().size();
       rows.push_back(std::move(row));
     }
   }
+  if (rows.empty() && can_recognise()) return no_text_in_pictures(report);
   if (rows.empty()) {
-    return Error(ExtractionError::Invalid,
-                 "The PDF holds no text (scanned pages?). Run text recognition first.");
+    return Error(
+        ExtractionError::Invalid,
+        "The PDF holds no text (scanned pages?), and text recognition is switched off here. Run it first.");
   }
   drop_furniture(rows);
-  DocumentBuilder builder("pdf", limits);
   builder.set_title(title_of(*document));
   compose_blocks(rows, builder);
   return builder.take();

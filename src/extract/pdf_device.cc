@@ -105,6 +105,20 @@ class VisibleText final : public TextOutputDev {
     return result;
   }
 
+  void describe(double page_area, PdfPageText& out) const {
+    for (const Glyph& glyph : glyphs_) {
+      if (glyph.covered) continue;
+      ++(glyph.invisible ? out.from_layer : out.seen);
+    }
+    out.pictures = images_.size();
+    out.shapes = grounds_.size() - std::min(grounds_.size(), images_.size());
+    for (const Box& box : images_) {
+      const double area = std::max(0.0, box.right - box.left) * std::max(0.0, box.bottom - box.top);
+      if (page_area > 0 && std::isfinite(area))
+        out.picture_share = std::max(out.picture_share, area / page_area);
+    }
+  }
+
   bool needNonText() override { return true; }
 
   void drawChar(GfxState* state, double x, double y, double dx, double dy, double origin_x, double origin_y,
@@ -268,7 +282,7 @@ PdfWord upright(const TextWord& word) {
 
 }  // namespace
 
-std::vector<PdfWord> visible_words(PDFDoc& document, int number) {
+PdfPageText visible_text(PDFDoc& document, int number) {
   auto draw = [&](std::vector<bool> hidden) {
     auto device = std::make_unique<VisibleText>(std::move(hidden));
     document.displayPage(device.get(), number, kDpi, kDpi, 0, false, true, false);
@@ -276,11 +290,13 @@ std::vector<PdfWord> visible_words(PDFDoc& document, int number) {
   };
   std::unique_ptr<VisibleText> device = draw({});
   std::vector<bool> hidden = device->hidden();
-  if (std::find(hidden.begin(), hidden.end(), true) != hidden.end()) device = draw(std::move(hidden));
-  std::vector<PdfWord> words;
+  PdfPageText text;
+  device->describe(document.getPageMediaWidth(number) * document.getPageMediaHeight(number), text);
+  text.hidden = static_cast<std::size_t>(std::count(hidden.begin(), hidden.end(), true));
+  if (text.hidden > 0) device = draw(std::move(hidden));
   std::unique_ptr<TextWordList> list = device->makeWordList();
-  for (int i = 0; list && i < list->getLength(); ++i) words.push_back(upright(*list->get(i)));
-  return words;
+  for (int i = 0; list && i < list->getLength(); ++i) text.words.push_back(upright(*list->get(i)));
+  return text;
 }
 
 }  // namespace bulkhead::extract

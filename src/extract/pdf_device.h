@@ -13,8 +13,18 @@ class PDFDoc;
 
 namespace bulkhead::extract {
 
-// Of the page `number`, from 1, in poppler's reading order.
-std::vector<PdfWord> visible_words(PDFDoc& document, int number);
+struct PdfPageText {
+  std::vector<PdfWord> words;  // in poppler's reading order
+  std::size_t hidden = 0;      // characters that no reader of the page sees, left out
+  std::size_t from_layer = 0;  // characters of invisible text over a picture: a scan's recognised text
+  std::size_t seen = 0;        // characters that are drawn
+  std::size_t pictures = 0;
+  double picture_share = 0;  // of the page, that its largest picture covers
+  std::size_t shapes = 0;    // painted areas; a page of very many may be text turned into outlines
+};
+
+// Of the page `number`, from 1.
+PdfPageText visible_text(PDFDoc& document, int number);
 
 // Maps poppler's tables of character codes, which can't be opened in the sandbox; pdf_tables.cc.
 void map_pdf_tables();

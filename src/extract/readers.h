@@ -27,6 +27,13 @@ base::Result<Document> extract_json(std::string_view text, const Limits& limits)
 // A message (RFC 5322) with its MIME parts (RFC 2045 to 2047, 2231). `depth` counts the messages around it.
 base::Result<Document> extract_mail(std::string_view bytes, const Limits& limits, int depth);
 bool looks_like_mail(std::string_view bytes);
+// A picture of a page; with `pages`, a TIFF file of several.
+base::Result<Document> extract_image(std::string_view bytes, bool pages, const Limits& limits);
+struct RecognisedPage;
+// Puts on the report how the recognition of a page went.
+void note_recognised(Report& report, std::uint32_t page, const RecognisedPage& read);
+// Why a document of pictures alone has no text.
+base::Error no_text_in_pictures(const Report& report);
 // A message as Outlook saves it (MS-OXMSG).
 base::Result<Document> extract_msg(std::string_view bytes, const Limits& limits, int depth);
 

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,7 +20,7 @@ using base::Result;
 
 namespace {
 
-constexpr rlim_t kCpuSeconds = 20;
+constexpr long long kMicros = 1'000'000;
 
 constexpr int kAllowed[] = {
     SCMP_SYS(read),         SCMP_SYS(write),          SCMP_SYS(close),
@@ -29,7 +30,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(getrandom),    SCMP_SYS(getpid),         SCMP_SYS(gettid),
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
     SCMP_SYS(sigaltstack),  SCMP_SYS(sched_yield),    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
+    SCMP_SYS(exit_group),   SCMP_SYS(setitimer),
 };
 
 constexpr int kDeadly[] = {
@@ -75,13 +76,34 @@ int allow_narrowed(scmp_filter_ctx filter) {
   return status;
 }
 
+bool set_reading_clock(long long micros, itimerval* before = nullptr) {
+  const itimerval value{{0, 0},
+                        {static_cast<time_t>(micros / kMicros), static_cast<suseconds_t>(micros % kMicros)}};
+  return ::setitimer(ITIMER_VIRTUAL, &value, before) == 0;
+}
+
 }  // namespace
 
-Result<void> enter_sandbox(std::size_t memory_bytes_max) {
-  // The soft CPU limit ends the process with SIGXCPU, which tells the gateway why it ended.
-  bool limited = (base::kInstrumented || limit(RLIMIT_AS, memory_bytes_max)) &&
-                 limit(RLIMIT_CPU, kCpuSeconds, kCpuSeconds + 1) && limit(RLIMIT_FSIZE, 0) &&
-                 limit(RLIMIT_CORE, 0) && limit(RLIMIT_NPROC, 0) && limit(RLIMIT_NOFILE, 3);
+ReadingClockPause::ReadingClockPause() {
+  itimerval before{};
+  if (set_reading_clock(0, &before))
+    micros_left_ = before.it_value.tv_sec * kMicros + before.it_value.tv_usec;
+}
+
+ReadingClockPause::~ReadingClockPause() {
+  if (micros_left_ > 0) set_reading_clock(micros_left_);
+}
+
+Result<void> enter_sandbox(const SandboxLimits& limits) {
+  // The soft CPU limit ends the process with SIGXCPU and the timer with SIGVTALRM, which tell the gateway
+  // why.
+  const auto seconds = static_cast<rlim_t>(limits.seconds_max);
+  bool limited = (base::kInstrumented || limit(RLIMIT_AS, limits.memory_bytes_max)) &&
+                 limit(RLIMIT_CPU, seconds, seconds + 1) && limit(RLIMIT_FSIZE, 0) && limit(RLIMIT_CORE, 0) &&
+                 limit(RLIMIT_NPROC, 0) && limit(RLIMIT_NOFILE, 3);
+  if (limited && limits.reading_seconds_max < limits.seconds_max) {
+    limited = set_reading_clock(limits.reading_seconds_max * kMicros);
+  }
   if (!limited || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed(errno);
   // Libraries that look for fonts or character tables get a no and go on without.
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));

@@ -11,6 +11,24 @@
 
 namespace bulkhead::extract {
 
-base::Result<void> enter_sandbox(std::size_t memory_bytes_max);
+struct SandboxLimits {
+  std::size_t memory_bytes_max = 1u << 30;
+  int reading_seconds_max = 20;  // processor seconds, without the recognition of pages
+  int seconds_max = 20;          // with it
+};
+base::Result<void> enter_sandbox(const SandboxLimits& limits);
+
+// While one lives, the time that is spent counts as recognition, which has bounds of its own (ocr.h), and not
+// as reading: so that a document that keeps a parser busy ends soon, however long its pages might be
+// recognised.
+class ReadingClockPause {
+ public:
+  ReadingClockPause();
+  ~ReadingClockPause();
+  ReadingClockPause(const ReadingClockPause&) = delete;
+
+ private:
+  long long micros_left_ = 0;
+};
 
 }  // namespace bulkhead::extract

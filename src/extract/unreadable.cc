@@ -20,7 +20,7 @@ struct Mark {
 using namespace std::string_view_literals;
 
 constexpr char kUnpack[] = "Archives are not read. Unpack it and add the files.";
-constexpr char kPicture[] = "Pictures are not read here. Save it as a PDF with text.";
+constexpr char kPicture[] = "Pictures of this kind are not read. Save it as PNG, JPEG or TIFF.";
 constexpr char kRecording[] = "Recordings are not read. Add what is said as text.";
 
 constexpr Mark kMarks[] = {
@@ -34,13 +34,6 @@ constexpr Mark kMarks[] = {
      kUnpack},
     {0, "\x28\xB5\x2F\xFD"sv, kUnpack},
     {257, "ustar"sv, kUnpack},
-    {0, "\x89PNG\r\n\x1A\n"sv, kPicture},
-    {0, "\xFF\xD8\xFF"sv, kPicture},
-    {0, "GIF87a"sv, kPicture},
-    {0, "GIF89a"sv, kPicture},
-    {0, "II*\0"sv, kPicture},
-    {0, "MM\0*"sv, kPicture},
-    {8, "WEBPVP8"sv, kPicture},
     {4, "ftypheic"sv, kPicture},
     {4, "ftypmif1"sv, kPicture},
     {0, "ID3\x03"sv, kRecording},

@@ -1,16 +1,15 @@
-// How often authentications from one network (http::Peer::network) may fail: a token bucket for each.
+// How often authentications from one network (http::Peer::network) may fail: a token bucket for each
+// (gateway/token_buckets.h).
 //
 // Only credentials that have to be verified ask here, so those that are known already go on from the same
-// address. The table is bounded: networks whose buckets are full again are forgotten first, and those beyond
-// the bound share one bucket.
+// address.
 // Thread safety: all members from every thread.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
-#include "base/clock.h"
+#include "gateway/token_buckets.h"
 
 namespace bulkhead::gateway {
 
@@ -19,15 +18,14 @@ class AuthenticationThrottle {
   // `failures_per_minute` 0: everything may be tried.
   AuthenticationThrottle(const base::Clock& clock, std::size_t failures_per_minute,
                          std::size_t networks_max = 10'000);
-  ~AuthenticationThrottle();
 
   // Seconds until a credential from `network` is verified again; 0: at once. "" is never throttled.
   std::int64_t wait_seconds(const std::string& network) const;
   void failed(const std::string& network);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  const double per_second_;
+  TokenBuckets buckets_;
 };
 
 }  // namespace bulkhead::gateway

@@ -41,6 +41,22 @@ void check_body_memory(ConfigReader& r, ServerConfig& out) {
   }
 }
 
+// Tesseract's names: "eng", "chi_sim".
+void read_ocr_languages(ConfigReader& r, std::vector<std::string>& out) {
+  std::vector<std::string> named;
+  r.texts("ocr_languages", named);
+  const auto is_name = [](const std::string& name) {
+    return !name.empty() && name.size() <= 32 &&
+           std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+  };
+  if (named.size() > 8 || !std::all_of(named.begin(), named.end(), is_name)) {
+    r.fail(ConfigError::BadValue, "ocr_languages",
+           "must be up to 8 names of Tesseract's languages, like \"eng\"");
+  } else if (!named.empty()) {
+    out = std::move(named);
+  }
+}
+
 void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfig& out) {
   std::string listen;
   r.text("listen", listen);
@@ -63,6 +79,9 @@ void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfi
   r.number("connections_max", out.connections_max, 1, 1'000'000);
   r.number("connections_per_address_max", out.connections_per_address_max, 1, 1'000'000);
   r.number("failed_authentications_per_minute", out.failed_authentications_per_minute, 0, 10'000'000);
+  r.number("refusals_at_once_max", out.refusals_at_once_max, 1, 1'000'000);
+  r.number("refusals_per_second", out.refusals_per_second, 0, 1'000'000);
+  r.seconds("refusal_wait_max", out.refusal_wait_max, 1, 60);
   r.bytes("body_bytes_max", out.body_bytes_max, 1u << 10, 1u << 30);
   r.bytes("body_memory_max", out.body_memory_max, 0, std::size_t{1} << 40);
   r.bytes("tenant_body_memory_max", out.tenant_body_memory_max, 0, std::size_t{1} << 40);
@@ -276,6 +295,9 @@ void read_root(ConfigReader& r, const std::filesystem::path& base, Config& out) 
     s.seconds("time_max", out.extract.time_max, 1, 600);
     s.bytes("memory_bytes_max", out.extract.memory_bytes_max, 128u << 20, 64ull << 30);
     s.bytes("file_bytes_max", out.extract.file_bytes_max, 1u << 10, 1u << 30);
+    s.flag("ocr", out.extract.ocr);
+    read_ocr_languages(s, out.extract.ocr_languages);
+    s.seconds("ocr_time_max", out.extract.ocr_time_max, 1, 3'600);
   });
   r.each("store", [&](ConfigReader& s) { read_store(s, base, out.stores.emplace_back()); });
   r.each("key_provider", [&](ConfigReader& s) {

@@ -29,6 +29,9 @@ struct ServerConfig {
   std::size_t connections_max = 4096;                   // of the whole gateway
   std::size_t connections_per_address_max = 1024;       // IPv6: of a /64
   std::size_t failed_authentications_per_minute = 600;  // of an address; 0: not bounded
+  std::size_t refusals_at_once_max = 100;               // of one principal or address
+  std::size_t refusals_per_second = 20;                 // beyond them; 0: not paced
+  std::chrono::seconds refusal_wait_max{5};
   std::size_t body_bytes_max = 64u << 20;
   std::size_t body_memory_max = 0;         // of all requests' bodies; 0: eight times body_bytes_max
   std::size_t tenant_body_memory_max = 0;  // of one tenant's; 0: twice body_bytes_max
@@ -139,6 +142,9 @@ struct ExtractConfig {
   std::chrono::seconds time_max{30};
   std::size_t memory_bytes_max = 1u << 30;
   std::size_t file_bytes_max = 32u << 20;
+  bool ocr = true;                                   // scans and pictures are read
+  std::vector<std::string> ocr_languages = {"eng"};  // the main one first
+  std::chrono::seconds ocr_time_max{300};            // processor time for the pages of one document
 };
 
 struct DevIdpConfig {

@@ -53,6 +53,12 @@ BodyBudget::Limits budget_of(const ServerConfig& server) {
   return {server.body_memory_max, server.tenant_body_memory_max, server.body_wait_max};
 }
 
+RefusalPacer::Limits pace_of(const ServerConfig& server) {
+  return {.at_once = server.refusals_at_once_max,
+          .per_second = static_cast<double>(server.refusals_per_second),
+          .wait_max = server.refusal_wait_max};
+}
+
 void add_common_headers(const Call& call, http::Headers& headers) {
   headers.set("x-request-id", call.id.str());
   headers.set("cache-control", "no-store");
@@ -75,7 +81,10 @@ std::string_view status_class(int status) {
 }  // namespace
 
 Dispatcher::Dispatcher(Services& services)
-    : services_(services), entry_(services), bodies_(budget_of(services.config.server)) {}
+    : services_(services),
+      entry_(services),
+      bodies_(budget_of(services.config.server)),
+      pacer_(services.clock, pace_of(services.config.server)) {}
 
 // The metrics are an operator's unless the configuration opens them, which it can on a loopback address only.
 bool Dispatcher::needs_no_credential(const Route& route) const {
@@ -221,8 +230,24 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result) {
   response.headers.reserve(kHeadersExpected, kHeaderBytesExpected);
   add_common_headers(call, response.headers);
   call.admission.add_headers(response.headers);
+  if (call.record.decision == "deny") co_await pace_refusal(call);
   auto sent = co_await call.exchange.send(std::move(response));
   if (!sent) base::log::debug("answer_not_taken", {{"request", std::string_view(call.id.str())}});
+}
+
+Task<void> Dispatcher::pace_refusal(Call& call) {
+  const std::string& who = call.record.principal;
+  const auto wait = pacer_.refused(call.record.tenant, who.empty() ? call.request().peer.network : who);
+  if (wait == std::chrono::milliseconds(0)) co_return;
+  services_.metrics.counter("bulkhead_refusals_paced_total", "Refusals whose answer waited", {}).add();
+  // Others of the tenant may have its place among the running requests, and its memory, meanwhile.
+  call.admission = Limiter::Admission();
+  std::string().swap(call.exchange.request().body);
+  call.body_share = BodyBudget::Share();
+  base::CancelToken ended;
+  auto gone = call.cancel.on_cancel([ended] { ended.cancel(base::CancelReason::ClientGone); });
+  auto draining = drained_.on_cancel([ended] { ended.cancel(base::CancelReason::Shutdown); });
+  static_cast<void>(co_await http::Reactor::current()->sleep(wait, ended));
 }
 
 void Dispatcher::count(const Call& call, int status) const {

@@ -16,6 +16,7 @@
 #include "base/task.h"
 #include "gateway/call.h"
 #include "gateway/entry.h"
+#include "gateway/refusal_pacer.h"
 #include "gateway/routes.h"
 #include "gateway/services.h"
 #include "http/server.h"
@@ -32,7 +33,10 @@ class Dispatcher {
 
   const BodyBudget& bodies() const { return bodies_; }
   // From now on new requests get 503; running ones go on.
-  void start_draining() { draining_ = true; }
+  void start_draining() {
+    draining_ = true;
+    drained_.cancel(base::CancelReason::Shutdown);
+  }
   // Cuts what still runs.
   void cancel_all() { shutdown_.cancel(base::CancelReason::Shutdown); }
 
@@ -44,12 +48,16 @@ class Dispatcher {
   base::Task<base::Result<void>> take_body(Call& call);
   base::Task<base::Result<void>> receive_body(Call& call, std::size_t bytes_max);
   base::Task<void> answer(Call& call, base::Result<Reply> result);
+  // Holds back the answer of somebody who is refused again and again (refusal_pacer.h).
+  base::Task<void> pace_refusal(Call& call);
   void count(const Call& call, int status) const;
 
   Services& services_;
   Entry entry_;
   BodyBudget bodies_;
+  RefusalPacer pacer_;
   std::atomic<bool> draining_{false};
+  base::CancelToken drained_;  // answers that wait leave
   base::CancelToken shutdown_;
 };
 

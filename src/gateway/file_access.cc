@@ -95,4 +95,10 @@ void write_access(const Call& call, base::json::Writer& w, access::DocumentAcces
   write_access(w, access);
 }
 
+void write_extraction(base::json::Writer& w, const storage::FileRecord& file) {
+  if (file.status == storage::FileStatus::Processed && !file.status_detail.empty()) {
+    w.key("extraction").raw(file.status_detail);
+  }
+}
+
 }  // namespace bulkhead::gateway

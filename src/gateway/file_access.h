@@ -27,4 +27,8 @@ base::Result<access::DocumentAccess> parse_access(const Call& call, const base::
                                                   std::string path);
 void write_access(const Call& call, base::json::Writer& w, access::DocumentAccess access);
 
+// The member "extraction" of a file that was indexed: what was read of it and left out
+// (rag/extraction_report.h). Nothing for files that were indexed before there were reports.
+void write_extraction(base::json::Writer& w, const storage::FileRecord& file);
+
 }  // namespace bulkhead::gateway

@@ -27,9 +27,11 @@ std::string file_json(const Call& call, const storage::FileRecord& file) {
       .member("filename", file.name)
       .member("purpose", file.purpose)
       .member("status", storage::file_status_name(file.status));
-  if (!file.status_detail.empty()) w.member("status_details", file.status_detail);
+  const bool processed = file.status == storage::FileStatus::Processed;
+  if (!processed && !file.status_detail.empty()) w.member("status_details", file.status_detail);
   w.key("bulkhead").begin_object().member("owner", shown_user(call, file.owner)).key("access");
   write_access(call, w, file.access);
+  write_extraction(w, file);
   w.end_object().end_object();
   return w.take();
 }

@@ -107,7 +107,7 @@ std::string vector_store_json(const Call& call, const storage::VectorStoreRecord
   return w.take();
 }
 
-std::string attachment_json(const storage::AttachmentRecord& attachment) {
+std::string attachment_json(const storage::AttachmentRecord& attachment, const storage::FileRecord* file) {
   json::Writer w;
   w.begin_object()
       .member("id", attachment.file.str())
@@ -126,6 +126,7 @@ std::string attachment_json(const storage::AttachmentRecord& attachment) {
     w.null();
   }
   w.key("bulkhead").begin_object().member("chunks", static_cast<std::uint64_t>(attachment.chunks));
+  if (file && attachment.status == storage::AttachmentStatus::Completed) write_extraction(w, *file);
   w.end_object().end_object();
   return w.take();
 }

@@ -27,7 +27,8 @@ void resume_unfinished(Call& call, const std::vector<storage::AttachmentRecord>&
 
 std::string vector_store_json(const Call& call, const storage::VectorStoreRecord& record,
                               const AttachmentCounts& counts);
-std::string attachment_json(const storage::AttachmentRecord& attachment);
+// With what was read of the file, where that is known; `file` may be null.
+std::string attachment_json(const storage::AttachmentRecord& attachment, const storage::FileRecord* file);
 std::string_view attachment_status_name(storage::AttachmentStatus status);
 std::string search_json(std::string_view query, const rag::Retrieval& found);
 

@@ -69,7 +69,7 @@ HandlerResult attach_file(Call& call) {
       });
   if (!attachment) co_return attachment.take_error();
   call.services.ingestor.start(call.scope(), *attachment);
-  co_return Reply::json(200, attachment_json(*attachment));
+  co_return Reply::json(200, attachment_json(*attachment, nullptr));
 }
 
 HandlerResult list_attached_files(Call& call) {
@@ -81,7 +81,8 @@ HandlerResult list_attached_files(Call& call) {
   auto attachments = co_await readable_attachments(call, store->id, page.ascending);
   if (!attachments) co_return attachments.take_error();
   resume_unfinished(call, *attachments);
-  std::vector<std::string> items, ids;
+  std::vector<storage::AttachmentRecord> shown;
+  std::vector<std::string> ids;
   bool more = false;
   bool reached = !page.after;
   for (const storage::AttachmentRecord& attachment : *attachments) {
@@ -90,26 +91,41 @@ HandlerResult list_attached_files(Call& call) {
       continue;
     }
     if (filter && attachment_status_name(attachment.status) != *filter) continue;
-    if (items.size() == page.limit) {
+    if (shown.size() == page.limit) {
       more = true;
       break;
     }
-    items.push_back(attachment_json(attachment));
+    shown.push_back(attachment);
     ids.push_back(attachment.file.str());
   }
-  co_return Reply::json(200, list_body(items, ids, more));
+  auto items = co_await with_store(
+      call, [&](storage::TenantStore& each, const auto& scope) -> Result<std::vector<std::string>> {
+        std::vector<std::string> made;
+        for (const storage::AttachmentRecord& attachment : shown) {
+          auto file = each.get_file(scope, attachment.file);
+          if (!file && !file.error().is(storage::StorageError::NotFound)) return file.take_error();
+          made.push_back(attachment_json(attachment, file ? &*file : nullptr));
+        }
+        return made;
+      });
+  if (!items) co_return items.take_error();
+  co_return Reply::json(200, list_body(*items, ids, more));
 }
 
 HandlerResult get_attached_file(Call& call) {
   BULKHEAD_CO_CHECK_OK(refuse_query(call.request()));
-  auto attachment = co_await with_store(
-      call, [&](storage::TenantStore& store, const auto&) -> Result<storage::AttachmentRecord> {
-        BULKHEAD_TRY(named, named_file_in_store(call, store, call.captures[1]));
-        return attachment_of(call, store, named);
-      });
+  auto attachment =
+      co_await with_store(call,
+                          [&](storage::TenantStore& store,
+                              const auto&) -> Result<std::pair<storage::AttachmentRecord, std::string>> {
+                            BULKHEAD_TRY(named, named_file_in_store(call, store, call.captures[1]));
+                            BULKHEAD_TRY(record, attachment_of(call, store, named));
+                            std::string json = attachment_json(record, &named.file);
+                            return std::make_pair(std::move(record), std::move(json));
+                          });
   if (!attachment) co_return attachment.take_error();
-  resume_unfinished(call, {*attachment});
-  co_return Reply::json(200, attachment_json(*attachment));
+  resume_unfinished(call, {attachment->first});
+  co_return Reply::json(200, std::move(attachment->second));
 }
 
 HandlerResult detach_file(Call& call) {

@@ -211,8 +211,9 @@ Result<std::string> run_extract_process(const ExtractRun& run, const base::Cance
   channels.child_out.close();
   BULKHEAD_TRY(answer, exchange(channels, run, cancel));
   int status = child.finish();
-  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) return timed_out();
-  if (WIFSIGNALED(status)) return crashed("signal " + std::to_string(WTERMSIG(status)));
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  if (signal == SIGXCPU || signal == SIGVTALRM) return timed_out();
+  if (signal != 0) return crashed("signal " + std::to_string(signal));
   if (WEXITSTATUS(status) != 0 && answer.empty())
     return crashed("status " + std::to_string(WEXITSTATUS(status)));
   return std::move(answer);

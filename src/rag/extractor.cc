@@ -115,6 +115,9 @@ Result<ExtractedDocument> parse_answer(std::string_view answer, std::size_t text
   ExtractedDocument out;
   out.type = std::string(root["type"].as_string().value_or("").substr(0, kTypeBytesMax));
   out.title = std::string(root["title"].as_string().value_or("").substr(0, kTitleBytesMax));
+  auto report = ExtractionReport::parse(root["report"]);
+  if (!report) return broken;
+  out.report = std::move(*report);
   json::Value blocks = root["blocks"];
   if (!blocks.is_array()) return broken;
   std::size_t text_bytes = 0;
@@ -124,6 +127,8 @@ Result<ExtractedDocument> parse_answer(std::string_view answer, std::size_t text
     if (!text || (text_bytes += text->size()) > text_bytes_max) return broken;
     auto level = block["level"].as_int().value_or(0);
     auto page = block["page"].as_int().value_or(0);
+    out.characters += static_cast<std::uint64_t>(std::count_if(
+        text->begin(), text->end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
     out.blocks.push_back({block_kind(block["kind"].as_string().value_or("")),
                           static_cast<int>(std::clamp<std::int64_t>(level, 0, 9)), std::string(*text),
                           static_cast<std::uint32_t>(std::clamp<std::int64_t>(page, 0, 1'000'000))});
@@ -161,8 +166,7 @@ struct Extractor::Impl {
     started.fetch_add(1);
     std::string header = header_line(name, content.size());
     auto answer = run_extract_process(
-        {options.executable, header, content, options.text_bytes_max * kAnswerFactor, options.time_max},
-        cancel);
+        {options.executable, header, content, options.text_bytes_max * kAnswerFactor, time_max()}, cancel);
     if (!answer) {
       const Error& error = answer.error();
       if (error.is(ExtractError::Timeout) || error.is(ExtractError::Cancelled)) killed.fetch_add(1);
@@ -171,6 +175,12 @@ struct Extractor::Impl {
     auto document = parse_answer(*answer, options.text_bytes_max);
     base::wipe(*answer);
     return document;
+  }
+
+  // The worker bounds reading and recognition apart; it is killed after both.
+  std::chrono::milliseconds time_max() const {
+    const bool recognises = !options.ocr_languages.empty();
+    return options.time_max + (recognises ? options.ocr_time_max : std::chrono::seconds(0));
   }
 
   std::string header_line(std::string_view name, std::size_t bytes) const {
@@ -182,7 +192,13 @@ struct Extractor::Impl {
         .member("memory_bytes_max", static_cast<std::uint64_t>(options.memory_bytes_max))
         .member("allow_swap", options.allow_swap)
         .member("text_bytes_max", static_cast<std::uint64_t>(options.text_bytes_max))
-        .end_object();
+        .key("ocr")
+        .begin_object()
+        .member("seconds_max", static_cast<std::int64_t>(options.ocr_time_max.count()))
+        .key("languages")
+        .begin_array();
+    for (const std::string& language : options.ocr_languages) w.value(language);
+    w.end_array().end_object().end_object();
     return w.take() + "\n";
   }
 };

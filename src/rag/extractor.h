@@ -16,6 +16,7 @@
 #include "base/fair_pool.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "rag/extraction_report.h"
 
 namespace bulkhead::rag {
 
@@ -43,6 +44,8 @@ struct ExtractedDocument {
   std::string type;  // "pdf", "docx", "html", ...: docs/extract-protocol.md
   std::string title;
   std::vector<Block> blocks;
+  ExtractionReport report;
+  std::uint64_t characters = 0;  // of all blocks
 };
 
 struct ExtractorOptions {
@@ -51,7 +54,10 @@ struct ExtractorOptions {
   std::chrono::milliseconds time_max{30'000};
   std::size_t memory_bytes_max = 1u << 30;
   std::size_t text_bytes_max = 16u << 20;
-  bool allow_swap = false;  // work though memory may be swapped (development only)
+  // Languages of text recognition, the main one first, as Tesseract names them; none: scans are not read.
+  std::vector<std::string> ocr_languages;
+  std::chrono::seconds ocr_time_max{300};  // processor time of a document's recognition; beside `time_max`
+  bool allow_swap = false;                 // work though memory may be swapped (development only)
 };
 
 class Extractor {

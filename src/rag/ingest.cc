@@ -67,6 +67,7 @@ bool lost_an_engine(const Error& error) {
 struct Pieces {
   std::string title;
   std::vector<PieceOfText> pieces;
+  std::string report;  // ExtractionReport::to_json
 };
 
 // An attachment that is being worked on.
@@ -144,7 +145,9 @@ struct Ingestor::Impl {
     if (!content) co_return content.take_error();
     auto document = co_await extractor.extract(file.name, std::move(*content), cancel);
     if (!document) co_return document.take_error();
-    Pieces out{.title = document->title.empty() ? file.name : document->title, .pieces = {}};
+    Pieces out{.title = document->title.empty() ? file.name : document->title,
+               .pieces = {},
+               .report = document->report.to_json(document->type, document->characters)};
     auto cut =
         co_await pools.requests(scope.tenant())
             .run({.party = scope.tenant().str(), .cancel = cancel, .background = true},
@@ -192,7 +195,7 @@ struct Ingestor::Impl {
     }
     auto stored = co_await on_store(scope, [&](storage::TenantStore& s) -> Result<void> {
       BULKHEAD_CHECK_OK(s.replace_chunks(scope, file, made.chunks, made.vectors));
-      return s.set_file_status(scope, file, storage::FileStatus::Processed, "");
+      return s.set_file_status(scope, file, storage::FileStatus::Processed, read.report);
     });
     if (!stored) co_return stored.take_error();
     co_return static_cast<std::uint32_t>(made.chunks.size());

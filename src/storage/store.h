@@ -61,7 +61,8 @@ struct FileRecord {
   std::uint64_t bytes = 0;
   std::int64_t created = 0;
   FileStatus status = FileStatus::Uploaded;
-  std::string status_detail;  // why it failed, for its owner
+  std::string
+      status_detail;  // why it failed, for its owner; of a processed one its ExtractionReport, as JSON
   access::DocumentAccess access;
   std::string sha256;  // hex of the original, keyed: HMAC under the tenant's AuditHash key
 };

@@ -12,6 +12,9 @@ constexpr std::size_t kThreadsMax = 32;
 constexpr std::size_t kShareMin = 2;
 constexpr std::size_t kShareMax = 8;
 constexpr std::size_t kWaitingPerTenant = 256;
+// For tenants that compute more than their share, apart in each pool.
+// One tenant holds one of two, so on two cores one is left to all others.
+constexpr std::size_t kHeavyThreads = 2;
 
 std::size_t cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
@@ -20,13 +23,17 @@ base::FairPoolOptions for_requests() {
   return {.threads = threads,
           .threads_per_party = std::clamp(cores() / 2, kShareMin, kShareMax),
           .threads_reserved = threads / 4,
-          .waiting_per_party = kWaitingPerTenant};
+          .waiting_per_party = kWaitingPerTenant,
+          .heavy_threads = kHeavyThreads};
 }
 
-constexpr base::FairPoolOptions kForOpening{
+const base::FairPoolOptions kForOpening{
     .threads = 16, .threads_per_party = 4, .threads_reserved = 4, .waiting_per_party = kWaitingPerTenant};
-constexpr base::FairPoolOptions kForLongWork{
-    .threads = 8, .threads_per_party = 2, .threads_reserved = 2, .waiting_per_party = 64};
+const base::FairPoolOptions kForLongWork{.threads = 8,
+                                         .threads_per_party = 2,
+                                         .threads_reserved = 2,
+                                         .waiting_per_party = 64,
+                                         .heavy_threads = kHeavyThreads};
 
 }  // namespace
 

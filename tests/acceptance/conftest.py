@@ -134,8 +134,9 @@ def add_document(person, name, text, access=None, store=None):
 def stack_maker(tmp_path_factory):
     made = []
 
-    def make(**options):
-        stack = Stack(tmp_path_factory.mktemp("stack"), CHAT_MODEL, **options)
+    def make(server="refusals_per_second = 0", **options):
+        """Tests are refused thousands of times, so refusals are not paced unless a test asks for it."""
+        stack = Stack(tmp_path_factory.mktemp("stack"), CHAT_MODEL, server=server, **options)
         made.append(stack)
         return stack
 

@@ -1,11 +1,14 @@
 #include "base/fair_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <latch>
 #include <memory>
 #include <numeric>
+
+#include "support/eventually.h"
 
 namespace bulkhead::base {
 namespace {
@@ -310,6 +313,74 @@ TEST(FairPoolTest, TheDestructorFinishesWhatWaits) {
     for (int i = 0; i < 10; ++i) EXPECT_TRUE(pool.post({.party = "a"}, [&ran] { ++ran; }));
   }
   EXPECT_EQ(ran.load(), 10);
+}
+
+// Work that says itself how long it computed.
+class Computing {
+ public:
+  static std::chrono::nanoseconds time() { return used; }
+  static std::function<void()> for_seconds(int seconds) {
+    return [seconds] { used += std::chrono::seconds(seconds); };
+  }
+
+ private:
+  static thread_local std::chrono::nanoseconds used;
+};
+thread_local std::chrono::nanoseconds Computing::used{0};
+
+int niceness_of_a_turn(FairPool& pool, std::string party) {
+  std::atomic<int> seen{-1};
+  std::latch over(1);
+  EXPECT_TRUE(pool.post({.party = std::move(party)}, [&] {
+    seen = ::getpriority(PRIO_PROCESS, 0);
+    over.count_down();
+  }));
+  over.wait();
+  return seen;
+}
+
+void compute(FairPool& pool, std::string party, int seconds) {
+  std::latch over(1);
+  EXPECT_TRUE(pool.post({.party = std::move(party)}, [&] {
+    Computing::for_seconds(seconds)();
+    over.count_down();
+  }));
+  over.wait();
+  EXPECT_TRUE(test::eventually([&] { return pool.stats().running == 0; }));
+}
+
+TEST(FairPoolTest, APartyThatComputesALotYieldsTheProcessorToAllOthers) {
+  FairPool pool(Options{.threads = 2, .heavy_threads = 2, .thread_time = Computing::time});
+  const int normal = niceness_of_a_turn(pool, "a");
+  compute(pool, "a", 10'000);
+  EXPECT_EQ(niceness_of_a_turn(pool, "a"), normal + 10);
+  EXPECT_EQ(niceness_of_a_turn(pool, "b"), normal) << "control: a party that computes little";
+  EXPECT_EQ(pool.stats().heavy, 1u);
+}
+
+TEST(FairPoolTest, HeavyPartiesHoldNoThreadOfTheOthers) {
+  FairPool pool(Options{.threads = 1, .heavy_threads = 2, .thread_time = Computing::time});
+  compute(pool, "a", 10'000);
+  compute(pool, "b", 10'000);
+  Holder one(pool, "a"), more(pool, "a");
+  one.wait_until_it_runs();
+  EXPECT_EQ(pool.stats().waiting, 1u) << "not the last heavy thread";
+  Holder of_b(pool, "b");
+  of_b.wait_until_it_runs();
+  Order order;
+  EXPECT_TRUE(pool.post({.party = "c"}, order.note("c")));
+  EXPECT_EQ(order.wait_for(1), "c ") << "the others' thread is free";
+  EXPECT_FALSE(more.runs());
+  one.let_go();
+  more.wait_until_it_runs();
+}
+
+TEST(FairPoolTest, ControlWithoutHeavyThreadsAllComputeAlike) {
+  FairPool pool(Options{.threads = 2, .thread_time = Computing::time});
+  const int normal = niceness_of_a_turn(pool, "a");
+  compute(pool, "a", 10'000);
+  EXPECT_EQ(niceness_of_a_turn(pool, "a"), normal);
+  EXPECT_EQ(pool.stats().heavy, 0u);
 }
 
 }  // namespace

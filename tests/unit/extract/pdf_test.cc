@@ -203,7 +203,7 @@ TEST(Pdf, NamedCharacterTablesAreThereInTheSandbox) {
   prepare_pdf();
   pid_t child = ::fork();
   if (child == 0) {
-    if (!enter_sandbox(512u << 20)) ::_exit(2);
+    if (!enter_sandbox({.memory_bytes_max = 512u << 20})) ::_exit(2);
     std::string text = outline(extract_pdf(bytes, Limits{}));
     bool all = true;
     for (const char* part : {"\u65E5\u672C\u8A9E", "\u5408\u540C", "\uACC4", "\u4E2D\u6587", "\u65E5\u672C"})

@@ -32,7 +32,7 @@ constexpr int kSucceeded = 0, kRefused = 1, kNoSandbox = 2;
 int outcome(bool sandboxed, bool (*attempt)()) {
   pid_t child = ::fork();
   if (child == 0) {
-    if (sandboxed && !enter_sandbox(kMemoryBytes)) ::_exit(kNoSandbox);
+    if (sandboxed && !enter_sandbox({.memory_bytes_max = kMemoryBytes})) ::_exit(kNoSandbox);
     ::_exit(attempt() ? kSucceeded : kRefused);
   }
   int status = 0;
@@ -127,7 +127,7 @@ TEST(SandboxFiles, WritingToAnInheritedFileIsRefused) {
     pid_t child = ::fork();
     if (child == 0) {
       ::signal(SIGXFSZ, SIG_IGN);
-      if (sandboxed && !enter_sandbox(kMemoryBytes)) ::_exit(kNoSandbox);
+      if (sandboxed && !enter_sandbox({.memory_bytes_max = kMemoryBytes})) ::_exit(kNoSandbox);
       ::_exit(::write(file, "x", 1) == 1 ? kSucceeded : kRefused);
     }
     int status = 0;
@@ -151,7 +151,7 @@ TEST(SandboxFiles, MemoryAndPipesStillWork) {
   ASSERT_EQ(::pipe(ends), 0);
   pid_t child = ::fork();
   if (child == 0) {
-    if (!enter_sandbox(kMemoryBytes)) ::_exit(kNoSandbox);
+    if (!enter_sandbox({.memory_bytes_max = kMemoryBytes})) ::_exit(kNoSandbox);
     ::_exit(::write(ends[1], "text", 4) == 4 ? kSucceeded : kRefused);
   }
   int status = 0;
