@@ -14,6 +14,8 @@ using base::Task;
 namespace {
 
 constexpr std::string_view kDiscoveryPath = "/.well-known/openid-configuration";
+constexpr std::size_t kQuotedBytesMax = 200;  // of what an issuer says, in an error
+constexpr std::size_t kAddressBytesMax = 2'048;
 constexpr std::uint16_t kHttpPort = 80;
 constexpr std::uint16_t kHttpsPort = 443;
 
@@ -38,8 +40,8 @@ Error unusable(std::string detail) {
 Result<http::Url> usable_address(std::string_view address, bool allow_http) {
   auto url = http::Url::parse(address);
   if (!url || !url->unix_path.empty()) {
-    return unusable("is no address that can be fetched (https://host/path): \"" + std::string(address) +
-                    "\"");
+    return unusable("is no address that can be fetched (https://host/path): " +
+                    json::quote(address.substr(0, kQuotedBytesMax)));
   }
   if (!url->tls && !is_loopback(url->host)) {
     return unusable("is plain http to " + url->host +
@@ -104,9 +106,12 @@ Task<Result<std::string>> IssuerDocuments::jwks_address(base::CancelToken cancel
   if (!document) co_return unavailable("discovery: " + document.error().describe());
   const auto named = document->root()["issuer"].as_string();
   if (named != config_.issuer) {
-    co_return unavailable("discovery names another issuer: " + json::quote(named.value_or("")));
+    co_return unavailable("discovery names another issuer: " +
+                          json::quote(named.value_or("").substr(0, kQuotedBytesMax)));
   }
-  co_return std::string(document->root()["jwks_uri"].as_string().value_or(""));
+  const auto address = document->root()["jwks_uri"].as_string().value_or("");
+  if (address.size() > kAddressBytesMax) co_return unavailable("discovery: jwks_uri is too long");
+  co_return std::string(address);
 }
 
 Task<Result<std::string>> IssuerDocuments::key_set() const {

@@ -565,6 +565,11 @@ TEST_F(ProviderTest, OperatorsAreToldOnceAMinuteWhyTokensAreRefused) {
   EXPECT_EQ(said.find("secret-audience"), std::string::npos) << "nothing of the token";
   EXPECT_FALSE(claiming("sub", "7").ok());
   EXPECT_EQ(count(log.read(), "token_refused"), 1u) << "another kind has a line of its own";
+  EXPECT_TRUE(refused_as(Malformed,
+                         with([](Token& t) { t.claims.add("secret-name", "1").add("secret-name", "2"); })));
+  said = log.read();
+  EXPECT_EQ(count(said, "token_refused"), 1u);
+  EXPECT_EQ(said.find("secret-name"), std::string::npos) << "nor of one that is no JSON: " << said;
   clock.advance(std::chrono::seconds(60));
   EXPECT_FALSE(claiming("aud", "\"secret-audience\"").ok());
   said = log.read();

@@ -28,7 +28,8 @@ class WithdrawalTest : public IdentityTest {
   std::string header;
 };
 
-TEST_F(WithdrawalTest, ACachedTokenFallsWithItsKeyAtTheNextRenewal) {
+// LiteLLM CVE-2026-12796: what was opened before a revocation lived on after it.
+TEST_F(WithdrawalTest, Cve_2026_12796_ACachedTokenFallsWithItsKeyAtTheNextRenewal) {
   withdraw();
   clock.advance(config.jwks_refresh - seconds(1));
   EXPECT_TRUE(ask(header).ok()) << "control: nothing was renewed yet";
