@@ -289,6 +289,7 @@ def test_one_subject_of_two_issuers_is_two_people(new_stack, issuer):
     assert listed(their_key["key"]) & {own, other} == {other} and their_key["user"] == "mia"
     also = make(boss.key, user=whole, roles=["member"]).json()
     assert listed(also["key"]) & {own, other} == {other} and also["user"] == whole
+    assert also["key"].startswith(also["prefix"]) and len(also["prefix"]) < len(also["key"]) - 32
     assert make(boss.key, roles=["member"]).json()["user"] == "boss"
     # Kept chats.
     kept = stack.chat(ours, "Remember the lamp.", max_tokens=2, store=True).json()["id"]
