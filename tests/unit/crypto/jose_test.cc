@@ -19,10 +19,9 @@ namespace {
 using base::as_bytes;
 using base::Bytes;
 
-constexpr JwsAlgorithm kAll[] = {JwsAlgorithm::Rs256, JwsAlgorithm::Rs384, JwsAlgorithm::Rs512,
-                                 JwsAlgorithm::Ps256, JwsAlgorithm::Ps384, JwsAlgorithm::Ps512,
-                                 JwsAlgorithm::Es256, JwsAlgorithm::Es384, JwsAlgorithm::Es512,
-                                 JwsAlgorithm::EdDsa};
+constexpr JwsAlgorithm kAll[] = {
+    JwsAlgorithm::Rs256, JwsAlgorithm::Rs384, JwsAlgorithm::Rs512, JwsAlgorithm::Ps256, JwsAlgorithm::Ps384,
+    JwsAlgorithm::Ps512, JwsAlgorithm::Es256, JwsAlgorithm::Es384, JwsAlgorithm::Es512, JwsAlgorithm::EdDsa};
 
 const TokenSigningKey& signing_key(JwsAlgorithm algorithm) {
   static std::map<JwsAlgorithm, TokenSigningKey> keys;
