@@ -16,7 +16,7 @@ const crypto::PublicKey* key_for(crypto::JwsAlgorithm algorithm) {
   static const std::vector<crypto::PublicKey> keys = [] {
     std::vector<crypto::PublicKey> made;
     for (auto kind : {crypto::JwsAlgorithm::Rs256, crypto::JwsAlgorithm::Es256, crypto::JwsAlgorithm::Es384,
-                      crypto::JwsAlgorithm::EdDsa}) {
+                      crypto::JwsAlgorithm::Es512, crypto::JwsAlgorithm::EdDsa}) {
       auto signing = crypto::TokenSigningKey::generate(kind);
       auto jwk = base::json::Document::parse(signing->public_jwk("k"));
       auto member = [&](std::string_view name) { return jwk->root()[name].as_string().value_or(""); };

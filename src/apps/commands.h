@@ -17,6 +17,7 @@ void add_admin_options(CLI::App* command, std::string& config, std::string& key_
 void add_serve(CLI::App& app, Action& action);
 void add_init(CLI::App& app, Action& action);
 void add_config(CLI::App& app, Action& action);
+void add_issuer(CLI::App& app, Action& action);
 void add_dev_idp(CLI::App& app, Action& action);
 void add_tenant(CLI::App& app, Action& action);
 void add_posture(CLI::App& app, Action& action);

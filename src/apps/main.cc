@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   bulkhead::apps::add_operator_key(app, action);
   bulkhead::apps::add_audit(app, action);
   bulkhead::apps::add_receipt(app, action);
+  bulkhead::apps::add_issuer(app, action);
   bulkhead::apps::add_dev_idp(app, action);
   try {
     app.parse(argc, argv);

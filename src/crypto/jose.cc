@@ -52,7 +52,7 @@ class ErrorMark {
   ErrorMark& operator=(const ErrorMark&) = delete;
 };
 
-enum class Kind { Rsa, P256, P384, Ed25519 };
+enum class Kind { Rsa, P256, P384, P521, Ed25519 };
 
 struct AlgorithmTraits {
   JwsAlgorithm algorithm;
@@ -67,8 +67,11 @@ constexpr std::array kAlgorithms = {
     AlgorithmTraits{JwsAlgorithm::Rs384, "RS384", Kind::Rsa, "SHA384", false},
     AlgorithmTraits{JwsAlgorithm::Rs512, "RS512", Kind::Rsa, "SHA512", false},
     AlgorithmTraits{JwsAlgorithm::Ps256, "PS256", Kind::Rsa, "SHA256", true},
+    AlgorithmTraits{JwsAlgorithm::Ps384, "PS384", Kind::Rsa, "SHA384", true},
+    AlgorithmTraits{JwsAlgorithm::Ps512, "PS512", Kind::Rsa, "SHA512", true},
     AlgorithmTraits{JwsAlgorithm::Es256, "ES256", Kind::P256, "SHA256", false},
     AlgorithmTraits{JwsAlgorithm::Es384, "ES384", Kind::P384, "SHA384", false},
+    AlgorithmTraits{JwsAlgorithm::Es512, "ES512", Kind::P521, "SHA512", false},
     AlgorithmTraits{JwsAlgorithm::EdDsa, "EdDSA", Kind::Ed25519, nullptr, false},
 };
 
@@ -79,6 +82,8 @@ const AlgorithmTraits& traits_of(JwsAlgorithm algorithm) {
   std::abort();
 }
 
+constexpr std::string_view kEd25519Name = "Ed25519";  // RFC 9864 section 2.2
+
 constexpr int kRsaBitsMin = 2048;
 constexpr int kRsaBitsMax = 8192;
 constexpr int kRsaBitsQuick = 4096;
@@ -88,8 +93,30 @@ constexpr std::size_t kRsaModulusTextMax = 1'400;
 constexpr std::size_t kRsaExponentTextMax = 11;
 constexpr std::size_t kEd25519Bytes = 32;
 
-std::size_t coordinate_bytes(Kind kind) { return kind == Kind::P384 ? 48 : 32; }
-bool is_ec(Kind kind) { return kind == Kind::P256 || kind == Kind::P384; }
+struct CurveTraits {
+  Kind kind;
+  std::string_view name;  // as a JWK's `crv` says it
+  const char* group;      // as OpenSSL does
+  std::size_t coordinate_bytes;
+};
+constexpr std::array kCurves = {
+    CurveTraits{Kind::P256, "P-256", "prime256v1", 32},
+    CurveTraits{Kind::P384, "P-384", "secp384r1", 48},
+    CurveTraits{Kind::P521, "P-521", "secp521r1", 66},
+};
+
+const CurveTraits* curve_of(Kind kind) {
+  for (const CurveTraits& curve : kCurves) {
+    if (curve.kind == kind) return &curve;
+  }
+  return nullptr;
+}
+const CurveTraits* curve_named(std::string_view name) {
+  for (const CurveTraits& curve : kCurves) {
+    if (curve.name == name) return &curve;
+  }
+  return nullptr;
+}
 
 Error bad_key(std::string detail) {
   return Error(CryptoError::BadKey, "The key set holds a key that can't be used.", std::move(detail));
@@ -149,7 +176,7 @@ Bytes ec_from_der(ByteView der, std::size_t half) {
 bool set_padding(EVP_PKEY_CTX* context, const AlgorithmTraits& traits) {
   if (traits.kind != Kind::Rsa) return true;
   if (!traits.pss) return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1;
-  // PS256 fixes the salt to the digest's length (RFC 7518 section 3.5).
+  // The PS algorithms fix the salt to the digest's length (RFC 7518 section 3.5).
   return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
          EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
@@ -160,6 +187,7 @@ std::optional<JwsAlgorithm> parse_jws_algorithm(std::string_view name) {
   for (const AlgorithmTraits& traits : kAlgorithms) {
     if (traits.name == name) return traits.algorithm;
   }
+  if (name == kEd25519Name) return JwsAlgorithm::EdDsa;
   return std::nullopt;
 }
 
@@ -250,21 +278,14 @@ Result<PublicKey> PublicKey::from_rsa(std::string_view n, std::string_view e) {
 
 Result<PublicKey> PublicKey::from_ec(std::string_view crv, std::string_view x, std::string_view y) {
   ErrorMark mark;
-  Kind kind;
-  const char* group;
-  if (crv == "P-256") {
-    kind = Kind::P256;
-    group = "prime256v1";
-  } else if (crv == "P-384") {
-    kind = Kind::P384;
-    group = "secp384r1";
-  } else {
+  const CurveTraits* curve = curve_named(crv);
+  if (!curve) {
     return Error(CryptoError::Unsupported, "The key set holds a key that can't be used.",
-                 "EC: only P-256 and P-384 are accepted");
+                 "EC: only P-256, P-384 and P-521 are accepted");
   }
   auto x_bytes = base::base64url_decode(x);
   auto y_bytes = base::base64url_decode(y);
-  std::size_t width = coordinate_bytes(kind);
+  const std::size_t width = curve->coordinate_bytes;
   if (!x_bytes || !y_bytes || x_bytes->size() != width || y_bytes->size() != width) {
     return bad_key("EC: coordinates must be base64url of the curve's full length");
   }
@@ -272,11 +293,11 @@ Result<PublicKey> PublicKey::from_ec(std::string_view crv, std::string_view x, s
   point.insert(point.end(), x_bytes->begin(), x_bytes->end());
   point.insert(point.end(), y_bytes->begin(), y_bytes->end());
   ParamBuilder builder(OSSL_PARAM_BLD_new());
-  OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
+  OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve->group, 0);
   OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
   BULKHEAD_TRY(unchecked, key_from_params("EC", builder.get()));
   BULKHEAD_TRY(key, checked(std::move(unchecked)));
-  BULKHEAD_TRY(impl, Impl::make(std::move(key), kind));
+  BULKHEAD_TRY(impl, Impl::make(std::move(key), curve->kind));
   return PublicKey(std::move(impl));
 }
 
@@ -309,8 +330,8 @@ bool PublicKey::verify(JwsAlgorithm algorithm, ByteView message, ByteView signat
   if (impl_->ed25519) return impl_->ed25519->verify(message, signature);
   ErrorMark mark;
   Bytes der;
-  if (is_ec(traits.kind)) {
-    if (signature.size() != coordinate_bytes(traits.kind) * 2) return false;
+  if (const CurveTraits* curve = curve_of(traits.kind)) {
+    if (signature.size() != curve->coordinate_bytes * 2) return false;
     der = ec_to_der(signature);
     if (der.empty()) return false;
     signature = der;
@@ -334,6 +355,7 @@ Result<TokenSigningKey> TokenSigningKey::generate(JwsAlgorithm algorithm) {
     case Kind::Rsa: key.reset(EVP_RSA_gen(2048)); break;
     case Kind::P256: key.reset(EVP_EC_gen("P-256")); break;
     case Kind::P384: key.reset(EVP_EC_gen("P-384")); break;
+    case Kind::P521: key.reset(EVP_EC_gen("P-521")); break;
     case Kind::Ed25519: key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")); break;
   }
   if (!key) return bad_key("key generation failed");
@@ -359,7 +381,9 @@ Bytes TokenSigningKey::sign(ByteView message) const {
     std::abort();
   }
   signature.resize(bytes);
-  if (is_ec(traits.kind)) return ec_from_der(signature, coordinate_bytes(traits.kind));
+  if (const CurveTraits* curve = curve_of(traits.kind)) {
+    return ec_from_der(signature, curve->coordinate_bytes);
+  }
   return signature;
 }
 
@@ -378,10 +402,10 @@ std::string TokenSigningKey::public_jwk(std::string_view kid) const {
   if (traits.kind == Kind::Rsa) {
     members = "\"kty\":\"RSA\",\"n\":\"" + number(OSSL_PKEY_PARAM_RSA_N, 0) + "\",\"e\":\"" +
               number(OSSL_PKEY_PARAM_RSA_E, 0) + "\"";
-  } else if (is_ec(traits.kind)) {
-    std::size_t width = coordinate_bytes(traits.kind);
-    members = std::string("\"kty\":\"EC\",\"crv\":\"") + (traits.kind == Kind::P256 ? "P-256" : "P-384") +
-              "\",\"x\":\"" + number(OSSL_PKEY_PARAM_EC_PUB_X, width) + "\",\"y\":\"" +
+  } else if (const CurveTraits* curve = curve_of(traits.kind)) {
+    const std::size_t width = curve->coordinate_bytes;
+    members = std::string("\"kty\":\"EC\",\"crv\":\"") + std::string(curve->name) + "\",\"x\":\"" +
+              number(OSSL_PKEY_PARAM_EC_PUB_X, width) + "\",\"y\":\"" +
               number(OSSL_PKEY_PARAM_EC_PUB_Y, width) + "\"";
   } else {
     Bytes bytes(kEd25519Bytes);

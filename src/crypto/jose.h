@@ -17,7 +17,11 @@
 namespace bulkhead::crypto {
 
 // "none" and every HMAC algorithm are absent on purpose (RFC 8725 section 3.1, 3.2).
-enum class JwsAlgorithm { Rs256, Rs384, Rs512, Ps256, Es256, Es384, EdDsa };
+enum class JwsAlgorithm { Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, Es512, EdDsa };
+inline constexpr JwsAlgorithm kJwsAlgorithms[] = {
+    JwsAlgorithm::Rs256, JwsAlgorithm::Rs384, JwsAlgorithm::Rs512, JwsAlgorithm::Ps256, JwsAlgorithm::Ps384,
+    JwsAlgorithm::Ps512, JwsAlgorithm::Es256, JwsAlgorithm::Es384, JwsAlgorithm::Es512, JwsAlgorithm::EdDsa};
+// EdDSA has a second name, "Ed25519" (RFC 9864): the one curve of it that is accepted here.
 std::optional<JwsAlgorithm> parse_jws_algorithm(std::string_view name);
 std::string_view jws_algorithm_name(JwsAlgorithm algorithm);
 
@@ -26,7 +30,7 @@ class PublicKey {
   // RSA: base64url n and e; n odd, of 2048 to 8192 bits, e odd, from 65537 and of 32 bits at most. Takes
   // microseconds whatever is given: that n is no prime is for whoever made it to see to.
   static base::Result<PublicKey> from_rsa(std::string_view n, std::string_view e);
-  // EC: crv P-256 or P-384 with base64url x, y of exactly the curve's length; on the curve.
+  // EC: crv P-256, P-384 or P-521 with base64url x, y of exactly the curve's length; on the curve.
   static base::Result<PublicKey> from_ec(std::string_view crv, std::string_view x, std::string_view y);
   // OKP: crv Ed25519.
   static base::Result<PublicKey> from_okp(std::string_view crv, std::string_view x);

@@ -72,12 +72,17 @@ HttpMapping map(identity::IdentityError code) {
     case IdentityError::IssuerUnknown:
     case IdentityError::KeyUnknown:
     case IdentityError::SignatureInvalid:
+    case IdentityError::NotAccessToken:
+    case IdentityError::SenderConstrained:
     case IdentityError::Expired:
     case IdentityError::NotYetValid:
     case IdentityError::AudienceWrong:
+    case IdentityError::ClientWrong:
     case IdentityError::ClaimMissing:
     case IdentityError::ClaimInvalid:
+    case IdentityError::ClaimElsewhere:
     case IdentityError::TenantUnknown:
+    case IdentityError::TenantAmbiguous:
     case IdentityError::TenantNotOfIssuer:
     case IdentityError::ApiKeyUnknown: return kUnauthorized;
     case IdentityError::TenantSuspended: return kForbidden;

@@ -9,6 +9,7 @@
 #include "crypto/signature.h"
 #include "engine/model_registry.h"
 #include "gateway/config_external.h"
+#include "gateway/config_issuer.h"
 #include "gateway/config_key_provider.h"
 #include "gateway/config_reader.h"
 #include "gateway/config_store.h"
@@ -90,47 +91,6 @@ void read_server(ConfigReader& r, const std::filesystem::path& base, ServerConfi
   check_body_memory(r, out);
   r.seconds("drain_time_max", out.drain_time_max, 0, 3'600);
   r.flag("plain_http", out.plain_http);
-}
-
-void read_issuer(ConfigReader& r, const std::filesystem::path& base, identity::IssuerConfig& out) {
-  r.text("issuer", out.issuer);
-  r.text("jwks_uri", out.jwks_uri);
-  r.texts("audiences", out.audiences);
-  std::vector<std::string> algorithms;
-  r.texts("algorithms", algorithms);
-  if (!algorithms.empty()) out.algorithms.clear();
-  for (const std::string& name : algorithms) {
-    if (auto algorithm = crypto::parse_jws_algorithm(name)) {
-      out.algorithms.push_back(*algorithm);
-    } else {
-      r.fail(ConfigError::BadValue, "algorithms",
-             "may hold RS256, RS384, RS512, PS256, ES256, ES384 and EdDSA");
-    }
-  }
-  r.texts("token_types", out.token_types);
-  r.flag("require_type", out.require_type);
-  r.text("tenant_claim", out.tenant_claim);
-  r.text("roles_claim", out.roles_claim);
-  r.text("groups_claim", out.groups_claim);
-  r.texts("tenants", out.tenants);
-  r.texts("operator_roles", out.operator_roles);
-  r.seconds("clock_leeway", out.clock_leeway, 0, 300);
-  r.seconds("token_age_max", out.token_age_max, 60, 30 * kDay);
-  r.seconds("jwks_refresh", out.jwks_refresh, 10, kDay);
-  r.seconds("jwks_stale_max", out.jwks_stale_max, 10, 7 * kDay);
-  r.seconds("unknown_kid_interval_min", out.unknown_kid_interval_min, 1, 3'600);
-  std::filesystem::path ca;
-  r.path("ca_file", ca, base);
-  out.ca_file = ca.string();
-  r.flag("legacy_users", out.legacy_users);
-  r.flag("allow_http", out.allow_http);
-  if (out.issuer.find('#') != std::string::npos) {
-    r.fail(ConfigError::BadValue, "issuer", "may not hold '#': an issuer is a URL without a fragment");
-  }
-  if (out.issuer.empty()) r.fail(ConfigError::Missing, "issuer", "is needed: the exact `iss` of its tokens");
-  if (out.audiences.empty()) {
-    r.fail(ConfigError::Missing, "audiences", "is needed: the `aud` values meant for this gateway");
-  }
 }
 
 void read_model(ConfigReader& r, const std::filesystem::path& base, LocalModel& out) {
@@ -402,15 +362,7 @@ void check_whole(ConfigReader& r, const Config& config) {
     r.fail(ConfigError::Contradiction, "tenant_defaults",
            "with retrieval = \"required\" need [engine.embedding]: nothing could search the documents");
   }
-  if (const auto issuer = identity::shared_legacy_users(config.issuers)) {
-    r.fail(ConfigError::Contradiction, "issuer",
-           "has legacy_users beside another that may speak for the same tenant: " + *issuer);
-  }
-  for (const identity::IssuerConfig& issuer : config.issuers) {
-    if (issuer.allow_http && !config.development) {
-      r.fail(ConfigError::Contradiction, "issuer", "may use allow_http in mode = \"development\" only");
-    }
-  }
+  check_issuers(r, config);
 }
 
 void fill_defaults(Config& config) {
@@ -496,7 +448,14 @@ Result<Config> load_config(const std::filesystem::path& file) {
     return Error(ConfigError::Unreadable,
                  "The configuration file " + file.string() + " can't be read: " + text.error().message());
   }
-  return parse_config(*text, file);
+  BULKHEAD_TRY(config, parse_config(*text, file));
+  for (const identity::IssuerConfig& issuer : config.issuers) {
+    if (const auto problem = identity::file_problem_of(issuer)) {
+      return Error(ConfigError::BadValue, file.string() + ": [[issuer]] " + issuer.issuer + ": " +
+                                              problem->key + " " + problem->what);
+    }
+  }
+  return config;
 }
 
 }  // namespace bulkhead::gateway

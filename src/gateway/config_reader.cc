@@ -152,6 +152,62 @@ void ConfigReader::texts(std::string_view key, std::vector<std::string>& out) {
   out = std::move(values);
 }
 
+void ConfigReader::text_table(std::string_view key, std::map<std::string, std::string>& out) {
+  const toml::node* node = find(key);
+  if (!node) return;
+  const toml::table* table = node->as_table();
+  if (!table) return fail(ConfigError::BadValue, key, "must be a table: { \"their name\" = \"ours\" }");
+  for (const auto& [name, item] : *table) {
+    auto value = item.value_exact<std::string>();
+    if (!value) return fail(ConfigError::BadValue, key, "must hold strings in quotes only");
+    out.insert_or_assign(std::string(name.str()), *value);
+  }
+}
+
+std::optional<identity::ClaimPath> ConfigReader::claim_path(std::string_view key, const toml::node& node) {
+  std::vector<std::string> steps;
+  bool fits = true;
+  if (auto text = node.value_exact<std::string>(); text && !text->empty()) {
+    return identity::ClaimPath(std::move(*text));
+  }
+  const toml::array* array = node.as_array();
+  if (array) {
+    for (const toml::node& item : *array) {
+      auto step = item.value_exact<std::string>();
+      fits = fits && step && !step->empty();
+      if (fits) steps.push_back(std::move(*step));
+    }
+  }
+  if (!array || !fits || steps.empty()) {
+    fail(ConfigError::BadValue, key,
+         "must be a claim's path, \"ext.tenant_id\", or its steps, [\"https://acme.example/org\", \"id\"]");
+    return std::nullopt;
+  }
+  return identity::ClaimPath::of_steps(std::move(steps));
+}
+
+void ConfigReader::claim(std::string_view key, identity::ClaimPath& out) {
+  const toml::node* node = find(key);
+  if (!node) return;
+  if (auto path = claim_path(key, *node)) out = std::move(*path);
+}
+
+void ConfigReader::claims(std::string_view key, std::vector<identity::ClaimPath>& out) {
+  const toml::node* node = find(key);
+  if (!node) return;
+  const toml::array* array = node->as_array();
+  if (!array || array->empty()) {
+    return fail(ConfigError::BadValue, key, "must be a list of claims' paths; each may be a list of steps");
+  }
+  std::vector<identity::ClaimPath> paths;
+  for (const toml::node& item : *array) {
+    auto path = claim_path(key, item);
+    if (!path) return;
+    paths.push_back(std::move(*path));
+  }
+  out = std::move(paths);
+}
+
 std::optional<std::string> ConfigReader::choice(std::string_view key,
                                                 std::initializer_list<std::string_view> allowed) {
   std::string value;

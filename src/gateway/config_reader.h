@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -53,6 +54,11 @@ class ConfigReader {
   void flag(std::string_view key, bool& out);
   void real(std::string_view key, double& out, double least, double most);
   void texts(std::string_view key, std::vector<std::string>& out);
+  // A table of texts by texts: { "their name" = "ours" }.
+  void text_table(std::string_view key, std::map<std::string, std::string>& out);
+  // A claim's path, in quotes or as a list of steps; a list of such paths, at least one.
+  void claim(std::string_view key, identity::ClaimPath& out);
+  void claims(std::string_view key, std::vector<identity::ClaimPath>& out);
   void seconds(std::string_view key, std::chrono::seconds& out, std::int64_t least, std::int64_t most);
   // "64 MiB", "512 KiB", "1 GiB" or a plain number of bytes.
   void bytes(std::string_view key, std::size_t& out, std::size_t least, std::size_t most);
@@ -76,6 +82,7 @@ class ConfigReader {
 
  private:
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most);
+  std::optional<identity::ClaimPath> claim_path(std::string_view key, const toml::node& node);
   const toml::node* find(std::string_view key);
   std::string full_name(std::string_view key) const;
 

@@ -202,6 +202,10 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result) {
       call.record.decision = "allow";
     }
     call.record.reason = error.name().code;
+    // Which claim of a token was at fault: a name from the configuration, never the token's text.
+    if (error.name().module == "identity" && !error.parameter().empty()) {
+      call.record.reason += ":" + error.parameter();
+    }
     if (response.status >= 500 || error.is(storage::StorageError::SealBroken)) {
       base::log::error("request_failed", {{"request", std::string_view(call.id.str())},
                                           {"error", error.name().code},

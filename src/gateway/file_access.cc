@@ -2,6 +2,7 @@
 
 #include "gateway/dto.h"
 #include "gateway/user_dto.h"
+#include "identity/name_claims.h"
 #include "identity/user_id.h"
 
 namespace bulkhead::gateway {
@@ -10,7 +11,7 @@ using base::Result;
 
 namespace {
 constexpr std::size_t kNamesMax = 256;
-constexpr std::size_t kNameBytesMax = 256;
+constexpr std::size_t kNameBytesMax = identity::kClaimNameBytesMax;
 // All names of a list together: it is read at every search of its file.
 constexpr std::size_t kAccessBytesMax = 64u << 10;
 

@@ -22,6 +22,13 @@ namespace {
 
 constexpr std::int64_t kForgedLifeSeconds = 300;
 
+std::string name_in_token(const identity::IssuerConfig& issuer, const std::string& tenant) {
+  for (const auto& [value, name] : issuer.tenant_map) {
+    if (name == tenant) return value;
+  }
+  return tenant;
+}
+
 // A token that is right in everything but its signature: by a key that nobody published.
 Result<std::string> forged_token(const identity::IssuerConfig& issuer, const std::string& tenant,
                                  std::int64_t now) {
@@ -29,9 +36,13 @@ Result<std::string> forged_token(const identity::IssuerConfig& issuer, const std
   json::Writer header, claims;
   header.begin_object().member("alg", crypto::jws_algorithm_name(key.algorithm()));
   header.member("typ", issuer.token_types.front()).member("kid", "posture").end_object();
-  claims.begin_object().member("iss", issuer.issuer).member("aud", issuer.audiences.front());
-  claims.member("sub", "posture").member("iat", now).member("exp", now + kForgedLifeSeconds);
-  claims.member(issuer.tenant_claim, tenant).end_object();
+  claims.begin_object().member("iss", issuer.issuer);
+  if (!issuer.audiences.empty()) claims.member("aud", issuer.audiences.front());
+  if (!issuer.client_ids.empty()) claims.member("client_id", issuer.client_ids.front());
+  claims.member("iat", now).member("exp", now + kForgedLifeSeconds);
+  issuer.user_claim.write(claims, "posture");
+  if (issuer.tenant.empty()) issuer.tenant_claim.write(claims, name_in_token(issuer, tenant));
+  claims.end_object();
   std::string token = base::base64url_encode(base::as_bytes(header.text())) + "." +
                       base::base64url_encode(base::as_bytes(claims.text()));
   return token + "." + base::base64url_encode(key.sign(base::as_bytes(token)));

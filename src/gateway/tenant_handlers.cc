@@ -11,6 +11,7 @@
 #include "gateway/store_call.h"
 #include "gateway/tenant_dto.h"
 #include "gateway/user_dto.h"
+#include "identity/name_claims.h"
 #include "identity/user_id.h"
 #include "storage/tombstones.h"
 
@@ -27,6 +28,7 @@ constexpr std::int64_t kExpiryMax = 10LL * 365 * 86'400;
 std::string key_json(const Call& call, const identity::ApiKeyRecord& key, std::string_view text) {
   json::Writer w;
   w.begin_object().member("id", key.id.str()).member("object", "bulkhead.api_key").member("name", key.name);
+  w.member("prefix", identity::ApiKeyFormat::visible_prefix(call.scope().tenant(), key.id));
   w.member("user", shown_user(call, key.user));
   for (const auto& [name, list] : {std::pair{"roles", &key.roles}, std::pair{"groups", &key.groups}}) {
     w.key(name).begin_array();
@@ -82,8 +84,8 @@ HandlerResult create_api_key(Call& call) {
   ObjectReader reader(document.root());
   auto name = reader.text("name", kNameBytesMax);
   auto user = reader.text("user", identity::kUserNameBytesMax);
-  auto roles = reader.texts("roles", 16, kNameBytesMax);
-  auto groups = reader.texts("groups", 64, kNameBytesMax);
+  auto roles = reader.texts("roles", 16, identity::kClaimNameBytesMax);
+  auto groups = reader.texts("groups", 64, identity::kClaimNameBytesMax);
   auto lifetime = reader.integer("expires_in_seconds", 60, kExpiryMax);
   BULKHEAD_CO_CHECK_OK(reader.finish());
   if (roles.empty()) co_return api_error(ApiError::MissingParameter, "'roles' is needed.", "roles");

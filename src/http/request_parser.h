@@ -21,7 +21,7 @@ namespace bulkhead::http {
 
 struct ParserLimits {
   std::size_t request_line_bytes_max = 8 << 10;
-  std::size_t header_bytes_max = 32 << 10;  // all headers together
+  std::size_t header_bytes_max = 48 << 10;  // all headers together; a token may have 32 KiB of them
   std::size_t header_count_max = 100;
   std::size_t body_bytes_max = 32 << 20;
   std::size_t chunk_count_max = 100'000;

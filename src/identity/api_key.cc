@@ -48,6 +48,13 @@ bool AdoptedApiKeys::holds(const base::TenantId& tenant, const base::ApiKeyId& i
   return found != by_tenant_.end() && found->second.contains(id);
 }
 
+std::string ApiKeyFormat::visible_prefix(const std::optional<base::TenantId>& tenant,
+                                         const base::ApiKeyId& id) {
+  const std::string& outside = id.str();
+  return std::string(kPrefix) + (tenant ? tenant->str() : std::string(kOperatorPart)) + "_" +
+         outside.substr(outside.find('_') + 1) + "_";
+}
+
 // Ids inside a key text have no underscore: "key_" is the prefix of the id outside of it.
 ApiKeyFormat::NewKey ApiKeyFormat::make(const std::optional<base::TenantId>& tenant) const {
   std::string id = crypto::random_id(kIdBits);

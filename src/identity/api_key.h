@@ -67,6 +67,9 @@ class ApiKeyFormat {
   };
   NewKey make(const std::optional<base::TenantId>& tenant) const;
   std::optional<ParsedApiKey> parse(std::string_view text) const;
+  // What a key's text begins with, up to its secret: by it a key that was found somewhere is told from
+  // others.
+  static std::string visible_prefix(const std::optional<base::TenantId>& tenant, const base::ApiKeyId& id);
 
  private:
   base::Secret tag_key_;

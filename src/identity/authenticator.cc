@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <mutex>
 
+#include "identity/claim_errors.h"
 #include "identity/key_set.h"
 #include "identity/principal_cache.h"
 #include "identity/principal_factory.h"
+#include "identity/refusal_log.h"
 #include "identity/token.h"
 #include "identity/token_verifier.h"
 
@@ -45,6 +47,11 @@ Result<std::string_view> bearer_token(std::string_view authorization) {
   return authorization.substr(kScheme.size());
 }
 
+struct Verified {
+  std::shared_ptr<const Principal> principal;
+  VerifiedWith with;
+};
+
 constexpr std::string_view kOperators = "operators.keys";  // no tenant can have this name
 
 Error api_key_unknown() {
@@ -66,6 +73,7 @@ struct Authenticator::Impl {
   const std::shared_ptr<KeyWork> key_work = std::make_shared<KeyWork>();
   mutable std::mutex mutex;
   std::shared_ptr<const KeySets> key_sets;
+  RefusalLog refusals{clock};
 
   Impl(AuthenticatorOptions o, ApiKeyFormat f, ApiKeyDirectory& d, const TenantStatus& t, PoolOf p,
        const base::Clock& c)
@@ -90,13 +98,14 @@ struct Authenticator::Impl {
     return Error(IdentityError::TenantUnknown, "The credential is of no tenant of this deployment.");
   }
 
+  std::shared_ptr<const KeySets> current_sets() const {
+    std::lock_guard lock(mutex);
+    return key_sets;
+  }
+
   std::shared_ptr<KeySet> issuer_of(const UnverifiedToken& token) const {
-    auto name = token.unverified_claims()["iss"].as_string();
-    std::shared_ptr<const KeySets> sets;
-    {
-      std::lock_guard lock(mutex);
-      sets = key_sets;
-    }
+    const auto name = token.unverified_claims()["iss"].as_string();
+    const auto sets = current_sets();
     std::shared_ptr<KeySet> found;
     for (const auto& set : *sets) {
       if (name != set->config().issuer) continue;
@@ -106,20 +115,46 @@ struct Authenticator::Impl {
     return found;
   }
 
-  Task<Result<std::shared_ptr<const Principal>>> from_token(std::string text) {
-    BULKHEAD_CO_TRY(token, UnverifiedToken::parse(text, options.token_bytes_max));
-    std::shared_ptr<KeySet> issuer = issuer_of(token);
-    if (!issuer) co_return Error(IdentityError::IssuerUnknown, "The token's issuer is not trusted here.");
+  Error issuer_unknown(const UnverifiedToken& token) const {
+    std::vector<std::string> configured;
+    for (const auto& set : *current_sets()) configured.push_back(set->config().issuer);
+    const auto named = token.unverified_claims()["iss"].as_string();
+    std::string expected = named ? near_miss(*named, configured) : std::string();
+    return Error(IdentityError::IssuerUnknown, "The token's issuer is not trusted here.",
+                 expected.empty() ? one_of(configured) : std::move(expected))
+        .with_parameter("iss");
+  }
+
+  Task<Result<Verified>> from_token(std::string text) {
+    auto token = UnverifiedToken::parse(text, options.token_bytes_max);
+    if (!token) {
+      refusals.add("", token.error());
+      co_return token.take_error();
+    }
+    std::shared_ptr<KeySet> issuer = issuer_of(*token);
+    if (!issuer) {
+      Error unknown = issuer_unknown(*token);
+      refusals.add("", unknown);
+      co_return unknown;
+    }
+    auto verified = co_await verify(*token, issuer);
+    if (!verified) refusals.add(issuer->config().issuer, verified.error());
+    co_return verified;
+  }
+
+  Task<Result<Verified>> verify(const UnverifiedToken& token, std::shared_ptr<KeySet> issuer) {
     BULKHEAD_CO_CHECK_OK(check_header(token, issuer->config()));
     auto key = co_await issuer->key(token.key_id(), token.algorithm());
     if (!key) co_return key.take_error();
-    auto genuine = co_await issuer->verify(std::move(*key), token.algorithm(),
+    auto genuine = co_await issuer->verify(std::move(key->key), token.algorithm(),
                                            base::as_bytes(token.signing_input()), token.signature());
     if (!genuine) co_return genuine.take_error();
     if (!*genuine) {
       co_return Error(IdentityError::SignatureInvalid, "The token's signature is not valid.");
     }
-    co_return principal_from_verified(token, issuer->config(), *names, clock);
+    auto principal = principal_from_verified(token, issuer->config(), *names, clock);
+    if (!principal) co_return principal.take_error();
+    co_return Verified{std::move(*principal), {std::move(issuer), std::move(key->standing)}};
   }
 
   // A key from before users had issuers acts as its subject of the tenant's legacy issuer, or as a local
@@ -137,7 +172,7 @@ struct Authenticator::Impl {
     facts.earlier_user = legacy.has_value();
   }
 
-  Task<Result<std::shared_ptr<const Principal>>> from_api_key(std::string text) {
+  Task<Result<Verified>> from_api_key(std::string text) {
     auto parsed = key_format.parse(text);
     if (!parsed) co_return api_key_unknown();
     const std::string party = parsed->tenant ? parsed->tenant->str() : std::string(kOperators);
@@ -159,7 +194,7 @@ struct Authenticator::Impl {
     facts.credential = CredentialKind::ApiKey;
     facts.credential_id = record.id.str();
     facts.expires = record.expires;
-    co_return PrincipalFactory::make(std::move(facts));
+    co_return Verified{PrincipalFactory::make(std::move(facts)), {}};
   }
 };
 
@@ -176,30 +211,31 @@ Task<Result<std::shared_ptr<const Principal>>> Authenticator::authenticate(std::
   if (!text) co_return text.take_error();
   std::uint64_t generation = impl_->cache.generation();
   const crypto::Digest digest = crypto::sha256(authorization);
-  if (auto known = impl_->cache.find(digest, impl_->clock.unix_seconds())) {
-    BULKHEAD_CO_CHECK_OK(impl_->check_tenant(*known));
-    co_return std::move(known);
+  if (auto known = impl_->cache.find(digest, impl_->clock); known.principal) {
+    if (known.issuer) known.issuer->renew_when_due();
+    BULKHEAD_CO_CHECK_OK(impl_->check_tenant(*known.principal));
+    co_return std::move(known.principal);
   }
   bool api_key = text->starts_with(kApiKeyPrefix);
   std::string credential(*text);
-  auto principal =
-      api_key ? co_await impl_->from_api_key(credential) : co_await impl_->from_token(credential);
+  auto verified = api_key ? co_await impl_->from_api_key(credential) : co_await impl_->from_token(credential);
   base::wipe(credential);
-  if (!principal) co_return principal.take_error();
-  BULKHEAD_CO_CHECK_OK(impl_->check_tenant(**principal));
-  impl_->cache.put(digest, *principal, generation);
-  co_return std::move(*principal);
+  if (!verified) co_return verified.take_error();
+  BULKHEAD_CO_CHECK_OK(impl_->check_tenant(*verified->principal));
+  impl_->cache.put(digest, verified->principal, std::move(verified->with), generation);
+  co_return std::move(verified->principal);
 }
 
 std::shared_ptr<const Principal> Authenticator::cached(std::string_view authorization) {
-  auto principal = impl_->cache.find(crypto::sha256(authorization), impl_->clock.unix_seconds());
+  auto found = impl_->cache.find(crypto::sha256(authorization), impl_->clock);
   // A suspended tenant's credential goes to `authenticate`, which says why it is refused.
-  if (!principal || !impl_->check_tenant(*principal)) {
+  if (!found.principal || !impl_->check_tenant(*found.principal)) {
     impl_->misses.fetch_add(1, std::memory_order_relaxed);
     return nullptr;
   }
+  if (found.issuer) found.issuer->renew_when_due();
   impl_->hits.fetch_add(1, std::memory_order_relaxed);
-  return principal;
+  return std::move(found.principal);
 }
 
 void Authenticator::forget_tenant(const base::TenantId& tenant) { impl_->cache.forget_tenant(tenant); }

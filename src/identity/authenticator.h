@@ -1,7 +1,8 @@
 // Authenticator: an Authorization header in, a Principal or a reason out.
 //
-// Verified credentials are kept in a cache that is bounded by entries and by the credential's own
-// expiry, and keyed by the SHA-256 of the whole token (LiteLLM's CVE-2026-35030 keyed on a prefix).
+// Verified credentials are kept in a cache that is bounded by entries, by the credential's own expiry and by
+// the standing of the key that a token was verified with (key_set.h says how long a withdrawn key may be
+// believed), and keyed by the SHA-256 of the whole token (LiteLLM's CVE-2026-35030 keyed on a prefix).
 // `forget_tenant` and `forget_credential` take effect before they return: a later call never gives
 // the old principal (revocation, suspension).
 //
@@ -37,7 +38,7 @@ class TenantStatus {
 struct AuthenticatorOptions {
   std::vector<IssuerConfig> issuers;
   std::shared_ptr<UserNames> user_names;  // null: of `issuers`, nothing pinned
-  std::size_t token_bytes_max = 16 << 10;
+  std::size_t token_bytes_max = 32 << 10;
   std::size_t cache_entries_max = 10'000;
 };
 

@@ -35,6 +35,17 @@ Result<crypto::PublicKey> public_key(const json::Value& jwk) {
   return Error(crypto::CryptoError::Unsupported, "Unsupported key type.");
 }
 
+// RFC 7638 section 3.2: the members that make the key, in the order of their names.
+crypto::Digest thumbprint(const json::Value& jwk) {
+  json::Writer w;
+  w.begin_object();
+  for (std::string_view member : {"crv", "e", "kty", "n", "x", "y"}) {
+    if (const auto value = jwk[member].as_string()) w.member(member, *value);
+  }
+  w.end_object();
+  return crypto::sha256(w.text());
+}
+
 }  // namespace
 
 JwksDocument::JwksDocument(json::Document document)
@@ -60,7 +71,7 @@ Result<std::optional<Jwk>> JwksDocument::key(std::size_t index) const {
   auto key = public_key(jwk);
   if (!key && key.error().is(crypto::CryptoError::Unsupported)) return std::optional<Jwk>();
   if (!key) return key.take_error();
-  return std::optional<Jwk>(Jwk{std::string(text(jwk, "kid")), algorithm, std::move(*key)});
+  return std::optional<Jwk>(Jwk{std::string(text(jwk, "kid")), algorithm, thumbprint(jwk), std::move(*key)});
 }
 
 const Jwk* find_key(const std::vector<Jwk>& keys, std::string_view id, crypto::JwsAlgorithm algorithm) {
@@ -68,7 +79,7 @@ const Jwk* find_key(const std::vector<Jwk>& keys, std::string_view id, crypto::J
   for (const Jwk& key : keys) {
     if (!key.key.fits(algorithm) || (key.algorithm && *key.algorithm != algorithm)) continue;
     if (!id.empty() && key.id != id) continue;
-    if (found) return nullptr;
+    if (found && found->thumbprint != key.thumbprint) return nullptr;
     found = &key;
   }
   return found;

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "crypto/hash.h"
 #include "crypto/jose.h"
 #include "identity/error.h"
 
@@ -22,6 +23,7 @@ inline constexpr std::size_t kJwksBytesMax = 1 << 20;
 struct Jwk {
   std::string id;                                 // "" when the key names none
   std::optional<crypto::JwsAlgorithm> algorithm;  // when the key names one
+  crypto::Digest thumbprint{};                    // SHA-256 of the key itself (RFC 7638)
   crypto::PublicKey key;
 };
 
@@ -45,7 +47,8 @@ class JwksDocument {
 };
 
 // The one key that fits, or nothing: with an empty id the set must hold exactly one that fits, and
-// two keys under one id are not guessed between. Points into `keys`.
+// two different keys under one id are not guessed between. A key that is listed again is the same key. Points
+// into `keys`.
 const Jwk* find_key(const std::vector<Jwk>& keys, std::string_view id, crypto::JwsAlgorithm algorithm);
 
 }  // namespace bulkhead::identity

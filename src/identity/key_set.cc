@@ -1,19 +1,19 @@
 #include "identity/key_set.h"
 
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <vector>
 
-#include "base/json.h"
 #include "base/log.h"
-#include "http/client.h"
-#include "http/reactor.h"
+#include "identity/issuer_documents.h"
 #include "identity/jwks.h"
 
 namespace bulkhead::identity {
 
-namespace json = base::json;
 using base::Error;
 using base::Result;
 using base::Task;
@@ -25,7 +25,8 @@ constexpr std::size_t kCostlyWaitingMax = 16;
 // Between tries while there is no usable set: everything of this issuer is refused meanwhile, and
 // strangers' tokens must not become a stream of requests to it.
 constexpr std::chrono::seconds kRetryIntervalMin{1};
-constexpr std::string_view kDiscoveryPath = "/.well-known/openid-configuration";
+// Between tries while a set that is due for renewal is used.
+constexpr std::chrono::seconds kRenewalIntervalMax{10};
 
 // A set as it was just read.
 struct ReadSet {
@@ -34,16 +35,15 @@ struct ReadSet {
   std::string why;  // the first of them is
 };
 
+// A key's name and use in its set, and the key itself: what stays the same over a renewal.
+using KeyIdentity = std::tuple<std::string, std::optional<crypto::JwsAlgorithm>, crypto::Digest>;
+KeyIdentity identity_of(const Jwk& jwk) { return {jwk.id, jwk.algorithm, jwk.thumbprint}; }
+
 struct Keys {
   std::vector<Jwk> list;
-  base::MonotonicTime fetched{};
+  std::map<KeyIdentity, std::shared_ptr<KeyStanding>> standings;
+  base::MonotonicTime fetched{};  // when the fetch began: what it says may be as old as that
 };
-
-Error unavailable(const std::string& issuer, std::string detail) {
-  return Error(IdentityError::IssuerUnavailable,
-               "The identity provider's keys can't be had just now. Try again shortly.",
-               issuer + ": " + std::move(detail));
-}
 
 // One of the signatures that wait for a thread.
 struct CostlyPlace {
@@ -55,104 +55,32 @@ struct CostlyPlace {
   const std::size_t before;
 };
 
-// Cancels `fetch` after `time_max`, unless `over` is first.
-Task<void> end_in_time(http::Reactor& reactor, std::chrono::milliseconds time_max, base::CancelToken fetch,
-                       base::CancelToken over) {
-  const bool slept = co_await reactor.sleep(time_max, over);
-  if (slept) fetch.cancel(base::CancelReason::TimedOut);
-}
-
-std::string_view text(const json::Value& object, std::string_view name) {
-  return object[name].as_string().value_or("");
-}
-
-bool is_loopback(const std::string& host) {
-  return host == "127.0.0.1" || host == "::1" || host == "localhost";
-}
-
 }  // namespace
 
 struct KeySet::Impl {
   IssuerConfig config;
   const base::Clock& clock;
   std::shared_ptr<KeyWork> work;
+  IssuerDocuments documents{config, work};
   std::atomic<std::size_t> costly_waiting{0};
+  std::atomic<base::MonotonicTime::rep> renewal_due{0};
 
   mutable std::mutex mutex;
   std::shared_ptr<const Keys> keys;
   std::shared_ptr<base::Event> fetching;  // set while a fetch runs
   std::optional<base::MonotonicTime> last_attempt;
+  std::optional<base::MonotonicTime> last_failure;  // since the set in use was fetched
   Stats stats;
 
   Impl(IssuerConfig c, const base::Clock& k, std::shared_ptr<KeyWork> w)
       : config(std::move(c)), clock(k), work(std::move(w)) {}
 
-  // GET without redirects; only https, or http to loopback where the configuration allows it.
-  Task<Result<std::string>> get(std::string address, base::CancelToken cancel) {
-    auto url = http::Url::parse(address);
-    if (!url) co_return unavailable(config.issuer, "not a usable address: " + address);
-    if (!url->tls && !(config.allow_http && is_loopback(url->host))) {
-      co_return unavailable(config.issuer, "refusing plain http to " + url->host);
-    }
-    http::ClientOptions options;
-    options.answer_time_max = std::chrono::seconds(10);
-    options.stall_time_max = std::chrono::seconds(10);
-    options.idle_connections_max = 0;
-    if (url->tls) {
-      // Reads files: the system's roots are hundreds.
-      auto tls = co_await work->pool.run({.party = config.issuer},
-                                         [this] { return http::TlsContext::client(config.ca_file); });
-      if (!tls) co_return unavailable(config.issuer, tls.error().describe());
-      options.tls = std::move(*tls);
-    }
-    http::Request request;
-    request.path = request.target = url->path.empty() ? "/" : url->path;
-    std::string host = url->host.find(':') == std::string::npos ? url->host : "[" + url->host + "]";
-    request.headers.set("host", host + ":" + std::to_string(url->port));
-    request.headers.set("accept", "application/json");
-    http::Url authority = *url;
-    authority.path.clear();
-    http::Client client(std::move(authority), std::move(options));
-    auto answer = co_await client.request(std::move(request), kJwksBytesMax, std::move(cancel));
-    if (!answer) co_return unavailable(config.issuer, answer.error().describe());
-    if (answer->status != 200) {
-      co_return unavailable(config.issuer, address + " answered " + std::to_string(answer->status));
-    }
-    co_return std::move(answer->body);
-  }
-
-  Task<Result<std::string>> jwks_address(base::CancelToken cancel) {
-    if (!config.jwks_uri.empty()) co_return config.jwks_uri;
-    std::string issuer = config.issuer;
-    if (issuer.ends_with('/')) issuer.pop_back();
-    auto body = co_await get(issuer + std::string(kDiscoveryPath), std::move(cancel));
-    if (!body) co_return body.take_error();
-    auto document = json::Document::parse(*body);
-    if (!document) co_return unavailable(config.issuer, "discovery: " + document.error().describe());
-    if (text(document->root(), "issuer") != config.issuer) {
-      co_return unavailable(config.issuer, "discovery names another issuer");
-    }
-    co_return std::string(text(document->root(), "jwks_uri"));
-  }
-
-  Task<Result<std::string>> download() {
-    base::CancelToken cancel, over;
-    auto stopping = work->stopping.on_cancel([cancel] { cancel.cancel(base::CancelReason::Shutdown); });
-    http::Reactor& reactor = *http::Reactor::current();
-    base::spawn(reactor, end_in_time(reactor, work->fetch_time_max, cancel, over));
-    auto address = co_await jwks_address(cancel);
-    auto body =
-        address ? co_await get(std::move(*address), cancel) : Result<std::string>(address.take_error());
-    over.cancel(base::CancelReason::Abandoned);
-    co_return body;
-  }
-
   Task<Result<ReadSet>> fetch() {
-    auto body = co_await download();
+    auto body = co_await documents.key_set();
     if (!body) co_return body.take_error();
     auto document =
         co_await work->pool.run({.party = config.issuer}, [&body] { return JwksDocument::parse(*body); });
-    if (!document) co_return unavailable(config.issuer, document.error().message());
+    if (!document) co_return documents.unavailable(document.error().message());
     ReadSet set;
     for (std::size_t i = 0; i < document->size(); ++i) {
       auto key =
@@ -183,6 +111,7 @@ struct KeySet::Impl {
   static Task<void> renew(std::shared_ptr<Impl> self, std::chrono::seconds interval_min) {
     std::shared_ptr<base::Event> running;
     bool mine = false;
+    base::MonotonicTime began{};
     {
       std::lock_guard lock(self->mutex);
       if (!self->fetching) {
@@ -191,6 +120,7 @@ struct KeySet::Impl {
         self->fetching = std::make_shared<base::Event>();
         self->last_attempt = now;
         ++self->stats.fetches;
+        began = now;
         mine = true;
       }
       running = self->fetching;
@@ -203,19 +133,44 @@ struct KeySet::Impl {
     auto fetched = co_await self->fetch();
     std::lock_guard lock(self->mutex);
     if (fetched) {
-      self->take(std::move(*fetched));
+      self->take(std::move(*fetched), began);
     } else {
       ++self->stats.failures;
+      self->keep_for_now();
       base::log::warning("jwks_fetch_failed", {{"detail", std::string_view(fetched.error().detail())}});
     }
   }
 
   // Under the lock.
-  void take(ReadSet set) {
+  std::shared_ptr<KeyStanding> standing_before(const KeyIdentity& identity) const {
+    if (keys) {
+      if (const auto found = keys->standings.find(identity); found != keys->standings.end()) {
+        return found->second;
+      }
+    }
+    return std::make_shared<KeyStanding>();
+  }
+
+  // Under the lock.
+  void take(ReadSet set, base::MonotonicTime began) {
     auto fresh = std::make_shared<Keys>();
     fresh->list = std::move(set.keys);
-    fresh->fetched = clock.monotonic();
+    fresh->fetched = began;
+    const auto until = began + std::min(config.jwks_refresh + kRenewalGrace, config.jwks_stale_max);
+    for (const Jwk& jwk : fresh->list) {
+      auto& standing = fresh->standings[identity_of(jwk)];
+      if (standing) continue;
+      standing = standing_before(identity_of(jwk));
+      standing->believe_until(until);
+    }
+    if (keys) {
+      for (const auto& [identity, standing] : keys->standings) {
+        if (!fresh->standings.contains(identity)) standing->withdraw();
+      }
+    }
     keys = std::move(fresh);
+    last_failure.reset();
+    renewal_due.store((began + config.jwks_refresh).time_since_epoch().count());
     if (set.unusable != 0 && set.unusable != stats.unusable_keys) {
       base::log::warning("jwks_keys_passed_over", {{"issuer", std::string_view(config.issuer)},
                                                    {"keys", static_cast<std::int64_t>(set.unusable)},
@@ -224,12 +179,28 @@ struct KeySet::Impl {
     stats.unusable_keys = set.unusable;
   }
 
+  // Under the lock: the issuer can't be reached.
+  void keep_for_now() {
+    last_failure = clock.monotonic();
+    if (!keys) return;
+    const auto until = std::min(*last_failure + kFailureHolds, keys->fetched + config.jwks_stale_max);
+    for (const auto& [identity, standing] : keys->standings) standing->believe_until(until);
+  }
+
+  // Whether the set may not be used again before a renewal has been tried.
+  bool overdue(const std::shared_ptr<const Keys>& set) const {
+    if (!older_than(set, config.jwks_refresh + kRenewalGrace)) return false;
+    std::lock_guard lock(mutex);
+    return !last_failure || clock.monotonic() - *last_failure >= kFailureHolds;
+  }
+
   // A renewal for which nobody waits; it ends before the reactors do.
   static void renew_behind(const std::shared_ptr<Impl>& self) {
     base::Executor* executor = base::Executor::current();
     auto pass = std::make_shared<std::optional<base::Gate::Pass>>(self->work->renewals.enter());
     if (!executor || !*pass) return;
-    base::spawn(*executor, renew(self, self->config.unknown_kid_interval_min), [pass] { pass->reset(); });
+    base::spawn(*executor, renew(self, std::min(self->config.unknown_kid_interval_min, kRenewalIntervalMax)),
+                [pass] { pass->reset(); });
   }
 
   std::shared_ptr<const Keys> current() const {
@@ -253,7 +224,17 @@ KeySet::Stats KeySet::stats() const {
   return impl_->stats;
 }
 
-Task<Result<crypto::PublicKey>> KeySet::key(std::string key_id, crypto::JwsAlgorithm algorithm) {
+void KeySet::renew_when_due() {
+  const auto now = impl_->clock.monotonic();
+  auto due = impl_->renewal_due.load(std::memory_order_relaxed);
+  if (now.time_since_epoch().count() < due || !base::Executor::current()) return;
+  // One of those who come meanwhile begins it, and none again for a while: this is on every request's way.
+  const auto next = now + kRenewalIntervalMax;
+  if (!impl_->renewal_due.compare_exchange_strong(due, next.time_since_epoch().count())) return;
+  Impl::renew_behind(impl_);
+}
+
+Task<Result<KeySet::TrustedKey>> KeySet::key(std::string key_id, crypto::JwsAlgorithm algorithm) {
   std::shared_ptr<Impl> impl = impl_;
   const IssuerConfig& config = impl->config;
   std::shared_ptr<const Keys> set = impl->current();
@@ -261,8 +242,11 @@ Task<Result<crypto::PublicKey>> KeySet::key(std::string key_id, crypto::JwsAlgor
     co_await Impl::renew(impl, kRetryIntervalMin);
     set = impl->current();
     if (impl->older_than(set, config.jwks_stale_max)) {
-      co_return unavailable(config.issuer, "no key set that is fresh enough");
+      co_return impl->documents.unavailable("no key set that is fresh enough");
     }
+  } else if (impl->overdue(set)) {
+    co_await Impl::renew(impl, kRetryIntervalMin);
+    set = impl->current();
   } else if (impl->older_than(set, config.jwks_refresh)) {
     Impl::renew_behind(impl);  // nobody waits while the old set may still be used
   }
@@ -276,7 +260,7 @@ Task<Result<crypto::PublicKey>> KeySet::key(std::string key_id, crypto::JwsAlgor
     co_return Error(IdentityError::KeyUnknown,
                     "The token is signed with a key that its issuer does not list.");
   }
-  co_return found->key;
+  co_return TrustedKey{found->key, set->standings.at(identity_of(*found))};
 }
 
 Task<Result<bool>> KeySet::verify(crypto::PublicKey key, crypto::JwsAlgorithm algorithm,

@@ -1,6 +1,7 @@
 #include "identity/principal_cache.h"
 
 #include <cstring>
+#include <iterator>
 
 namespace bulkhead::identity {
 
@@ -10,31 +11,51 @@ std::size_t PrincipalCache::DigestHash::operator()(const crypto::Digest& digest)
   return value;
 }
 
-std::shared_ptr<const Principal> PrincipalCache::find(const crypto::Digest& key, std::int64_t now) {
+namespace {
+
+std::size_t bytes_of(const Principal& principal) {
+  std::size_t bytes = 512 + 2 * principal.user().size() + principal.issuer().size();
+  for (const auto* list : {&principal.roles(), &principal.groups()}) {
+    for (const std::string& name : *list) bytes += sizeof(std::string) + name.size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::list<PrincipalCache::Entry>::iterator PrincipalCache::Shard::erase(std::list<Entry>::iterator entry) {
+  bytes -= entry->bytes;
+  index.erase(entry->key);
+  return recent.erase(entry);
+}
+
+PrincipalCache::Found PrincipalCache::find(const crypto::Digest& key, const base::Clock& clock) {
   Shard& shard = shards_[key[0] % kShards];
   std::lock_guard lock(shard.mutex);
   auto found = shard.index.find(key);
-  if (found == shard.index.end()) return nullptr;
-  std::int64_t expires = found->second->principal->expires_unix_seconds();
-  if (expires != 0 && now >= expires) {
-    shard.recent.erase(found->second);
-    shard.index.erase(found);
-    return nullptr;
+  if (found == shard.index.end()) return {};
+  const Entry& entry = *found->second;
+  const std::int64_t expires = entry.principal->expires_unix_seconds();
+  const bool expired = expires != 0 && clock.unix_seconds() >= expires;
+  if (expired || (entry.with.key && !entry.with.key->believed(clock.monotonic()))) {
+    shard.erase(found->second);
+    return {};
   }
   shard.recent.splice(shard.recent.begin(), shard.recent, found->second);
-  return found->second->principal;
+  return {entry.principal, entry.with.issuer};
 }
 
 void PrincipalCache::put(const crypto::Digest& key, std::shared_ptr<const Principal> principal,
-                         std::uint64_t generation) {
+                         VerifiedWith with, std::uint64_t generation) {
+  const std::size_t bytes = bytes_of(*principal);
   Shard& shard = shards_[key[0] % kShards];
   std::lock_guard lock(shard.mutex);
   if (generation_.load(std::memory_order_acquire) != generation || shard.index.contains(key)) return;
-  shard.recent.push_front({key, std::move(principal)});
+  shard.recent.push_front({key, std::move(principal), std::move(with), bytes});
   shard.index.emplace(key, shard.recent.begin());
-  if (shard.recent.size() > entries_max_) {
-    shard.index.erase(shard.recent.back().key);
-    shard.recent.pop_back();
+  shard.bytes += bytes;
+  while (shard.recent.size() > entries_max_ || shard.bytes > kShardBytesMax) {
+    shard.erase(std::prev(shard.recent.end()));
   }
 }
 
@@ -44,12 +65,7 @@ void PrincipalCache::forget_if(Matches matches) {
   for (Shard& shard : shards_) {
     std::lock_guard lock(shard.mutex);
     for (auto it = shard.recent.begin(); it != shard.recent.end();) {
-      if (matches(*it->principal)) {
-        shard.index.erase(it->key);
-        it = shard.recent.erase(it);
-      } else {
-        ++it;
-      }
+      it = matches(*it->principal) ? shard.erase(it) : std::next(it);
     }
   }
 }

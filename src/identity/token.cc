@@ -24,7 +24,8 @@ Result<json::Document> parse_part(std::string_view part, const char* what) {
   json::Limits limits;
   limits.depth_max = 16;
   auto document = json::Document::parse(base::as_text(*bytes), limits);
-  if (!document) return malformed(std::string(what) + ": " + document.error().describe());
+  // Only the kind of mistake: the parser's message may quote the token, and this goes to the log.
+  if (!document) return malformed(std::string(what) + ": " + std::string(document.error().name().code));
   if (!document->root().is_object()) return malformed(std::string(what) + " is not an object");
   return document;
 }

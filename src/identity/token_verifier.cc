@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "identity/claim_errors.h"
+#include "identity/name_claims.h"
 #include "identity/principal_factory.h"
+#include "identity/tenant_claim.h"
+#include "identity/token_kind.h"
 
 namespace bulkhead::identity {
 
@@ -14,17 +18,11 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kSubjectBytesMax = 255;
-constexpr std::size_t kListMax = 64;
-constexpr std::size_t kListItemBytesMax = 128;
+constexpr std::size_t kAudiencesMax = 64;
 constexpr double kLatestSecond = 4'102'444'800.0;  // 2100-01-01: no honest token lives that long
-
-Error invalid(std::string what) {
-  return Error(IdentityError::ClaimInvalid, "A claim of the token is not acceptable.", std::move(what));
-}
-
-Error missing(std::string what) {
-  return Error(IdentityError::ClaimMissing, "The token lacks a claim that is needed.", std::move(what));
-}
+constexpr std::string_view kSubjectClaim = "sub";
+// Where issuers say which client a token was given to: RFC 9068; Okta; Entra's version 1.
+constexpr std::string_view kClientClaims[] = {"azp", "client_id", "cid", "appid"};
 
 // NumericDate: a JSON number of seconds, fractions allowed (RFC 7519 section 2).
 Result<std::optional<double>> read_time(const json::Value& claims, std::string_view name) {
@@ -32,7 +30,7 @@ Result<std::optional<double>> read_time(const json::Value& claims, std::string_v
   if (!value.exists()) return std::optional<double>();
   auto number = value.as_double();
   if (!number || !std::isfinite(*number) || *number < 0 || *number > kLatestSecond) {
-    return invalid(std::string(name) + " is not a time");
+    return claim_invalid(name, "a number of seconds since 1970");
   }
   return number;
 }
@@ -44,82 +42,52 @@ Result<void> check_times(const json::Value& claims, const IssuerConfig& issuer, 
   BULKHEAD_TRY(exp, read_time(claims, "exp"));
   BULKHEAD_TRY(nbf, read_time(claims, "nbf"));
   BULKHEAD_TRY(iat, read_time(claims, "iat"));
-  if (!exp) return missing("exp");
-  if (now >= *exp + leeway) return Error(IdentityError::Expired, "The token has expired. Get a new one.");
+  if (!exp) return claim_missing("exp");
+  if (now >= *exp + leeway) {
+    return Error(IdentityError::Expired, "The token has expired. Get a new one.").with_parameter("exp");
+  }
   if (nbf && *nbf > now + leeway) {
-    return Error(IdentityError::NotYetValid, "The token is not valid yet. Check the clocks.");
+    return Error(IdentityError::NotYetValid, "The token is not valid yet. Check the clocks.")
+        .with_parameter("nbf");
   }
   if (iat && *iat > now + leeway) {
-    return Error(IdentityError::NotYetValid, "The token was issued in the future. Check the clocks.");
+    return Error(IdentityError::NotYetValid, "The token was issued in the future. Check the clocks.")
+        .with_parameter("iat");
   }
-  if (*exp - iat.value_or(now) > age_max) return invalid("the token lives longer than token_age_max");
+  if (*exp - iat.value_or(now) > age_max) {
+    return claim_invalid(
+        "exp", "a life of at most " + std::to_string(issuer.token_age_max.count()) + " s (token_age_max)");
+  }
   expires = static_cast<std::int64_t>(*exp);
   return Result<void>();
 }
 
 Result<void> check_audience(const json::Value& claims, const IssuerConfig& issuer) {
-  json::Value aud = claims["aud"];
-  if (!aud.exists()) return missing("aud");
-  auto accepted = [&issuer](std::string_view name) {
+  const json::Value aud = claims["aud"];
+  if (!aud.exists()) {
+    if (!issuer.client_ids.empty()) return Result<void>();  // the client stands for it
+    return claim_missing("aud", one_of(issuer.audiences));
+  }
+  const auto accepted = [&issuer](std::string_view name) {
     return std::find(issuer.audiences.begin(), issuer.audiences.end(), name) != issuer.audiences.end();
   };
-  Error wrong(IdentityError::AudienceWrong, "The token is meant for another audience.");
-  if (auto single = aud.as_string()) {
+  const Error wrong = Error(IdentityError::AudienceWrong, "The token is meant for another audience.",
+                            one_of(issuer.audiences))
+                          .with_parameter("aud");
+  if (const auto single = aud.as_string()) {
     if (accepted(*single)) return Result<void>();
     return wrong;
   }
-  if (!aud.is_array() || aud.size() > kListMax) return invalid("aud is neither a string nor a list");
+  const Error invalid = claim_invalid("aud", "a name or a list of at most 64 names");
+  if (!aud.is_array() || aud.size() > kAudiencesMax) return invalid;
   bool found = false;
   for (std::size_t i = 0; i < aud.size(); ++i) {
-    auto name = aud.at(i).as_string();
-    if (!name) return invalid("aud holds something that is not a string");
+    const auto name = aud.at(i).as_string();
+    if (!name) return invalid;
     found = found || accepted(*name);
   }
   if (!found) return wrong;
   return Result<void>();
-}
-
-// "ext.tenant_id" descends into objects; a claim literally named with dots wins.
-json::Value at_path(json::Value claims, std::string_view path) {
-  if (json::Value whole = claims[path]; whole.exists()) return whole;
-  while (true) {
-    std::size_t dot = path.find('.');
-    claims = claims[path.substr(0, dot)];
-    if (dot == std::string_view::npos || !claims.exists()) return claims;
-    path.remove_prefix(dot + 1);
-  }
-}
-
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
-}
-
-Result<std::vector<std::string>> read_list(const json::Value& value, std::string_view name) {
-  std::vector<std::string> items;
-  if (!value.exists() || value.is_null()) return items;
-  auto add = [&](std::string_view item) {
-    if (item.size() > kListItemBytesMax || has_control(item) || items.size() >= kListMax) return false;
-    if (!item.empty()) items.emplace_back(item);
-    return true;
-  };
-  bool fits = true;
-  if (auto text = value.as_string()) {
-    std::string_view rest = *text;
-    while (fits && !rest.empty()) {
-      std::size_t space = rest.find(' ');
-      fits = add(rest.substr(0, space));
-      rest = space == std::string_view::npos ? std::string_view() : rest.substr(space + 1);
-    }
-  } else if (value.is_array() && value.size() <= kListMax) {
-    for (std::size_t i = 0; fits && i < value.size(); ++i) {
-      auto item = value.at(i).as_string();
-      fits = item && add(*item);
-    }
-  } else {
-    fits = false;
-  }
-  if (!fits) return invalid(std::string(name) + " is not a list of short strings");
-  return items;
 }
 
 bool intersects(const std::vector<std::string>& left, const std::vector<std::string>& right) {
@@ -128,28 +96,49 @@ bool intersects(const std::vector<std::string>& left, const std::vector<std::str
   });
 }
 
-// A claim that is optional; when it is there it must be a short string.
-Result<std::string> read_name(const json::Value& claims, std::string_view claim) {
-  if (!claims[claim].exists()) return std::string();
-  auto text = claims[claim].as_string();
-  if (!text) return invalid(std::string(claim) + " is not a string");
-  if (text->size() > kSubjectBytesMax || has_control(*text)) return invalid(std::string(claim));
+Result<std::string> read_short(const json::Value& claim, std::string_view name) {
+  const auto text = claim.as_string();
+  if (!text || text->size() > kSubjectBytesMax || has_control(*text)) {
+    return claim_invalid(name, "a text of at most 255 bytes without control characters");
+  }
   return std::string(*text);
 }
 
-// The tenant that the token speaks for, within what the issuer may say.
-Result<std::optional<base::TenantId>> read_tenant(const json::Value& claims, const IssuerConfig& issuer) {
-  json::Value claim = at_path(claims, issuer.tenant_claim);
-  if (!claim.exists()) return std::optional<base::TenantId>();
-  auto name = claim.as_string();
-  auto tenant = name ? base::TenantId::parse(*name) : std::nullopt;
-  if (!tenant) return invalid(issuer.tenant_claim + " is not a tenant's name");
-  bool bound = !issuer.tenants.empty();
-  if (bound &&
-      std::find(issuer.tenants.begin(), issuer.tenants.end(), tenant->str()) == issuer.tenants.end()) {
-    return Error(IdentityError::TenantNotOfIssuer, "This issuer may not speak for the tenant in the token.");
+// A claim that is optional; when it is there it must be a short string.
+Result<std::string> read_optional(const json::Value& claims, std::string_view name) {
+  if (!claims[name].exists()) return std::string();
+  return read_short(claims[name], name);
+}
+
+Result<std::string> read_client(const json::Value& claims, const IssuerConfig& issuer) {
+  std::string_view claim = kClientClaims[0];
+  for (std::string_view name : kClientClaims) {
+    claim = name;
+    if (claims[name].exists()) break;
   }
-  return tenant;
+  if (!claims[claim].exists()) claim = "client_id";
+  BULKHEAD_TRY(client, read_optional(claims, claim));
+  const auto& allowed = issuer.client_ids;
+  if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), client) == allowed.end()) {
+    return Error(IdentityError::ClientWrong, "The token was given to a client that is not accepted here.",
+                 one_of(allowed))
+        .with_parameter(std::string(claim));
+  }
+  return client;
+}
+
+Result<std::string> read_user(const json::Value& claims, const IssuerConfig& issuer) {
+  const json::Value claim = issuer.user_claim.find(claims);
+  if (!claim.exists()) return claim_missing(issuer.user_claim.name());
+  BULKHEAD_TRY(user, read_short(claim, issuer.user_claim.name()));
+  if (user.empty()) return claim_invalid(issuer.user_claim.name(), "a user's name, not an empty text");
+  return user;
+}
+
+std::vector<std::string> names_of(const std::vector<crypto::JwsAlgorithm>& algorithms) {
+  std::vector<std::string> names;
+  for (crypto::JwsAlgorithm each : algorithms) names.emplace_back(crypto::jws_algorithm_name(each));
+  return names;
 }
 
 }  // namespace
@@ -158,14 +147,20 @@ Result<void> check_header(const UnverifiedToken& token, const IssuerConfig& issu
   if (std::find(issuer.algorithms.begin(), issuer.algorithms.end(), token.algorithm()) ==
       issuer.algorithms.end()) {
     return Error(IdentityError::AlgorithmRefused, "The token's signature algorithm is not accepted.",
-                 std::string(crypto::jws_algorithm_name(token.algorithm())));
+                 one_of(names_of(issuer.algorithms)) + "; the token has " +
+                     std::string(crypto::jws_algorithm_name(token.algorithm())))
+        .with_parameter("alg");
   }
-  if (token.type().empty() && !issuer.require_type) return Result<void>();
+  const bool needs_type = issuer.require_type && !says_access_token(token.unverified_claims());
+  if (token.type().empty() && !needs_type) return Result<void>();
+  // A token without a type may still say what it is, which is the better reason.
+  if (token.type().empty()) BULKHEAD_CHECK_OK(check_token_kind(token.unverified_claims()));
   for (const std::string& type : issuer.token_types) {
     if (normal_token_type(type) == token.type()) return Result<void>();
   }
   return Error(IdentityError::HeaderRefused, "The token is of a type that is not accepted here.",
-               "typ \"" + token.type() + "\"");
+               one_of(issuer.token_types))
+      .with_parameter("typ");
 }
 
 Result<std::shared_ptr<const Principal>> principal_from_verified(const UnverifiedToken& token,
@@ -175,22 +170,23 @@ Result<std::shared_ptr<const Principal>> principal_from_verified(const Unverifie
   json::Value claims = token.unverified_claims();
   PrincipalFacts facts;
   auto now = static_cast<double>(clock.unix_seconds());
-  if (claims["iss"].as_string() != issuer.issuer) return invalid("iss differs from the issuer");
+  if (claims["iss"].as_string() != issuer.issuer) return claim_invalid("iss", issuer.issuer);
+  BULKHEAD_CHECK_OK(check_token_kind(claims));
   BULKHEAD_CHECK_OK(check_times(claims, issuer, now, facts.expires));
   BULKHEAD_CHECK_OK(check_audience(claims, issuer));
-  if (!claims["sub"].exists()) return missing("sub");
-  auto subject = claims["sub"].as_string();
-  if (!subject || subject->empty()) return invalid("sub is not a name");
-  if (subject->size() > kSubjectBytesMax || has_control(*subject)) return invalid("sub");
-  BULKHEAD_TRY(token_id, read_name(claims, "jti"));
-  BULKHEAD_TRY(client, read_name(claims, claims["azp"].exists() ? "azp" : "client_id"));
-  BULKHEAD_TRY(login, read_name(claims, "sid"));
+  BULKHEAD_TRY(client, read_client(claims, issuer));
+  BULKHEAD_TRY(user, read_user(claims, issuer));
+  BULKHEAD_TRY(token_id, read_optional(claims, "jti"));
+  BULKHEAD_TRY(login, read_optional(claims, "sid"));
   BULKHEAD_TRY(tenant, read_tenant(claims, issuer));
-  BULKHEAD_TRY(roles, read_list(at_path(claims, issuer.roles_claim), issuer.roles_claim));
-  BULKHEAD_TRY(groups, read_list(at_path(claims, issuer.groups_claim), issuer.groups_claim));
-  facts.subject = std::string(*subject);
+  const bool ignore = issuer.ignore_claims_elsewhere;
+  BULKHEAD_TRY(roles, read_names(claims, issuer.roles_claims, issuer.role_names, ignore));
+  BULKHEAD_TRY(groups, read_names(claims, issuer.groups_claims, issuer.group_names, ignore));
+  facts.subject = std::move(user);
   facts.user_issuer = issuer.issuer;
-  facts.earlier_user = tenant && names.legacy_issuer(*tenant) == issuer.issuer;
+  // Records of before hold `sub`: another claim's value that happens to be the same is somebody else.
+  facts.earlier_user =
+      tenant && issuer.user_claim.name() == kSubjectClaim && names.legacy_issuer(*tenant) == issuer.issuer;
   facts.credential_id = std::move(token_id);
   facts.client = std::move(client);
   facts.login = std::move(login);
@@ -201,7 +197,7 @@ Result<std::shared_ptr<const Principal>> principal_from_verified(const Unverifie
     facts.roles = std::move(roles);
     return PrincipalFactory::make(std::move(facts));
   }
-  if (!intersects(roles, issuer.operator_roles)) return missing(issuer.tenant_claim);
+  if (!intersects(roles, issuer.operator_roles)) return claim_missing(issuer.tenant_claim.name(), "a tenant");
   facts.is_operator = true;
   facts.roles = {"operator"};
   return PrincipalFactory::make(std::move(facts));

@@ -12,7 +12,8 @@ bool UserNames::Speaker::speaks_for(const base::TenantId& tenant) const {
 
 void UserNames::set_issuers(const std::vector<IssuerConfig>& issuers) {
   std::vector<Speaker> speakers;
-  for (const IssuerConfig& each : issuers) speakers.push_back({each.issuer, each.tenants, each.legacy_users});
+  for (const IssuerConfig& each : issuers)
+    speakers.push_back({each.issuer, each.spoken_tenants(), each.legacy_users});
   std::lock_guard lock(mutex_);
   speakers_ = std::move(speakers);
 }
@@ -61,9 +62,11 @@ std::optional<std::string> shared_legacy_users(const std::vector<IssuerConfig>& 
       const IssuerConfig& one = issuers[i];
       const IssuerConfig& other = issuers[j];
       if (!one.legacy_users || !other.legacy_users) continue;
-      const bool meet = one.tenants.empty() || other.tenants.empty() ||
-                        std::find_first_of(one.tenants.begin(), one.tenants.end(), other.tenants.begin(),
-                                           other.tenants.end()) != one.tenants.end();
+      const auto ours = one.spoken_tenants();
+      const auto theirs = other.spoken_tenants();
+      const bool meet =
+          ours.empty() || theirs.empty() ||
+          std::find_first_of(ours.begin(), ours.end(), theirs.begin(), theirs.end()) != ours.end();
       if (meet) return one.issuer;
     }
   }

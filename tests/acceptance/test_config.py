@@ -51,6 +51,35 @@ def test_control_these_chat_urls_are_taken(bare, url):
     assert check(bare, url) == (0, f"{bare.config} is fine\n")
 
 
+ISSUER = '[[issuer]]\nissuer = "{issuer}"\naudiences = ["bulkhead"]\n{rest}\n'
+
+
+@pytest.mark.parametrize(("issuer", "rest", "said"), [
+    ("login.example", "", "issuer.issuer"), ("http://login.example", "", "https"), ("http://127.0.0.1:8080", "", "allow_http"),
+    ("http://login.example", "allow_http = true", "https"), ("https://a", 'jwks_uri = "ftp://a/keys"', "jwks_uri"),
+    ("https://a", 'ca_file = "missing.pem"', "missing.pem"), ("https://a", "jwks_stale_max = 60", "jwks_stale_max"),
+    ("https://a", "clock_leeway = 300\ntoken_age_max = 60", "clock_leeway"),
+    ("https://a", 'tenant = "acme"\ntenants = ["acme"]', "tenant"), ("https://a", 'tenant_map = { "x" = "No Name" }', "tenant_map"),
+    ("https://a", 'roles_claim = "a"\nroles_claims = ["b"]', "exclude each other"),
+    ("https://a", 'algorithms = ["HS256"]', "ES512"),
+    ("https://a", '[[issuer]]\nissuer = "https://a"\naudiences = ["b"]', "twice"),
+])
+def test_an_issuer_that_can_not_work_is_found(bare, issuer, rest, said):
+    code, text = check(bare, rest=ISSUER.format(issuer=issuer, rest=rest))
+    assert code == 1 and said in text, text
+
+
+@pytest.mark.parametrize(("issuer", "rest"), [
+    ("https://login.example/realms/staff", ""), ("http://localhost:8080/realms/staff", "allow_http = true"),
+    ("https://a", 'tenant = "acme"'), ("https://a", 'algorithms = ["Ed25519", "ES512", "PS384"]'),
+    ("https://a", 'tenant_claim = ["https://acme.example/org", "id"]\ntenant_map = { "org_1" = "acme" }'),
+    ("https://a", 'roles_claims = ["realm_access.roles", ["resource_access", "my.app", "roles"]]'),
+    ("accounts.example", 'jwks_uri = "https://accounts.example/keys"'),
+])
+def test_control_these_issuers_are_taken(bare, issuer, rest):
+    assert check(bare, rest=ISSUER.format(issuer=issuer, rest=rest)) == (0, f"{bare.config} is fine\n")
+
+
 EXTERNAL = '''[engine.external]
 kind = "{kind}"
 urls = [{urls}]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import eventually, start_small
-from issuer import Key, b64
+from issuer import Issuer, Key, b64
 
 
 def models(stack, credential):
@@ -54,7 +54,12 @@ CLAIMS = {
     "aud-list-without-us": ({"aud": ["a", "b"]}, None), "iss-other": ({"iss": "https://evil.example"}, None),
     "iss-missing": ({"iss": None}, None), "iss-slash": ("iss-slash", None), "sub-missing": ({"sub": None}, None),
     "sub-empty": ({"sub": ""}, None), "tenant-not-of-issuer": ({"tenant": "brightwave"}, None),
-    "tenant-unknown": ({"tenant": "no-such-tenant"}, None), "tenant-list": ({"tenant": ["st-brannoc"]}, None),
+    "tenant-unknown": ({"tenant": "no-such-tenant"}, None), "tenant-list": ({"tenant": ["st-brannoc", "calder-rowe"]}, "tenant_ambiguous"),
+    "id-token": ({"at_hash": "x"}, "not_access_token"), "id-token-nonce": ({"nonce": "n"}, "not_access_token"),
+    "id-token-typ": ({"typ": "ID"}, "not_access_token"), "id-token-use": ({"token_use": "id"}, "not_access_token"),
+    "sender-constrained": ({"cnf": {"jkt": "x"}}, "sender_constrained"),
+    "groups-elsewhere": ({"groups": None, "_claim_names": {"groups": "src1"}}, "claim_elsewhere"),
+   
     "tenant-path": ({"tenant": "../st-brannoc"}, None), "tenant-case": ({"tenant": "ST-BRANNOC"}, None),
     "tenant-null-byte": ({"tenant": "st-brannoc\0"}, None), "roles-object": ({"roles": {"a": 1}}, None),
 }
@@ -87,6 +92,40 @@ class TestTokens:
         answer = models(stack, issuer.key.sign(issuer.header(), changed(issuer.claims(), changes)))
         assert answer.status == 401, answer.body
         assert code in (None, answer.json()["error"]["code"]), answer.body
+
+    def test_one_organisation_in_a_list_or_an_object(self, stack, issuer):
+        for tenant in (["st-brannoc"], {"st-brannoc": {"id": "1"}}):
+            assert models(stack, issuer.token(tenant=tenant)).status == 200, tenant
+        for tenant in (["brightwave"], {"brightwave": {}}):
+            assert models(stack, issuer.token(tenant=tenant)).json()["error"]["code"] == "tenant_not_of_issuer", tenant
+
+    def test_a_refusal_is_explained_to_each_in_its_place(self, stack, issuer):
+        """The client gets the claim's name, the audit log too, the operator's log what was expected; nobody the value."""
+        answer = models(stack, issuer.token(aud="mistaken-audience"))
+        assert (answer.status, answer.json()["error"]["param"]) == (401, "aud")
+        lines = lambda: [json.loads(line) for log in stack.audit_dir.glob("audit-*.jsonl") for line in log.read_text().splitlines()]
+        eventually(lambda: any(r.get("reason") == "audience_wrong:aud" for r in lines()), "the audit record")
+        said = [json.loads(line) for line in stack.logs["gateway"].read_text().splitlines() if "token_refused" in line]
+        assert any((r["issuer"], r["claim"], r["expected"]) == (issuer.url, "aud", "one of: bulkhead") for r in said), said
+        assert "mistaken-audience" not in stack.logs["gateway"].read_text() + json.dumps(lines())
+
+    def test_issuer_explain(self, stack, issuer):
+        file = stack.folder / "token.txt"
+
+        def explain(token, expected):
+            file.write_text(token + "\n")
+            done = stack.cli("issuer", "explain", "--token", file, check=False)
+            assert done.returncode == expected, done.stdout + done.stderr
+            return done.stdout
+
+        good = explain(issuer.token(), 0)
+        assert "tenant st-brannoc" in good and f"{issuer.url}#lena.fischer" in good, good
+        assert "one of: bulkhead" in explain(issuer.token(aud="x"), 1)
+        assert "differs in slashes" in explain(issuer.token(iss=issuer.url + "/"), 1)
+        forged = explain(Key(issuer.key.kid).sign(issuer.header(), issuer.claims()), 1)
+        assert "WRONG signature" in forged and "accepted" not in forged, forged
+        asked = stack.cli("issuer", "explain", "--issuer", issuer.url)
+        assert f"kid {issuer.key.kid}: tokens signed with ES256" in asked.stdout, asked.stdout
 
     def test_form(self, stack, issuer):
         good = issuer.token()
@@ -250,6 +289,7 @@ def test_one_subject_of_two_issuers_is_two_people(new_stack, issuer):
     assert listed(their_key["key"]) & {own, other} == {other} and their_key["user"] == "mia"
     also = make(boss.key, user=whole, roles=["member"]).json()
     assert listed(also["key"]) & {own, other} == {other} and also["user"] == whole
+    assert also["key"].startswith(also["prefix"]) and len(also["prefix"]) < len(also["key"]) - 32
     assert make(boss.key, roles=["member"]).json()["user"] == "boss"
     # Kept chats.
     kept = stack.chat(ours, "Remember the lamp.", max_tokens=2, store=True).json()["id"]
@@ -268,6 +308,26 @@ def test_one_subject_of_two_issuers_is_two_people(new_stack, issuer):
     assert erased.status == 200 and erased.json()["subject"] == whole, erased.body
     assert boss.call("GET", f"/v1/files/{other}").status == 404
     assert readers(own) == {"token", "key"}
+
+
+def test_a_withdrawn_key_ends_the_tokens_that_were_seen_with_it(new_stack):
+    """What was verified is cached; with the key set that no longer lists the key it falls. Control: before that."""
+    own = Issuer()
+    stack = new_stack(extra=own.config_section(("alpha",)) + "unknown_kid_interval_min = 1\n")
+    start_small(stack, ("alpha",))
+    claims = dict(tenant="alpha", sub="mia")
+    old = own.token(**claims)
+    own.other_keys = [own.key.jwk()]
+    assert [models(stack, old).status for _ in range(3)] == [200] * 3
+    own.key = Key("test-key-2")
+    eventually(lambda: models(stack, own.token(**claims)).status == 200, "the second key is fetched", 60)
+    assert models(stack, old).status == 200, "control: both are listed"
+    own.other_keys = []
+    own.key = Key("test-key-3")
+    eventually(lambda: models(stack, own.token(**claims)).status == 200, "the third key is fetched", 60)
+    answer = models(stack, old)
+    assert (answer.status, answer.json()["error"]["code"]) == (401, "key_unknown"), answer.body
+    own.stop()
 
 
 STREAM_TOKENS = 3000  # of a Stream that is left alone

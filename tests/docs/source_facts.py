@@ -26,7 +26,7 @@ def body_at(text, brace):
     raise FormChanged("unbalanced braces")
 
 
-READS = "text|path|flag|real|texts|seconds|bytes|choice|number"
+READS = "text|path|flag|real|texts|text_table|claim|claims|seconds|bytes|choice|number"
 
 
 def config_keys(source):

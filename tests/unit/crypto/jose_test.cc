@@ -19,9 +19,9 @@ namespace {
 using base::as_bytes;
 using base::Bytes;
 
-constexpr JwsAlgorithm kAll[] = {JwsAlgorithm::Rs256, JwsAlgorithm::Rs384, JwsAlgorithm::Rs512,
-                                 JwsAlgorithm::Ps256, JwsAlgorithm::Es256, JwsAlgorithm::Es384,
-                                 JwsAlgorithm::EdDsa};
+constexpr JwsAlgorithm kAll[] = {
+    JwsAlgorithm::Rs256, JwsAlgorithm::Rs384, JwsAlgorithm::Rs512, JwsAlgorithm::Ps256, JwsAlgorithm::Ps384,
+    JwsAlgorithm::Ps512, JwsAlgorithm::Es256, JwsAlgorithm::Es384, JwsAlgorithm::Es512, JwsAlgorithm::EdDsa};
 
 const TokenSigningKey& signing_key(JwsAlgorithm algorithm) {
   static std::map<JwsAlgorithm, TokenSigningKey> keys;
@@ -51,9 +51,10 @@ TEST(JoseTest, NamesOfAcceptedAlgorithmsOnly) {
   for (JwsAlgorithm algorithm : kAll)
     EXPECT_EQ(parse_jws_algorithm(jws_algorithm_name(algorithm)), algorithm);
   for (const char* name : {"none", "None", "NONE", "", "HS256", "HS384", "HS512", "rs256", "RS256 ", "ES256K",
-                           "ES512", "PS384", "EDDSA", "RSA1_5"}) {
+                           "es512", "ED25519", "Ed448", "EDDSA", "RSA1_5"}) {
     EXPECT_FALSE(parse_jws_algorithm(name)) << name;
   }
+  EXPECT_EQ(parse_jws_algorithm("Ed25519"), JwsAlgorithm::EdDsa) << "by its name of RFC 9864";
 }
 
 TEST(JoseTest, Rs256ExampleOfRfc7515) {
@@ -265,7 +266,7 @@ TEST(JoseKeyTest, EcPointsMustLieOnTheNamedCurveInFullLength) {
   Bytes longer = decoded(x);
   longer.insert(longer.begin(), 0);
   EXPECT_FALSE(PublicKey::from_ec("P-256", base::base64url_encode(longer), y));
-  for (const char* curve : {"P-521", "secp256k1", "p-256", "", "prime256v1"}) {
+  for (const char* curve : {"P-522", "secp256k1", "p-256", "", "prime256v1"}) {
     EXPECT_TRUE(PublicKey::from_ec(curve, x, y).error().is(CryptoError::Unsupported)) << curve;
   }
 }

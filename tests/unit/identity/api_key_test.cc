@@ -156,5 +156,18 @@ TEST_F(ApiKeyTest, RevokedExpiredAndForeignRecordsAreRefused) {
   EXPECT_TRUE(refused_as(IdentityError::ApiKeyUnknown, present(text)));
 }
 
+TEST(ApiKeyFormat, AKeyIsKnownByItsVisiblePrefix) {
+  const ApiKeyFormat format(crypto::random_secret(32));
+  for (const auto& tenant : {base::TenantId::parse("acme"), std::optional<base::TenantId>()}) {
+    const auto key = format.make(tenant);
+    const std::string text(key.text.reveal_text());
+    const std::string prefix = ApiKeyFormat::visible_prefix(tenant, key.id);
+    EXPECT_TRUE(text.starts_with(prefix)) << prefix;
+    EXPECT_EQ(text.substr(prefix.size()).find('_'), text.rfind('_') - prefix.size())
+        << "up to the secret, no more";
+    EXPECT_FALSE(format.parse(prefix)) << "and opens nothing";
+  }
+}
+
 }  // namespace
 }  // namespace bulkhead::identity

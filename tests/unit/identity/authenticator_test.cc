@@ -171,20 +171,22 @@ TEST_F(AuthenticatorTest, TheCacheIsBounded) {
 }
 
 TEST(PrincipalCache, TheLeastRecentlyUsedGoesFirst) {
+  const base::ManualClock clock{kNow};
   PrincipalCache cache(16);  // two entries a shard
   auto principal = test::principal("acme");
   crypto::Digest a{}, b{}, c{};  // one shard: the same first byte
   a[31] = 1, b[31] = 2, c[31] = 3;
-  cache.put(a, principal, cache.generation());
-  cache.put(b, principal, cache.generation());
-  EXPECT_NE(cache.find(a, kNow), nullptr);
-  cache.put(c, principal, cache.generation());
-  EXPECT_NE(cache.find(a, kNow), nullptr);
-  EXPECT_EQ(cache.find(b, kNow), nullptr);
-  EXPECT_NE(cache.find(c, kNow), nullptr);
+  cache.put(a, principal, {}, cache.generation());
+  cache.put(b, principal, {}, cache.generation());
+  EXPECT_NE(cache.find(a, clock).principal, nullptr);
+  cache.put(c, principal, {}, cache.generation());
+  EXPECT_NE(cache.find(a, clock).principal, nullptr);
+  EXPECT_EQ(cache.find(b, clock).principal, nullptr);
+  EXPECT_NE(cache.find(c, clock).principal, nullptr);
 }
 
 TEST(PrincipalCache, ForgettingRacesWithEverything) {
+  const base::ManualClock clock{kNow};
   PrincipalCache cache(256);
   auto principal = test::principal("acme");
   std::atomic<bool> stop{false};
@@ -194,7 +196,7 @@ TEST(PrincipalCache, ForgettingRacesWithEverything) {
       for (std::uint32_t i = 0; !stop; ++i) {
         crypto::Digest key = crypto::sha256(std::to_string(i % 500) + "/" + std::to_string(t));
         std::uint64_t generation = cache.generation();
-        if (!cache.find(key, kNow)) cache.put(key, principal, generation);
+        if (!cache.find(key, clock).principal) cache.put(key, principal, {}, generation);
       }
     });
   }
@@ -206,9 +208,9 @@ TEST(PrincipalCache, ForgettingRacesWithEverything) {
   cache.forget_tenant(kAcme);
   EXPECT_EQ(cache.size(), 0u);
   crypto::Digest late{};
-  cache.put(late, principal, before);
+  cache.put(late, principal, {}, before);
   EXPECT_EQ(cache.size(), 0u) << "verified before the revocation";
-  cache.put(late, principal, cache.generation());
+  cache.put(late, principal, {}, cache.generation());
   EXPECT_EQ(cache.size(), 1u) << "control";
 }
 

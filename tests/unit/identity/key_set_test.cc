@@ -23,7 +23,9 @@ class KeySetTest : public ::testing::Test {
   }
   KeySet& start() { return *(set = std::make_unique<KeySet>(config, clock, work)); }
   base::Result<crypto::PublicKey> key(const std::string& id, JwsAlgorithm algorithm = JwsAlgorithm::Es256) {
-    return run_on(reactors.at(0), set->key(id, algorithm));
+    auto found = run_on(reactors.at(0), set->key(id, algorithm));
+    if (!found) return found.take_error();
+    return std::move(found->key);
   }
   bool is_key_of(const base::Result<crypto::PublicKey>& found, const SigningPair& pair) {
     if (!found) return false;
@@ -227,7 +229,7 @@ class Occupied {
 TEST_F(KeySetTest, KeysAreMadeAwayFromTheReactor) {
   start();
   Occupied occupied(*work);
-  std::promise<base::Result<crypto::PublicKey>> promise;
+  std::promise<base::Result<KeySet::TrustedKey>> promise;
   auto made = promise.get_future();
   base::spawn(reactors.at(0), deliver(set->key("first", JwsAlgorithm::Es256), &promise));
   while (server.jwks_requests == 0) std::this_thread::yield();
@@ -238,7 +240,9 @@ TEST_F(KeySetTest, KeysAreMadeAwayFromTheReactor) {
   }
   EXPECT_EQ(made.wait_for(seconds(0)), std::future_status::timeout);
   occupied.release();
-  EXPECT_TRUE(is_key_of(made.get(), first));
+  auto trusted = made.get();
+  ASSERT_TRUE(trusted.ok());
+  EXPECT_TRUE(is_key_of(std::move(trusted->key), first));
 }
 
 TEST_F(KeySetTest, SignaturesOfCostlyKeysAreCheckedAwayFromTheReactorWithinABound) {
@@ -338,7 +342,7 @@ TEST_F(KeySetTest, ManyWaitersShareOneFetch) {
   start();
   server.close_gate();
   constexpr int kWaiters = 50;
-  std::vector<std::promise<base::Result<crypto::PublicKey>>> promises(kWaiters);
+  std::vector<std::promise<base::Result<KeySet::TrustedKey>>> promises(kWaiters);
   for (auto& promise : promises) {
     base::spawn(reactors.at(0), deliver(set->key("first", JwsAlgorithm::Es256), &promise));
   }
@@ -446,7 +450,7 @@ TEST_F(IdentityTest, KeycloaksShape) {
   sig.pop_back();
   server.set_jwks(jwks_of({enc, sig + ",\"x5c\":[\"MIIC\"],\"x5t\":\"AA\",\"x5t#S256\":\"AA\"}"}));
   IssuerConfig config = config_of(server);
-  config.roles_claim = "realm_access.roles";
+  config.roles_claims = {"realm_access.roles"};
   start({config});
   Token t(server.issuer, rsa);
   t.header.set("typ", "\"JWT\"");
