@@ -27,15 +27,34 @@ def pdftotext(path, *options):
     return program(["pdftotext", "-enc", "UTF-8", *options, str(path), "-"])
 
 
+def without_heads(path, _entry):
+    """pdftotext without lines that stand at the edge of neighbouring pages, equal but for their numbers: those are
+    left out on purpose."""
+    text = pdftotext(path)
+    if text is None:
+        return None
+    pages = [[line for line in page.splitlines()] for page in text.split("\f")]
+    plain = lambda line: re.sub(r"\d+", "#", line.strip())
+    edges = [{plain(line) for line in [x for x in page if x.strip()][:6] + [x for x in page if x.strip()][-6:]}
+             for page in pages]
+    kept = []
+    for at, page in enumerate(pages):
+        near = set().union(*(edges[i] for i in (at - 2, at - 1, at + 1, at + 2) if 0 <= i < len(pages)))
+        kept.append("\n".join(line for line in page if plain(line) not in near or not line.strip()))
+    return "\n".join(kept)
+
+
 def pandoc(form):
     def read(path, _entry):
-        return program(["pandoc", "-f", form, "-t", "plain", "--wrap=none", str(path)])
+        text = program(["pandoc", "-f", form, "-t", "plain", "--wrap=none", str(path)])
+        # Its marks of notes, which it counts itself.
+        return re.sub(r"\[\d+\]", "", text) if text is not None else None
     return read
 
 
 # --- LibreOffice: one process for several files, since it takes seconds to start.
 TEXT = "txt:Text (encoded):UTF8"
-SHEETS = 'csv:Text - txt - csv (StarCalc):9,34,76,1,,0,false,true,false,false,false,-1'
+SHEETS = 'csv:Text - txt - csv (StarCalc):9,34,76,1,,0,false,true,true,false,false,-1'
 OFFICE = {"docx": TEXT, "odt": TEXT, "rtf": TEXT, "xlsx": SHEETS, "ods": SHEETS, "pptx": "pdf", "odp": "pdf"}
 
 
@@ -53,6 +72,7 @@ def office_batch(paths, form, keep):
             made = sorted(out.glob(f"{path.stem}*")) if out.exists() else []
             made = [p for p in made if p.stem == path.stem or p.name.startswith(path.stem + "-")]
             texts = [pdftotext(p) or "" if p.suffix == ".pdf" else p.read_text("utf-8-sig", "replace") for p in made]
+            texts += [p.stem[len(path.stem) + 1:] for p in made]  # a sheet's name
             if made:
                 keep(path, "\n".join(texts))
 
@@ -118,6 +138,8 @@ def xml_text(content, skip=()):
                 lines.append("\n")
             if name in ("tab", "s", "line-break", "br", "table-cell"):
                 lines.append(" ")
+            if name == "table":
+                lines.append("\n" + next((v for k, v in node.attrib.items() if k.endswith("}name")), "") + "\n")
             lines.append(node.text or "")
             for child in node:
                 walk(child)
@@ -130,6 +152,29 @@ def by_lxml_package(part, skip=()):
     def read(path, _entry):
         with zipfile.ZipFile(path) as package:
             return xml_text(package.read(part), skip)
+    return read
+
+
+def by_lxml_parts(pattern, text="t", block="p"):
+    """Every text element of the parts whose names fit, in the order of the names."""
+    def read(path, _entry):
+        from lxml import etree
+        lines = []
+        with zipfile.ZipFile(path) as package:
+            for name in sorted(package.namelist()):
+                if not re.search(pattern, name):
+                    continue
+                for node in etree.fromstring(package.read(name), etree.XMLParser(recover=True, huge_tree=True)).iter():
+                    local = etree.QName(node).localname if isinstance(node.tag, str) else ""
+                    if local == block:
+                        lines.append("\n")
+                    elif local in ("tab", "br"):
+                        lines.append(" ")
+                    elif local in (text, "v") and node.text:
+                        lines.append(node.text)
+                    elif local == "sym":
+                        lines.append(" ")
+        return "".join(lines)
     return read
 
 
@@ -146,11 +191,13 @@ def html_text(content):
     from lxml import etree
     import lxml.html
     if isinstance(content, str):
-        root = lxml.html.document_fromstring(content)
+        # An encoding that is declared inside is no longer the text's.
+        root = lxml.html.document_fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", content) or " ")
     else:
         root = lxml.html.document_fromstring(content, parser=lxml.html.HTMLParser(encoding=None))
     for node in root.xpath("//script|//style|//noscript|//template|//head|//comment()|//iframe|//svg|//object"):
-        node.drop_tree()
+        if node.getparent() is not None:
+            node.drop_tree()
     inline = {"a", "b", "i", "em", "strong", "span", "font", "sub", "sup", "code", "u", "small", "big", "tt", "abbr",
               "mark", "q", "cite", "wbr", "acronym", "kbd", "var", "samp", "ins", "label", "time"}
     parts = []
@@ -159,14 +206,21 @@ def html_text(content):
             continue
         if node.tag not in inline:
             parts.append("\n")
+        if event == "start" and node.tag in ("img", "input"):
+            parts.append(f" {node.get('alt') or node.get('value') or ''} ")
         parts.append((node.text if event == "start" else node.tail) or "")
     return "".join(parts)
 
 
 def by_lxml(path, entry):
     content = path.read_bytes()
-    declared = entry.get("encoding")
-    return html_text(content.decode(codec(declared), "replace") if declared else content)
+    name = entry.get("encoding") and codec(entry["encoding"])
+    if not name:
+        try:
+            return html_text(content.decode("utf-8-sig") or " ")
+        except UnicodeDecodeError:
+            return html_text(content)
+    return html_text(content.decode(name, "replace"))
 
 
 def by_trafilatura(path, _entry):
@@ -249,18 +303,54 @@ def by_email(path, _entry):
     return "\n".join(parts)
 
 
+def by_email_parts(path, _entry):
+    """Every text of every part, and all fields."""
+    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    parts = []
+    for part in message.walk():
+        parts += [f"{name}: {value}" for name, value in part.items()]
+        parts.append(part.get_filename() or "")
+        if part.get_content_maintype() == "text":
+            text = part.get_content()
+            parts.append(html_text(text) if part.get_content_type() == "text/html" and text.strip() else text)
+        elif not part.is_multipart():
+            content = part.get_payload(decode=True) or b""
+            parts.append(content.decode("utf-8", "replace"))
+    parts += [message.preamble or "", message.epilogue or ""]
+    return "\n".join(parts)
+
+
 def by_extract_msg(path, _entry):
     import extract_msg
     with extract_msg.openMsg(str(path)) as message:
-        parts = [getattr(message, name, None) for name in ("subject", "sender", "to", "cc", "body")]
+        parts = [getattr(message, name, None) for name in ("subject", "sender", "to", "cc", "bcc", "body")]
         return "\n".join(p for p in parts if isinstance(p, str))
 
 
+def by_extract_msg_parts(path, _entry):
+    """The same with its date, its attachments and the fields that it came with."""
+    import extract_msg
+    with extract_msg.openMsg(str(path)) as message:
+        parts = [by_extract_msg(path, None), str(message.date), str(getattr(message, "header", ""))]
+        parts += [f"{at:%Y %m %d %H %M UTC}" for at in [getattr(message, "parsedDate", None)] if hasattr(at, "year")]
+        body = getattr(message, "htmlBody", None)
+        parts.append(html_text(body) if body else "")
+        for attached in message.attachments:
+            parts.append(attached.longFilename or attached.shortFilename or "")
+            data = attached.data
+            if isinstance(data, bytes):
+                parts.append(data.decode("utf-8", "replace"))
+            elif data is not None:
+                parts += [str(getattr(data, name, "")) for name in ("subject", "sender", "to", "cc", "body", "date")]
+        return "\n".join(parts)
+
+
 READERS = {
-    "pdf": {"pdftotext": lambda path, _: pdftotext(path)},
-    "docx": {"pandoc": pandoc("docx")},
+    "pdf": {"pdftotext": lambda path, _: pdftotext(path), "pdftotext without heads": without_heads},
+    "docx": {"pandoc": pandoc("docx"), "lxml": by_lxml_parts(r"^word/\w*(document|header|footer|footnotes|endnotes)\w*\.xml$")},
     "xlsx": {"openpyxl": by_openpyxl},
-    "pptx": {"python-pptx": by_python_pptx},
+    "pptx": {"python-pptx": by_python_pptx,
+             "lxml": by_lxml_parts(r"^ppt/(slides|notesSlides|charts|diagrams)/(slide|notesSlide|chart|data)\d+\.xml$")},
     "odt": {"pandoc": pandoc("odt")},
     "ods": {"lxml": by_lxml_package("content.xml", ("annotation",))},
     "odp": {"lxml": by_lxml_package("content.xml", ("annotation",))},
@@ -271,8 +361,8 @@ READERS = {
     "txt": {"declared": by_declared_encoding, "charset-normalizer": by_charset_normalizer},
     "csv": {"csv": by_csv},
     "json": {"json": by_json},
-    "eml": {"email": by_email},
-    "msg": {"extract-msg": by_extract_msg},
+    "eml": {"email": by_email, "email, all parts": by_email_parts},
+    "msg": {"extract-msg": by_extract_msg, "extract-msg, all parts": by_extract_msg_parts},
 }
 
 

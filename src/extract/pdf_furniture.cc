@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,12 +72,12 @@ struct Edges {
 };
 
 // The outermost rows of each page that are still there and read in the page's main direction.
-std::map<std::uint32_t, Edges> edges_of(const std::vector<PdfRow>& rows) {
+std::map<std::uint32_t, Edges> edges_of(const std::vector<PdfRow>& rows, const std::vector<bool>& settled) {
   std::map<std::uint32_t, Edges> edges;
   std::map<std::uint32_t, int> rotations;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const PdfRow& row = rows[i];
-    if (rotations.emplace(row.page, row.rotation).first->second != row.rotation) continue;
+    if (rotations.emplace(row.page, row.rotation).first->second != row.rotation || settled[i]) continue;
     Edges& page = edges[row.page];
     if (!page.top || row.top() < rows[*page.top].top()) page.top = i;
     if (!page.foot || row.top() > rows[*page.foot].top()) page.foot = i;
@@ -95,14 +96,22 @@ double usual_size(const std::vector<PdfRow>& rows) {
 }  // namespace
 
 void drop_furniture(std::vector<PdfRow>& rows) {
+  std::set<std::string> said;
+  std::vector<bool> settled(rows.size(), false);  // heads that are kept, where they stand first
   for (int round = 0; round < kRowsAtEdge && !rows.empty(); ++round) {
     double usual = usual_size(rows);
-    std::map<std::uint32_t, Edges> edges = edges_of(rows);
+    std::map<std::uint32_t, Edges> edges = edges_of(rows, settled);
+    const std::size_t said_before = said.size();
     std::vector<bool> furniture(rows.size(), false);
     auto compare = [&](std::optional<std::size_t> a, std::optional<std::size_t> b) {
       if (!a || !b || !repeats(rows[*a], rows[*b])) return;
-      bool heading = rows[*a].text() != rows[*b].text() && rows[*a].size() > usual * kHeadSizes;
-      if (!heading) furniture[*a] = furniture[*b] = true;
+      bool same = rows[*a].text() == rows[*b].text();
+      bool heading = !same && rows[*a].size() > usual * kHeadSizes;
+      if (heading) return;
+      // What heads every page is said once: it may be the document's title, or name the patient.
+      if (same && said.insert(rows[*a].text()).second) settled[*a] = true;
+      furniture[*a] = !settled[*a];
+      furniture[*b] = !settled[*b];
     };
     for (const auto& [page, here] : edges) {
       for (std::uint32_t apart = 1; apart <= kPagesApart; ++apart) {
@@ -115,11 +124,15 @@ void drop_furniture(std::vector<PdfRow>& rows) {
     std::map<std::uint32_t, bool> keeps_something;
     for (std::size_t i = 0; i < rows.size(); ++i) keeps_something[rows[i].page] |= !furniture[i];
     std::vector<PdfRow> kept;
+    std::vector<bool> kept_settled;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (!furniture[i] || !keeps_something[rows[i].page]) kept.push_back(std::move(rows[i]));
+      if (furniture[i] && keeps_something[rows[i].page]) continue;
+      kept.push_back(std::move(rows[i]));
+      kept_settled.push_back(settled[i]);
     }
-    bool nothing_found = kept.size() == rows.size();
+    bool nothing_found = kept.size() == rows.size() && said.size() == said_before;
     rows = std::move(kept);
+    settled = std::move(kept_settled);
     if (nothing_found) return;
   }
 }
