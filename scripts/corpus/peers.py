@@ -295,7 +295,7 @@ def by_json(path, _entry):
 
 def by_email(path, _entry):
     message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    parts = [str(message[name]) for name in ("subject", "from", "to", "cc", "date") if message[name]]
+    parts = [str(message[name]) for name in ("subject", "from", "to", "cc") if message[name]]
     body = message.get_body(("html", "plain"))
     if body is not None:
         text = body.get_content()

@@ -1,4 +1,5 @@
 // Messages as Outlook saves them (MS-OXMSG): a compound file with a stream for each property.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <initializer_list>
@@ -27,6 +28,7 @@ class Reader {
 
   // `header_bytes` is what stands before the fixed properties; `depth` counts the messages around.
   Result<void> read(const CompoundFile::Entry& message, std::size_t header_bytes, int depth) {
+    code_page_ = code_page_of(message, header_bytes);
     BULKHEAD_TRY(subject, text_of(message, "0037"));
     builder_.set_title(subject);
     builder_.add(BlockKind::Heading, subject, depth == 0 ? 1 : 3);
@@ -117,9 +119,31 @@ class Reader {
       // Some programs end it with a zero, which would make UTF-16 of it.
       while (bytes.ends_with('\0')) bytes.pop_back();
       auto text = text_to_utf8(bytes);
+      bool ascii = std::all_of(bytes.begin(), bytes.end(), [](unsigned char c) { return c < 0x80; });
+      if (!ascii && !code_page_.empty()) {
+        auto declared = decode_as(code_page_, bytes);
+        if (declared && declared->find("\uFFFD") == std::string::npos) return declared;
+      }
       return text ? *text : decode_as("windows-1252", bytes);
     }
     return std::string();
+  }
+
+  // Of the message's texts that are not in UTF-16 (PidTagMessageCodepage), "" when it says none.
+  std::string code_page_of(const CompoundFile::Entry& message, std::size_t header_bytes) const {
+    constexpr std::string_view tag("\x03\x00\xFD\x3F", 4);
+    const auto* list = file_.child(message, "__properties_version1.0");
+    auto bytes = list ? file_.stream(*list) : Result<std::string>(std::string());
+    for (std::size_t at = header_bytes; bytes && at + 16 <= bytes->size(); at += 16) {
+      if (std::string_view(*bytes).substr(at, 4) != tag) continue;
+      unsigned number = static_cast<unsigned char>((*bytes)[at + 8]) |
+                        static_cast<unsigned>(static_cast<unsigned char>((*bytes)[at + 9])) << 8;
+      if (number == 65'001) return "UTF-8";
+      if (number == 20'866) return "KOI8-R";
+      if (number > 28'590 && number < 28'606) return "ISO-8859-" + std::to_string(number - 28'590);
+      return number > 0 && number < 2'000 ? "windows-" + std::to_string(number) : "";
+    }
+    return "";
   }
 
   // When it was sent, UTC, from the list of properties of fixed size: 16 bytes each, the tag first.
@@ -191,6 +215,7 @@ class Reader {
   const CompoundFile& file_;
   DocumentBuilder& builder_;
   const Limits& limits_;
+  std::string code_page_;
 };
 
 }  // namespace

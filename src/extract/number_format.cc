@@ -217,9 +217,27 @@ std::string fixed(double number, int decimals) {
 
 // The shortest of what a cell of 15 digits shows: 0.1 rather than 0.10000000000000001.
 std::string general(double number) {
+  // Numbers of accounts and the like are long, and looked for by their digits.
+  bool plain = std::abs(number) < 1e21 && (number == 0 || std::abs(number) >= 1e-7);
+  if (plain) {
+    Decimal decimal = decimal_of(std::abs(number));
+    std::string text = decimal.digits;
+    while (text.size() > 1 && text.ends_with('0')) text.pop_back();
+    int whole = decimal.exponent + 1;
+    if (whole <= 0) {
+      text.insert(0, static_cast<std::size_t>(1 - whole), '0');
+      whole = 1;
+    }
+    auto point = static_cast<std::size_t>(whole);
+    if (text.size() < point) text.resize(point, '0');
+    if (text.size() > point) text.insert(point, 1, '.');
+    return (number < 0 ? "-" : "") + text;
+  }
   char buffer[64];
   auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::general, 15);
-  return {buffer, end.ptr};
+  std::string text(buffer, end.ptr);
+  std::replace(text.begin(), text.end(), 'e', 'E');
+  return text;
 }
 
 // "1.98E+08" for 0.00E+00; the marks say how many digits stand where.

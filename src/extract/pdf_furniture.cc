@@ -15,11 +15,12 @@ namespace bulkhead::extract {
 
 namespace {
 
-constexpr double kSamePlace = 3;        // points
-constexpr int kRowsAtEdge = 3;          // that a head or foot has at most
-constexpr double kHeadSizes = 1.15;     // larger lines with changing numbers are headings
-constexpr std::size_t kPagesApart = 2;  // left and right pages have heads of their own
-constexpr long kFirstNumberMax = 500;   // by which a page's number may differ from its count
+constexpr double kSamePlace = 3;                         // points
+constexpr int kRowsAtEdge = 3;                           // that a head or foot has at most
+constexpr double kHeadSizes = 1.15;                      // larger lines with changing numbers are headings
+constexpr std::size_t kPagesApart = 2;                   // left and right pages have heads of their own
+constexpr int kWordLetters = 3, kWordsBeyondNumber = 3;  // "Page 3 of 9" has one such word
+constexpr long kFirstNumberMax = 500;                    // by which a page's number may differ from its count
 
 // "Page 3 of 9" as "Page # of #" with 3 and 9.
 struct Pattern {
@@ -67,6 +68,17 @@ bool repeats(const PdfRow& a, const PdfRow& b) {
   return !lone_value;
 }
 
+// A line that counts the pages and says something else: "Ward 4, protocol of Ada Byron, page 2 of 9".
+bool says_more(const std::string& text) {
+  int words = 0, letters = 0;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    bool letter = i < text.size() && (std::isalpha(static_cast<unsigned char>(text[i])) || text[i] < 0);
+    if (!letter && letters >= kWordLetters) ++words;
+    letters = letter ? letters + 1 : 0;
+  }
+  return words >= kWordsBeyondNumber;
+}
+
 struct Edges {
   std::optional<std::size_t> top, foot;
 };
@@ -109,7 +121,8 @@ void drop_furniture(std::vector<PdfRow>& rows) {
       bool heading = !same && rows[*a].size() > usual * kHeadSizes;
       if (heading) return;
       // What heads every page is said once: it may be the document's title, or name the patient.
-      if (same && said.insert(rows[*a].text()).second) settled[*a] = true;
+      if ((same || says_more(rows[*a].text())) && said.insert(pattern_of(rows[*a].text()).text).second)
+        settled[*a] = true;
       furniture[*a] = !settled[*a];
       furniture[*b] = !settled[*b];
     };

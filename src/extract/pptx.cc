@@ -226,7 +226,7 @@ class Reader {
     std::vector<std::string> header, above;
     bool first_names = is_on(value_of(child_of(table, "tblPr"), "firstRow"));
     bool first = true;
-    bool header_used = false;
+    std::set<std::size_t> used;
     for (pugi::xml_node row : table.children()) {
       if (local_name(row) != "tr") continue;
       std::vector<std::string> cells;
@@ -245,12 +245,16 @@ class Reader {
         header = std::move(cells);
       } else {
         std::string line = row_text(header, cells);
-        header_used = header_used || !line.empty();
+        for (std::size_t i = 0; i < std::min(header.size(), cells.size()); ++i)
+          if (!cells[i].empty()) used.insert(i);
         builder_.add(BlockKind::TableRow, line, 0, slide_);
       }
       first = false;
     }
-    if (!header_used && !header.empty()) builder_.add(BlockKind::TableRow, row_text({}, header), 0, slide_);
+    // A heading whose column is empty stands nowhere else.
+    for (std::size_t i = 0; i < header.size(); ++i)
+      if (used.count(i) > 0) header[i].clear();
+    builder_.add(BlockKind::TableRow, row_text({}, header), 0, slide_);
   }
 
   void read_notes(pugi::xml_node tree) {
