@@ -280,11 +280,14 @@ Result<std::string> by_letters(std::string_view bytes) {
     // Most such texts read alike in the Western and the Central European code page.
     BULKHEAD_TRY(western, decode_as("windows-1252", bytes));
     BULKHEAD_TRY(central, decode_as("windows-1250", bytes));
-    if (western == central || !guess || guess->name == "ISO-8859-1" || guess->name == "windows-1252") {
+    if (western == central || !guess || guess->name == "ISO-8859-1" || guess->name == "windows-1252" ||
+        guess->name == "windows-1252") {
       return western;
     }
   }
-  if (!guess || is_cyrillic(*guess) || guess->confidence < kSureConfidence) {
+  bool may_be = !guess || is_cyrillic(*guess) || guess->name == "ISO-8859-1" ||
+                guess->name == "windows-1252" || guess->confidence < kSureConfidence;
+  if (may_be && !is_latin(bytes)) {
     if (auto text = by_cyrillic(bytes)) return *std::move(text);
   }
   auto letters = std::count_if(bytes.begin(), bytes.end(), [](unsigned char c) { return c >= 0x80; });

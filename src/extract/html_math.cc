@@ -1,6 +1,7 @@
 #include "extract/html_math.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <vector>
 
@@ -66,11 +67,11 @@ std::string joined(const std::vector<std::string>& parts, std::string_view mark)
   return out;
 }
 
-std::string element_text(const GumboNode* node, int depth) {
-  const std::string name = name_of(node->v.element);
-  if (name.starts_with("annotation") || name == "mphantom" || name == "none") return "";
-  if (name == "mspace") return " ";
-  std::vector<std::string> parts = parts_of(node, depth);
+constexpr std::array<std::string_view, 13> kStructures = {
+    "mtable", "mtr",  "mlabeledtr", "msqrt",   "mfenced",    "mfrac", "msup",
+    "mover",  "msub", "munder",     "msubsup", "munderover", "mroot"};
+
+std::string structure_text(const std::string& name, std::vector<std::string> parts) {
   if (name == "mtable") return "[" + joined(parts, "; ") + "]";
   if (name == "mtr" || name == "mlabeledtr") return joined(parts, ", ");
   if (name == "msqrt") return "\u221A(" + joined(parts, "") + ")";
@@ -79,8 +80,17 @@ std::string element_text(const GumboNode* node, int depth) {
   if (name == "mfrac") return grouped(parts[0]) + "/" + grouped(parts[1]);
   if (name == "msup" || name == "mover") return raised(parts[0], parts[1]);
   if (name == "msub" || name == "munder") return lowered(parts[0], parts[1]);
-  if (name == "msubsup" || name == "munderover") return raised(lowered(parts[0], parts[1]), parts[2]);
   if (name == "mroot") return superscript(parts[1]) + "\u221A(" + parts[0] + ")";
+  return raised(lowered(parts[0], parts[1]), parts[2]);
+}
+
+std::string element_text(const GumboNode* node, int depth) {
+  const std::string name = name_of(node->v.element);
+  if (name.starts_with("annotation") || name == "mphantom" || name == "none") return "";
+  if (name == "mspace") return " ";
+  if (std::find(kStructures.begin(), kStructures.end(), name) != kStructures.end())
+    return structure_text(name, parts_of(node, depth));
+  // Read once only: what stands inside would otherwise be read twice at each level.
   std::string out;
   const GumboVector& children = node->v.element.children;
   for (unsigned i = 0; i < children.length; ++i)
