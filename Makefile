@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := build/venv/bin/python
 export MODEL DEMO_PORT WALKTHROUGH
 
-.PHONY: help setup build demo test check format tidy bench proofs faults fuzz test-asan test-tsan unit clean
+.PHONY: help setup build demo test check format tidy bench proofs faults fuzz test-asan test-tsan unit corpus clean
 help:
 	@echo "make demo       set up, build, load three tenants, walk through, keep serving"
 	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
@@ -15,6 +15,7 @@ help:
 	@echo "make proofs     the engine's timing, order, residue and soak experiments at full length"
 	@echo "make faults     a thousand seeded disk faults in the middle of a tenant's life, and as many kills in the"
 	@echo "                middle of backups, restores and moves, and crashes of the database (FAULT_RUNS, FAULT_SEED)"
+	@echo "make corpus     public documents through the extractor beside independent readers (docs/corpus.md)"
 	@echo "make bench      every figure of the README beside its peer's"
 	@echo "make setup      packages, llama.cpp, test models, Python environment; nothing when all is there"
 	@echo "make build      build/bulkhead, build/bulkhead-engine, build/bulkhead-extract"
@@ -74,6 +75,8 @@ proofs: build
 faults: build
 	@FAULT_RUNS=$${FAULT_RUNS:-350} build/release/test_storage --gtest_filter='*Faults*'
 	@FAULT_RUNS=$${FAULT_RUNS:-1000} FAULT_SEED=$${FAULT_SEED:-1} $(PY) -m pytest -q -k "kill or crash" tests/acceptance/test_backup.py tests/acceptance/test_migrate.py tests/acceptance/test_database_faults.py
+corpus: build
+	@bash scripts/corpus.sh
 bench:
 	@bash scripts/setup.sh bench
 	@bash scripts/build.sh release
