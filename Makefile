@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := build/venv/bin/python
 export MODEL DEMO_PORT WALKTHROUGH
 
-.PHONY: help setup build demo test check format tidy bench proofs faults providers fuzz test-asan test-tsan unit clean
+.PHONY: help setup build demo test check format tidy bench proofs faults providers corpus fuzz test-asan test-tsan unit clean
 help:
 	@echo "make demo       set up, build, load three tenants, walk through, keep serving"
 	@echo "                (WALKTHROUGH=1: exit afterwards; DEMO_PORT=8443; MODEL=/path/to.gguf)"
@@ -16,6 +16,7 @@ help:
 	@echo "make faults     a thousand seeded disk faults in the middle of a tenant's life, and as many kills in the"
 	@echo "                middle of backups, restores and moves, and crashes of the database (FAULT_RUNS, FAULT_SEED)"
 	@echo "make providers  real Keycloak and oidc-provider, fetched and started on loopback, against the gateway"
+	@echo "make corpus     public documents through the extractor beside independent readers (docs/corpus.md)"
 	@echo "make bench      every figure of the README beside its peer's"
 	@echo "make setup      packages, llama.cpp, test models, Python environment; nothing when all is there"
 	@echo "make build      build/bulkhead, build/bulkhead-engine, build/bulkhead-extract"
@@ -78,6 +79,8 @@ faults: build
 providers: build
 	@bash scripts/setup/providers.sh
 	@$(PY) -m pytest -q tests/acceptance/providers/check_keycloak.py tests/acceptance/providers/check_oidc_provider.py
+corpus: build
+	@bash scripts/corpus.sh
 bench:
 	@bash scripts/setup.sh bench
 	@bash scripts/build.sh release

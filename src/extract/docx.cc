@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "extract/document.h"
 #include "extract/docx_numbering.h"
@@ -80,6 +81,7 @@ class Reader {
     if (!body) return invalid("The document has no text.");
     part_ = main_;
     read_blocks(body, 0);
+    if (!drop_cap_.empty()) builder_.add(BlockKind::Paragraph, std::exchange(drop_cap_, std::string()));
     read_notes("footnotes", "footnote");
     read_notes("endnotes", "endnote");
     read_margins("header");
@@ -155,6 +157,13 @@ class Reader {
 
   void read_paragraph(pugi::xml_node paragraph, int depth) {
     Block block = block_of(paragraph);
+    // A large first letter is a paragraph of its own in a frame, and part of the next one's first word.
+    std::string_view cap = value_of(child_of(child_of(paragraph, "pPr"), "framePr"), "dropCap");
+    if (cap == "drop" || cap == "margin") {
+      drop_cap_ += clean_text(block.content.text, false);
+      return;
+    }
+    if (!drop_cap_.empty()) block.content.text.insert(0, std::exchange(drop_cap_, std::string()));
     builder_.add(block.kind, block.content.text, block.level);
     for (pugi::xml_node box : block.content.boxes) read_blocks(box, depth + 1);
   }
@@ -298,6 +307,7 @@ class Reader {
   DocxStyles styles_;
   DocxNumbering numbering_;
   std::set<std::string> margins_;
+  std::string drop_cap_;
   std::optional<Error> failure_;
 };
 

@@ -64,9 +64,11 @@ class Collector {
     } else if (name == "sdt") {
       bool is_prompt = is_on(child_of(child_of(node, "sdtPr"), "showingPlcHdr"));
       if (!is_prompt) collect(child_of(node, "sdtContent"), depth + 1);
-    } else if (name == "rt") {
+    } else if (name == "ruby") {
+      // The reading comes first in the file and is shown above what it reads.
+      collect(child_of(node, "rubyBase"), depth + 1);
       add("(");
-      collect(node, depth + 1);
+      collect(child_of(node, "rt"), depth + 1);
       add(")");
     } else {
       collect(node, depth + 1);

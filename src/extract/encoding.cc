@@ -23,6 +23,8 @@ constexpr std::size_t kDeclareBytesMax = 4u << 10;  // of a page in which its en
 constexpr std::int32_t kSureConfidence = 30;        // of 100, in ICU's scale
 constexpr std::int32_t kSureMultibyte = 50;
 constexpr std::size_t kLabelBytesMax = 40;
+constexpr std::size_t kCyrillicLettersMin = 40, kStrangeMax = 30;
+constexpr std::size_t kShiftsMin = 4;      // fewer may be chance
 constexpr std::ptrdiff_t kLettersMin = 8;  // beyond ASCII: fewer fit many encodings alike
 
 constexpr const char* kUndecided =
@@ -130,6 +132,39 @@ bool is_latin(std::string_view bytes) {
   return longest <= 2 && high * 2 <= bytes.size();
 }
 
+// A pure ASCII text that shifts to other characters by escapes (ISO-2022, RFC 1468 and 1557) or by "~{" (HZ,
+// RFC 1843). Nothing where it does not.
+std::string shifted_encoding(std::string_view bytes) {
+  if (std::any_of(bytes.begin(), bytes.end(), [](unsigned char c) { return c >= 0x80 || c == 0; })) return "";
+  for (std::string_view mark : {"\x1B$B", "\x1B$@", "\x1B(J"})
+    if (bytes.find(mark) != std::string_view::npos) return "ISO-2022-JP";
+  if (bytes.find("\x1B$)C") != std::string_view::npos) return "ISO-2022-KR";
+  std::size_t shifts = 0;
+  for (std::size_t at = bytes.find("~{"); at != std::string_view::npos; at = bytes.find("~{", at)) {
+    std::size_t end = bytes.find("~}", at + 2);
+    std::string_view inside = bytes.substr(at + 2, end == std::string_view::npos ? 0 : end - at - 2);
+    bool pairs = !inside.empty() && inside.size() % 2 == 0 &&
+                 std::all_of(inside.begin(), inside.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+    if (!pairs) return "";
+    ++shifts;
+    at = end;
+  }
+  return shifts >= kShiftsMin ? "HZ" : "";
+}
+
+// Characters of four bytes, of which every second is a digit: only GB18030 has them.
+bool has_gb18030_form(std::string_view bytes) {
+  std::size_t found = 0;
+  auto lead = [&](std::size_t i) { return at(bytes, i) >= 0x81 && at(bytes, i) <= 0xFE; };
+  auto digit = [&](std::size_t i) { return bytes[i] >= '0' && bytes[i] <= '9'; };
+  for (std::size_t i = 0; i + 4 <= bytes.size(); ++i) {
+    if (!lead(i) || !digit(i + 1) || !lead(i + 2) || !digit(i + 3)) continue;
+    ++found;
+    i += 3;
+  }
+  return found >= kShiftsMin;
+}
+
 struct Guess {
   std::string name;
   std::int32_t confidence = 0;
@@ -186,15 +221,74 @@ std::string widened(std::string label) {
   return found == kWidened.end() ? label : std::string(found->second);
 }
 
+constexpr std::array<const char*, 5> kCyrillic = {"windows-1251", "KOI8-R", "ISO-8859-5", "IBM866",
+                                                  "x-mac-cyrillic"};
+
+// How unlike running text in a Cyrillic script a reading is: capitals after small letters, signs inside
+// words, letters of other alphabets than those most texts are in. Of 1000 letters; nothing where there are
+// none.
+std::optional<std::size_t> strangeness(const std::string& text) {
+  std::size_t letters = 0, strange = 0;
+  bool after_small = false, after_letter = false;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t length = std::max<std::size_t>(1, utf8_character_bytes(std::string_view(text).substr(i)));
+    std::uint32_t c = length == 2 ? (at(text, i) & 0x1Fu) << 6 | (at(text, i + 1) & 0x3Fu) : 0;
+    bool ascii = length == 1;
+    bool usual = (c >= 0x410 && c <= 0x44F) || c == 0x401 || c == 0x451 || c == 0x404 || c == 0x454 ||
+                 c == 0x406 || c == 0x456 || c == 0x407 || c == 0x457;
+    bool capital = (c >= 0x410 && c <= 0x42F) || (c >= 0x400 && c <= 0x40F);
+    if (usual) {
+      ++letters;
+      strange += capital && after_small ? 1 : 0;
+    } else if (!ascii) {
+      strange += after_letter ? 2 : 1;
+    }
+    after_small = usual && !capital;
+    after_letter = usual;
+    i += length;
+  }
+  return letters < kCyrillicLettersMin ? std::nullopt : std::optional(strange * 1000 / letters);
+}
+
+// The Cyrillic code page in which the text reads best, when it reads well. Statistics of letters mistake one
+// for another, and don't know two of them.
+std::optional<std::string> by_cyrillic(std::string_view bytes) {
+  std::optional<std::string> best;
+  std::size_t least = kStrangeMax + 1;
+  for (const char* name : kCyrillic) {
+    auto text = decode_as(name, bytes);
+    auto found = text ? strangeness(*text) : std::nullopt;
+    if (!found || *found >= least) continue;
+    least = *found;
+    best = *std::move(text);
+  }
+  return best;
+}
+
+bool is_cyrillic(const Guess& guess) {
+  return guess.name == "windows-1251" || guess.name == "KOI8-R" || guess.name == "ISO-8859-5" ||
+         guess.name == "IBM866";
+}
+
 Result<std::string> by_letters(std::string_view bytes) {
+  if (has_gb18030_form(bytes)) {
+    auto text = decode_as("gb18030", bytes);
+    if (text && text->find("\uFFFD") == std::string::npos) return text;
+  }
   auto guess = best_guess(bytes);
   if (is_latin(bytes)) {
     // Most such texts read alike in the Western and the Central European code page.
     BULKHEAD_TRY(western, decode_as("windows-1252", bytes));
     BULKHEAD_TRY(central, decode_as("windows-1250", bytes));
-    if (western == central || !guess || guess->name == "ISO-8859-1" || guess->name == "windows-1252") {
+    if (western == central || !guess || guess->name == "ISO-8859-1" || guess->name == "windows-1252" ||
+        guess->name == "windows-1252") {
       return western;
     }
+  }
+  bool may_be = !guess || is_cyrillic(*guess) || guess->name == "ISO-8859-1" ||
+                guess->name == "windows-1252" || guess->confidence < kSureConfidence;
+  if (may_be && !is_latin(bytes)) {
+    if (auto text = by_cyrillic(bytes)) return *std::move(text);
   }
   auto letters = std::count_if(bytes.begin(), bytes.end(), [](unsigned char c) { return c >= 0x80; });
   bool is_escaped = guess && guess->name.starts_with("ISO-2022-");
@@ -271,6 +365,7 @@ Result<std::string> text_to_utf8(std::string_view bytes) {
   if (auto marked = from_marked(bytes)) return *std::move(marked);
   if (auto wide = from_wide(bytes)) return *std::move(wide);
   if (bytes.find('\0') != std::string_view::npos) return undecided();  // no text has it, in any code page
+  if (std::string shifted = shifted_encoding(bytes); !shifted.empty()) return decode_as(shifted, bytes);
   if (is_utf8(utf8_form(bytes))) return std::string(bytes);
   return by_letters(bytes);
 }
@@ -279,6 +374,8 @@ Result<std::string> html_to_utf8(std::string_view bytes) {
   if (auto marked = from_marked(bytes)) return *std::move(marked);
   if (auto wide = from_wide(bytes)) return *std::move(wide);
   if (bytes.find('\0') != std::string_view::npos) return undecided();
+  if (std::string shifted = shifted_encoding(bytes); shifted.starts_with("ISO"))
+    return decode_as(shifted, bytes);
   std::string declared = declared_encoding(bytes);
   Utf8Form form = utf8_form(bytes);
   bool is_utf8_for_sure = form.sequences > 0 && form.broken == 0;

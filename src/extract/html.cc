@@ -15,7 +15,9 @@
 #include <memory_resource>
 #include <utility>
 
+#include "extract/docx_numbering.h"
 #include "extract/html_depth.h"
+#include "extract/html_math.h"
 #include "extract/html_style.h"
 #include "extract/html_tree.h"
 #include "extract/script_text.h"
@@ -50,6 +52,17 @@ std::size_t span_of(const GumboElement& cell, const char* name, std::size_t miss
   const char* value = attribute_of(cell, name);
   if (!value || std::isdigit(static_cast<unsigned char>(*value)) == 0) return missing;
   return static_cast<std::size_t>(std::strtoul(value, nullptr, 10));
+}
+
+// The formats that `type` names for the numbers of a list, in the words of count_text().
+std::string_view count_format(const char* type) {
+  switch (type ? type[0] : '1') {
+    case 'a': return "lowerLetter";
+    case 'A': return "upperLetter";
+    case 'i': return "lowerRoman";
+    case 'I': return "upperRoman";
+    default: return "decimal";
+  }
 }
 
 class Walker {
@@ -100,7 +113,58 @@ class Walker {
     std::string outer_text;  // of the cell that this table stands in
   };
 
+  // A list whose items may be numbered.
+  struct OpenList {
+    bool numbered = false;
+    int next = 1, step = 1;
+    std::string_view format = "decimal";
+  };
+  static constexpr int kItemNumberMax = 1'000'000;
+
   bool in_cell() const { return cells_open_ > 0; }
+
+  static int number_of(const GumboElement& element, const char* name, int missing) {
+    const char* value = attribute_of(element, name);
+    return value ? std::clamp(std::atoi(value), -kItemNumberMax, kItemNumberMax) : missing;
+  }
+
+  void enter_list(const GumboNode* node, bool shows_numbers) {
+    OpenList list;
+    const GumboElement& element = node->v.element;
+    list.numbered = element.tag == GUMBO_TAG_OL && shows_numbers;
+    list.format = count_format(attribute_of(element, "type"));
+    if (attribute_of(element, "reversed")) {
+      list.step = -1;
+      list.next = 0;
+      for (unsigned i = 0; i < element.children.length && list.next < kItemNumberMax; ++i) {
+        const auto* child = static_cast<const GumboNode*>(element.children.data[i]);
+        list.next += child->type == GUMBO_NODE_ELEMENT && child->v.element.tag == GUMBO_TAG_LI ? 1 : 0;
+      }
+    }
+    list.next = number_of(element, "start", list.next);
+    lists_.push_back(list);
+  }
+
+  // Its number stands before the item's first words, wherever in it they are.
+  void enter_item(const GumboElement& item) {
+    ++in_item_;
+    item_label_.clear();
+    if (lists_.empty()) return;
+    OpenList& list = lists_.back();
+    int number = number_of(item, "value", list.next);
+    list.next = number + list.step;
+    if (list.numbered && number > 0) item_label_ = count_text(number, list.format) + ". ";
+    if (list.numbered && number <= 0) item_label_ = std::to_string(number) + ". ";
+  }
+
+  void enter_image(const GumboElement& image) {
+    const char* alternative = attribute_of(image, "alt");
+    bool counts_visits = number_of(image, "width", 2) < 2 || number_of(image, "height", 2) < 2;
+    const char* role = attribute_of(image, "role");
+    bool decorates = role && (std::strcmp(role, "presentation") == 0 || std::strcmp(role, "none") == 0);
+    if (!alternative || is_blank(alternative) || counts_visits || decorates) return;
+    add_text(" [" + clean_text(alternative, false) + "] ");
+  }
 
   void flush(BlockKind kind, int level = 0) {
     if (in_cell()) {
@@ -126,6 +190,9 @@ class Walker {
     if (!styles_.back().shows_text()) {
       text_ += ' ';
       return;
+    }
+    if (!item_label_.empty() && !is_blank(text)) {
+      text_ += std::exchange(item_label_, std::string());
     }
     if (cell_break_ && in_cell() && !is_blank(text)) {
       cell_break_ = false;
@@ -183,11 +250,21 @@ class Walker {
       add_text(" " + field_text(node) + " ");
       return false;
     }
+    if (element.tag == GUMBO_TAG_IMG) {
+      enter_image(element);
+      return false;
+    }
+    if (element.tag == GUMBO_TAG_MATH) {
+      add_text(page_math_text(node));
+      return false;
+    }
     bool block = style.is_block || is_block(element);
+    bool shows_numbers = style.shows_markers;
     styles_.push_back(std::move(style.inherited));
     blocks_.push_back(block);
     bool cell = element.tag == GUMBO_TAG_TD || element.tag == GUMBO_TAG_TH;
     if (block && !cell && element.tag != GUMBO_TAG_TR) flush_open();
+    if (element.tag == GUMBO_TAG_OL || element.tag == GUMBO_TAG_UL) enter_list(node, shows_numbers);
     enter_element(node, element);
     return true;
   }
@@ -196,7 +273,8 @@ class Walker {
     switch (static_cast<int>(element.tag)) {
       case GUMBO_TAG_BR: text_ += in_pre_ > 0 ? '\n' : ' '; break;
       case GUMBO_TAG_A: enter_link(element); break;
-      case GUMBO_TAG_LI: ++in_item_; break;
+      case GUMBO_TAG_LI: enter_item(element); break;
+      case GUMBO_TAG_RT: text_ += "("; break;
       case GUMBO_TAG_SUP: ++in_raised_; break;
       case GUMBO_TAG_Q: text_ += "\u201C"; break;
       case GUMBO_TAG_PRE: ++in_pre_; break;
@@ -292,7 +370,13 @@ class Walker {
       case GUMBO_TAG_LI:
         flush(BlockKind::ListItem);
         --in_item_;
+        item_label_.clear();
         return;
+      case GUMBO_TAG_OL:
+      case GUMBO_TAG_UL:
+        if (!lists_.empty()) lists_.pop_back();
+        break;
+      case GUMBO_TAG_RT: text_ += ")"; break;
       case GUMBO_TAG_PRE:
         flush(BlockKind::Code);
         --in_pre_;
@@ -320,6 +404,8 @@ class Walker {
   std::vector<InheritedStyle> styles_;  // of the open elements, the page's own first
   std::vector<bool> blocks_;            // which of the open elements stand on lines of their own
   std::vector<std::unique_ptr<OpenTable>> tables_;
+  std::vector<OpenList> lists_;
+  std::string item_label_;  // of the open item, until its first words
   std::size_t cells_open_ = 0;
   bool cell_break_ = false;  // the open cell's next word begins a paragraph or an item
   int in_item_ = 0, in_pre_ = 0, in_raised_ = 0, in_section_ = 0;

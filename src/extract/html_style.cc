@@ -380,6 +380,11 @@ ElementStyle StyleSheets::style_of(const GumboNode* node, const InheritedStyle& 
   std::string size = value_in(values, "font-size");
   if (is_zero(size)) style.inherited.sized = false;
   if (is_absolute_size(size)) style.inherited.sized = true;
+  // The shorthand names position and picture too; "none" takes the number away wherever it stands.
+  for (const char* property : {"list-style", "list-style-type"}) {
+    std::string value = value_in(values, property);
+    if (value.find("none") != std::string::npos) style.shows_markers = false;
+  }
   apply_colors(values, element, style.inherited);
   return style;
 }

@@ -27,8 +27,9 @@ struct InheritedStyle {
 
 struct ElementStyle {
   InheritedStyle inherited;
-  bool removed = false;   // it and everything inside is out of sight
-  bool is_block = false;  // stands on lines of its own
+  bool removed = false;       // it and everything inside is out of sight
+  bool is_block = false;      // stands on lines of its own
+  bool shows_markers = true;  // a list's items bear their numbers
 };
 
 class StyleSheets {

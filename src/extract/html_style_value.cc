@@ -12,10 +12,12 @@ namespace bulkhead::extract {
 
 namespace {
 
-constexpr std::array<std::string_view, 20> kTelling = {
-    "display", "visibility", "opacity",   "font-size", "position",         "left",      "right",
-    "top",     "bottom",     "clip",      "clip-path", "text-indent",      "height",    "max-height",
-    "width",   "overflow",   "transform", "color",     "background-color", "background"};
+constexpr std::array<std::string_view, 22> kTelling = {
+    "display",    "visibility",     "opacity", "font-size",        "position",
+    "left",       "right",          "top",     "bottom",           "clip",
+    "clip-path",  "text-indent",    "height",  "max-height",       "width",
+    "overflow",   "transform",      "color",   "background-color", "background",
+    "list-style", "list-style-type"};
 
 // Beyond it no screen reaches: pixels, and lengths relative to the type or the screen.
 constexpr double kOffPixels = -500, kOffEms = -50, kOffPercent = -100;

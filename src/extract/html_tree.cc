@@ -14,7 +14,7 @@ namespace {
 constexpr std::array kSkipped = {GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,  GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE,
                                  GUMBO_TAG_IFRAME, GUMBO_TAG_OBJECT, GUMBO_TAG_SVG,      GUMBO_TAG_DATALIST,
                                  GUMBO_TAG_BUTTON, GUMBO_TAG_HEAD,   GUMBO_TAG_DEL,      GUMBO_TAG_S,
-                                 GUMBO_TAG_STRIKE};
+                                 GUMBO_TAG_STRIKE, GUMBO_TAG_RP};
 
 constexpr std::array kBlocks = {
     GUMBO_TAG_P,       GUMBO_TAG_DIV,    GUMBO_TAG_SECTION,  GUMBO_TAG_ARTICLE,    GUMBO_TAG_LI,

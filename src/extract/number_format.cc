@@ -167,7 +167,49 @@ std::string with_thousands(const std::string& digits) {
   return out;
 }
 
+// The 15 digits that spreadsheets count with, and the power of ten of the first. The number isn't negative.
+struct Decimal {
+  std::string digits;
+  int exponent = 0;
+};
+
+Decimal decimal_of(double number) {
+  char buffer[64];
+  auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific, 14);
+  std::string text(buffer, end.ptr);
+  std::size_t mark = text.find('e');
+  return {text.substr(0, 1) + text.substr(2, mark - 2), std::atoi(text.c_str() + mark + 1)};
+}
+
+// The first `keep` digits, a half rounded up as spreadsheets do: 0.125 with two decimals is 0.13. A carry
+// beyond the first digit raises the exponent.
+void round_to(Decimal& decimal, std::size_t keep) {
+  bool up = decimal.digits[keep] >= '5';
+  decimal.digits.resize(keep);
+  for (std::size_t i = keep; up && i-- > 0;) {
+    up = decimal.digits[i] == '9';
+    decimal.digits[i] = up ? '0' : static_cast<char>(decimal.digits[i] + 1);
+  }
+  if (!up) return;
+  decimal.digits.insert(0, 1, '1');
+  ++decimal.exponent;
+}
+
 std::string fixed(double number, int decimals) {
+  Decimal decimal = decimal_of(number);
+  int keep = decimal.exponent + 1 + decimals;
+  if (number > 0 && keep >= 0 && keep < static_cast<int>(decimal.digits.size())) {
+    int whole = decimal.exponent + 1;
+    round_to(decimal, static_cast<std::size_t>(keep));
+    whole += decimal.exponent + 1 > whole ? 1 : 0;
+    if (whole <= 0) {
+      decimal.digits.insert(0, static_cast<std::size_t>(1 - whole), '0');
+      whole = 1;
+    }
+    decimal.digits.resize(static_cast<std::size_t>(whole + decimals), '0');
+    if (decimals > 0) decimal.digits.insert(static_cast<std::size_t>(whole), 1, '.');
+    return decimal.digits;
+  }
   char buffer[400];
   auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::fixed, decimals);
   return end.ec == std::errc() ? std::string(buffer, end.ptr) : std::string();
@@ -175,17 +217,61 @@ std::string fixed(double number, int decimals) {
 
 // The shortest of what a cell of 15 digits shows: 0.1 rather than 0.10000000000000001.
 std::string general(double number) {
+  // Numbers of accounts and the like are long, and looked for by their digits.
+  bool plain = std::abs(number) < 1e21 && (number == 0 || std::abs(number) >= 1e-7);
+  if (plain) {
+    Decimal decimal = decimal_of(std::abs(number));
+    std::string text = decimal.digits;
+    while (text.size() > 1 && text.ends_with('0')) text.pop_back();
+    int whole = decimal.exponent + 1;
+    if (whole <= 0) {
+      text.insert(0, static_cast<std::size_t>(1 - whole), '0');
+      whole = 1;
+    }
+    auto point = static_cast<std::size_t>(whole);
+    if (text.size() < point) text.resize(point, '0');
+    if (text.size() > point) text.insert(point, 1, '.');
+    return (number < 0 ? "-" : "") + text;
+  }
   char buffer[64];
   auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::general, 15);
-  return {buffer, end.ptr};
+  std::string text(buffer, end.ptr);
+  std::replace(text.begin(), text.end(), 'e', 'E');
+  return text;
+}
+
+// "1.98E+08" for 0.00E+00; the marks say how many digits stand where.
+std::string scientific(double number, const Section& section) {
+  std::size_t mark = section.marks.find('e'), point = section.marks.find('.');
+  auto figures = [&section](std::size_t from, std::size_t to) {
+    auto begin = section.marks.begin();
+    return std::count_if(begin + static_cast<std::ptrdiff_t>(from), begin + static_cast<std::ptrdiff_t>(to),
+                         [](char c) { return c == '0' || c == '#' || c == '?'; });
+  };
+  auto decimals = static_cast<std::size_t>(point < mark ? figures(point, mark) : 0);
+  auto width = static_cast<std::size_t>(figures(mark, section.marks.size()));
+  Decimal decimal = decimal_of(number);
+  if (decimals + 1 < decimal.digits.size()) round_to(decimal, decimals + 1);
+  decimal.digits.resize(decimals + 1, '0');
+  if (decimals > 0) decimal.digits.insert(1, 1, '.');
+  std::string exponent = std::to_string(std::abs(decimal.exponent));
+  if (exponent.size() < std::min<std::size_t>(width, 5))
+    exponent.insert(0, std::min<std::size_t>(width, 5) - exponent.size(), '0');
+  return decimal.digits + (decimal.exponent < 0 ? "E-" : "E+") + exponent;
 }
 
 std::string shown_decimal(double number, const Section& section) {
   if (section.percent) number *= 100;
   for (int i = 0; i < std::min(section.scale, 6); ++i) number /= 1'000;
-  bool scientific = section.marks.find('e') != std::string::npos;
+  bool is_scientific = section.marks.find('e') != std::string::npos;
   bool fraction = section.marks.find('/') != std::string::npos;
-  if (section.general || scientific || fraction) return section.prefix + general(number) + section.suffix;
+  if (is_scientific && !section.general) {
+    // The sign in the format belongs to the power.
+    std::string_view after = section.suffix;
+    while (after.starts_with('+') || after.starts_with('-')) after.remove_prefix(1);
+    return section.prefix + scientific(number, section) + std::string(after);
+  }
+  if (section.general || fraction) return section.prefix + general(number) + section.suffix;
   if (section.interleaved) return general(number);
   if (section.digits == 0) return section.prefix + section.suffix;
   std::string digits = fixed(number, std::min(section.decimals, kDecimalsMax));

@@ -1,7 +1,9 @@
 // OpenDocument 1.3 (ISO/IEC 26300): text, spreadsheets, presentations, all of them in content.xml.
 #include <algorithm>
 #include <set>
+#include <utility>
 
+#include "extract/open_lists.h"
 #include "extract/readers.h"
 #include "extract/xml_names.h"
 
@@ -53,6 +55,9 @@ class Reader {
   Reader(std::string type, const Limits& limits)
       : spreadsheet_(type == "ods"), builder_(std::move(type), limits) {}
 
+  void add_list_styles(pugi::xml_node root) {
+    for (std::string_view list : {"styles", "automatic-styles"}) lists_.add_styles(child_of(root, list));
+  }
   void set_title(std::string_view title) { builder_.set_title(title); }
   void hide(const Hiding& more) {
     hiding_.text.insert(more.text.begin(), more.text.end());
@@ -82,7 +87,13 @@ class Reader {
       if (name == "h" || name == "p") {
         read_paragraph(node, in_list);
       } else if (name == "list") {
+        lists_.enter(node);
         read_blocks(node, depth + 1, true);
+        lists_.leave();
+      } else if (name == "list-item" && in_list) {
+        label_ = lists_.item(node);
+        read_blocks(node, depth + 1, true);
+        label_.clear();
       } else if (name == "table") {
         read_table(node, depth + 1);
       } else if (name == "page") {
@@ -103,6 +114,9 @@ class Reader {
     if (is_hidden(node)) return;
     std::string text;
     collect(node, text, 0);
+    if (!label_.empty() && !clean_text(text, false).empty()) {
+      text = std::exchange(label_, std::string()) + " " + text;
+    }
     if (local_name(node) == "h") {
       int level = std::atoi(std::string(value_of(node, "outline-level")).c_str());
       builder_.add(BlockKind::Heading, text, std::clamp(level, 1, 9), page_);
@@ -309,6 +323,8 @@ class Reader {
   bool spreadsheet_;
   DocumentBuilder builder_;
   Hiding hiding_;
+  OpenLists lists_;
+  std::string label_;  // of the open item, until its first words
   std::vector<std::string> notes_;
   std::vector<pugi::xml_node> boxes_;
   int boxes_depth_ = 0;
@@ -334,7 +350,10 @@ Result<Document> extract_open_document(const Package& package, std::string type,
   BULKHEAD_TRY(content, package.xml("content.xml"));
   Reader reader(std::move(type), limits);
   if (package.has("styles.xml")) {
-    if (auto styles = package.xml("styles.xml")) reader.hide(hiding_styles((*styles)->document_element()));
+    if (auto styles = package.xml("styles.xml")) {
+      reader.hide(hiding_styles((*styles)->document_element()));
+      reader.add_list_styles((*styles)->document_element());
+    }
   }
   if (package.has("meta.xml")) {
     if (auto meta = package.xml("meta.xml"))
@@ -342,6 +361,7 @@ Result<Document> extract_open_document(const Package& package, std::string type,
   }
   pugi::xml_node root = content->document_element();
   reader.hide(hiding_styles(root));
+  reader.add_list_styles(root);
   pugi::xml_node body = child_of(root, "body");
   if (!body) return Error(ExtractionError::Invalid, "The document has no text. Save it again.");
   return reader.read(body);

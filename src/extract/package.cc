@@ -14,7 +14,8 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kEntriesMax = 5'000;
-constexpr std::size_t kPartBytesMax = 64u << 20;
+constexpr std::size_t kPartBytesMax = 64u << 20;     // of one that is read as a tree
+constexpr std::size_t kStreamBytesMax = 192u << 20;  // of one that is read once from front to end
 constexpr std::size_t kRelationshipsMax = 20'000;
 constexpr std::uint64_t kRatioMax = 400;  // unpacked to packed: beyond lies a bomb
 
@@ -55,14 +56,15 @@ std::vector<std::string> Package::names() const {
   return out;
 }
 
-Result<std::string> Package::part(const std::string& name) const {
+Result<std::string> Package::part(const std::string& name, bool streams) const {
   zip_stat_t info;
   if (zip_stat(archive_.get(), name.c_str(), 0, &info) != 0)
     return invalid("The document has no part " + name + ".");
   if (info.encryption_method != ZIP_EM_NONE) {
     return Error(ExtractionError::Encrypted, "The document is protected by a password. Remove it first.");
   }
-  bool bomb = info.size > kPartBytesMax || (info.comp_size > 0 && info.size / info.comp_size > kRatioMax);
+  bool bomb = info.size > (streams ? kStreamBytesMax : kPartBytesMax) ||
+              (info.comp_size > 0 && info.size / info.comp_size > kRatioMax);
   unpacked_ += info.size;
   if (bomb || unpacked_ > unpacked_max_)
     return Error(ExtractionError::TooLarge,
@@ -101,6 +103,7 @@ std::vector<Relationship> Package::relationships(const std::string& part) const 
   if (!document) return out;
   for (pugi::xml_node node : (*document)->document_element().children()) {
     if (out.size() >= kRelationshipsMax) break;
+    if (node.type() != pugi::node_element) continue;  // white space between them is a node too
     bool external = value_of(node, "TargetMode") == "External";
     std::string type(value_of(node, "Type"));
     out.push_back({std::string(value_of(node, "Id")), type.substr(type.rfind('/') + 1),

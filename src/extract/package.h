@@ -34,7 +34,8 @@ class Package {
   bool has(const std::string& name) const;
   std::vector<std::string> names() const;
   // Errors: Invalid when it is missing or damaged, Encrypted, TooLarge.
-  base::Result<std::string> part(const std::string& name) const;
+  // `streams`: it is read once from front to end, without a tree beside it, and may be larger.
+  base::Result<std::string> part(const std::string& name, bool streams = false) const;
   // The same, parsed.
   base::Result<std::unique_ptr<pugi::xml_document>> xml(const std::string& name) const;
 

@@ -92,10 +92,13 @@ bool PdfColumns::is_chart(const Strip& a, const Strip& b) const {
   std::size_t rows = shorter.to - shorter.from;
   bool apart = a.right <= b.left || b.right <= a.left;
   bool cells = (a.cells || b.cells) && std::max(a.words, b.words) <= kLongCellWords;
-  if (longer.to - longer.from < kRowsMin || !apart || !cells) return false;
+  if (!apart || !cells) return false;
   std::size_t level = 0;
   for (std::size_t i = shorter.from; i < shorter.to; ++i)
     level += level_run(longer, runs_[i]) != kNone ? 1 : 0;
+  // Fields of a form stand alone: what is level with one goes with it.
+  if (longer.to - longer.from == 1) return level == 1 && std::max(a.words, b.words) <= kCellWords;
+  if (longer.to - longer.from < kRowsMin) return false;
   // A column's part of a cell or two goes with a column of cells when all of it stands beside them.
   if (rows < kRowsMin) return level == rows && longer.words <= kCellWords;
   return static_cast<double>(level) >= kLevelShare * static_cast<double>(rows);

@@ -17,6 +17,7 @@ namespace {
 constexpr double kDpi = 72;            // one unit is one point
 constexpr double kSmallestPoints = 1;  // smaller text is no text to a reader
 constexpr double kOpaque = 0.95;
+constexpr double kScanShare = 0.5;                   // of the page
 constexpr double kSameColour = 0.04;                 // of 1, in each of red, green and blue
 constexpr double kSmallestBox = 2;                   // points; thinner boxes are lines
 constexpr int kInvisibleMode = 3;                    // ISO 32000-1, table 106
@@ -160,7 +161,7 @@ class VisibleText final : public TextOutputDev {
   }
   void drawImage(GfxState* state, Object* ref, Stream* stream, int width, int height,
                  GfxImageColorMap* colours, bool interpolate, const int* mask, bool inlined) override {
-    image(*state);
+    image(*state, mask == nullptr);
     TextOutputDev::drawImage(state, ref, stream, width, height, colours, interpolate, mask, inlined);
   }
   void drawMaskedImage(GfxState* state, Object*, Stream*, int, int, GfxImageColorMap*, bool, Stream*, int,
@@ -243,7 +244,7 @@ class VisibleText final : public TextOutputDev {
   }
 
   // An image is painted on the unit square.
-  void image(const GfxState& state) {
+  void image(const GfxState& state, bool whole = false) {
     Box box{HUGE_VAL, HUGE_VAL, -HUGE_VAL, -HUGE_VAL};
     for (int corner = 0; corner < 4; ++corner) {
       double x = 0, y = 0;
@@ -251,7 +252,25 @@ class VisibleText final : public TextOutputDev {
       box = {std::min(box.left, x), std::min(box.top, y), std::max(box.right, x), std::max(box.bottom, y)};
     }
     if (images_.size() < kImagesMax) images_.push_back(box);
-    remember(box, std::nullopt);
+    Box seen = clipped(state, box);
+    remember(seen, std::nullopt);
+    if (whole) cover(state, seen);
+  }
+
+  // A picture without holes hides what was painted before. One as large as the page is a scan over its
+  // recognised text, which is the page's text. A turned picture's corners are not known to cover.
+  void cover(const GfxState& state, const Box& box) {
+    const double* m = state.getCTM();
+    bool upright =
+        (std::abs(m[1]) < 0.01 && std::abs(m[2]) < 0.01) || (std::abs(m[0]) < 0.01 && std::abs(m[3]) < 0.01);
+    double area = (box.right - box.left) * (box.bottom - box.top);
+    bool scan = area > kScanShare * state.getPageWidth() * state.getPageHeight();
+    bool opaque = state.getFillOpacity() >= kOpaque && state.getBlendMode() == gfxBlendNormal;
+    if (!upright || !opaque || scan || comparisons_ + glyphs_.size() > kComparisonsMax) return;
+    comparisons_ += glyphs_.size();
+    for (Glyph& glyph : glyphs_) {
+      if (!glyph.invisible) glyph.covered = glyph.covered || box.holds(glyph.x, glyph.y);
+    }
   }
 
   std::vector<bool> hidden_;

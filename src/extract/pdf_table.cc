@@ -140,12 +140,24 @@ class Table {
       }
       bool named = !has_header && columns_.size() == 2 && !row.cells[0].empty() && !row.cells[1].empty();
       std::string colon = row.cells[0].ends_with(':') ? " " : ": ";
-      std::string text = named ? row.cells[0] + colon + row.cells[1] : row_text(names, row.cells);
+      std::string text = named        ? row.cells[0] + colon + row.cells[1]
+                         : has_header ? row_text(names, row.cells)
+                                      : plain_row(row.cells);
       builder.add(BlockKind::TableRow, text, 0, row.page);
     }
   }
 
  private:
+  // "Dose: 5 mg; Route: oral": a cell that ends so names the next one.
+  static std::string plain_row(const std::vector<std::string>& cells) {
+    std::string out;
+    for (const std::string& cell : cells) {
+      if (!out.empty() && !cell.empty()) out += out.ends_with(':') ? " " : "; ";
+      out += cell;
+    }
+    return out;
+  }
+
   // The least distance of a line with a first cell and others from the line above it.
   double row_step(const std::vector<PdfRow>& rows, std::size_t from, std::size_t to) const {
     double least = HUGE_VAL;

@@ -1,6 +1,8 @@
 // Presentations of Office Open XML (ECMA-376 part 1, 19): slides in their order, with tables and notes.
 #include <algorithm>
+#include <set>
 
+#include "extract/number_format.h"
 #include "extract/readers.h"
 #include "extract/xml_names.h"
 
@@ -52,6 +54,7 @@ class Reader {
     builder_.set_title(package_.title());
     auto relationships = package_.relationships(main_);
     for (pugi::xml_node entry : child_of(show->document_element(), "sldIdLst").children()) {
+      if (entry.type() != pugi::node_element) continue;  // white space between them is a node too
       // The numeric id comes first; the relationship's has a prefix.
       std::string_view id;
       for (pugi::xml_attribute attribute : entry.attributes()) {
@@ -114,7 +117,15 @@ class Reader {
 
   void read_shape(pugi::xml_node shape) {
     std::string_view kind = placeholder(shape);
-    if (kind == "sldNum" || kind == "dt" || kind == "ftr" || kind == "hdr") return;
+    if (kind == "sldNum" || kind == "dt") return;
+    // "Draft", "Confidential": once, where it stands first.
+    if (kind == "ftr" || kind == "hdr") {
+      for (pugi::xml_node paragraph : child_of(shape, "txBody").children()) {
+        std::string text = local_name(paragraph) == "p" ? paragraph_text(paragraph) : "";
+        if (margins_.insert(text).second) builder_.add(BlockKind::Paragraph, text, 0, slide_);
+      }
+      return;
+    }
     bool title = kind == "title" || kind == "ctrTitle";
     pugi::xml_node body = child_of(shape, "txBody");
     if (title) {
@@ -158,21 +169,38 @@ class Reader {
     std::vector<std::string> out;
     for (pugi::xml_node kind : reference.children()) {
       for (std::string_view cache : {"strCache", "numCache"}) {
-        for (pugi::xml_node point : child_of(kind, cache).children()) {
-          if (local_name(point) == "pt" && out.size() < kColumnsMax)
-            out.emplace_back(child_of(point, "v").text().get());
+        pugi::xml_node values = child_of(kind, cache);
+        std::string_view format = child_of(values, "formatCode").text().get();
+        for (pugi::xml_node point : values.children()) {
+          if (local_name(point) != "pt" || out.size() >= kColumnsMax) continue;
+          std::string value = child_of(point, "v").text().get();
+          // Points without a value are not stored; the others keep their columns.
+          auto at = static_cast<std::size_t>(attribute_of(point, "idx").as_uint());
+          if (at > out.size() && at < kColumnsMax) out.resize(at);
+          out.push_back(cache == "numCache" ? shown_number(value, format.empty() ? "General" : format, false)
+                                            : value);
         }
       }
     }
     return out;
   }
 
+  void add_title(pugi::xml_node title) {
+    for (pugi::xml_node paragraph : child_of(child_of(title, "tx"), "rich").children()) {
+      if (local_name(paragraph) == "p")
+        builder_.add(BlockKind::Paragraph, paragraph_text(paragraph), 0, slide_);
+    }
+  }
+
   // A row for each series: "Revenue; 2024: 5; 2025: 7".
   void read_chart(const std::string& part) {
     auto chart = package_.xml(part);
     if (!chart) return;
-    pugi::xml_node plot = child_of(child_of((*chart)->document_element(), "chart"), "plotArea");
+    pugi::xml_node whole = child_of((*chart)->document_element(), "chart");
+    pugi::xml_node plot = child_of(whole, "plotArea");
+    add_title(child_of(whole, "title"));
     for (pugi::xml_node group : plot.children()) {
+      add_title(child_of(group, "title"));  // an axis's
       for (pugi::xml_node series : group.children()) {
         if (local_name(series) != "ser") continue;
         auto names = cached_values(child_of(series, "tx"));
@@ -198,7 +226,7 @@ class Reader {
     std::vector<std::string> header, above;
     bool first_names = is_on(value_of(child_of(table, "tblPr"), "firstRow"));
     bool first = true;
-    std::size_t rows = 0;
+    std::set<std::size_t> used;
     for (pugi::xml_node row : table.children()) {
       if (local_name(row) != "tr") continue;
       std::vector<std::string> cells;
@@ -213,15 +241,20 @@ class Reader {
         cells.push_back(std::move(text));
       }
       above = cells;
-      ++rows;
       if (first && first_names && cells.size() > 1) {
         header = std::move(cells);
       } else {
-        builder_.add(BlockKind::TableRow, row_text(header, cells), 0, slide_);
+        std::string line = row_text(header, cells);
+        for (std::size_t i = 0; i < std::min(header.size(), cells.size()); ++i)
+          if (!cells[i].empty()) used.insert(i);
+        builder_.add(BlockKind::TableRow, line, 0, slide_);
       }
       first = false;
     }
-    if (rows == 1 && !header.empty()) builder_.add(BlockKind::TableRow, row_text({}, header), 0, slide_);
+    // A heading whose column is empty stands nowhere else.
+    for (std::size_t i = 0; i < header.size(); ++i)
+      if (used.count(i) > 0) header[i].clear();
+    builder_.add(BlockKind::TableRow, row_text({}, header), 0, slide_);
   }
 
   void read_notes(pugi::xml_node tree) {
@@ -238,6 +271,7 @@ class Reader {
   const std::string& main_;
   DocumentBuilder builder_;
   std::vector<Relationship> slide_relationships_;
+  std::set<std::string> margins_;
   std::uint32_t slide_ = 0;
 };
 

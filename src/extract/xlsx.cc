@@ -180,7 +180,7 @@ class Workbook {
 
   // XML is in UTF-8 unless a mark says otherwise.
   Result<std::string> part_text(const std::string& part) const {
-    BULKHEAD_TRY(text, package_.part(part));
+    BULKHEAD_TRY(text, package_.part(part, true));
     bool wide = text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF");
     if (wide) return text_to_utf8(text);
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
@@ -196,11 +196,14 @@ class Workbook {
     for (pugi::xml_node format : child_of(root, "numFmts").children())
       codes[format.attribute("numFmtId").as_int()] = format.attribute("formatCode").value();
     std::vector<bool> bold;
+    // Cells name fonts and formats by their count, which white space between them is not part of.
     for (pugi::xml_node font : child_of(root, "fonts").children()) {
+      if (font.type() != pugi::node_element) continue;
       pugi::xml_node mark = child_of(font, "b");
       bold.push_back(mark && mark.attribute("val").as_bool(true));
     }
     for (pugi::xml_node format : child_of(root, "cellXfs").children()) {
+      if (format.type() != pugi::node_element) continue;
       int id = format.attribute("numFmtId").as_int();
       std::size_t font = format.attribute("fontId").as_uint();
       auto code = codes.find(id);

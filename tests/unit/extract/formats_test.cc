@@ -57,7 +57,7 @@ TEST(Markdown, BlocksWithTheirLevels) {
                  "items\n\n```\nx = 1\ny\n```\n"),
             "heading 1: Title\nparagraph: A b c d.\nheading 2: Part\nlist_item: one\nlist_item: "
             "two\nlist_item: inner\n"
-            "list_item: loose\nlist_item: items\ncode: x = 1\ny\n");
+            "list_item: 1. loose\nlist_item: 2. items\ncode: x = 1\ny\n");
 }
 
 TEST(Markdown, TableRowsNameTheirColumns) {

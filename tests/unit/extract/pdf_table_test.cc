@@ -123,7 +123,10 @@ TEST(PdfFurniture, ColumnsOfFiguresStayWhole) {
   for (int page = 0; page < 3; ++page) {
     for (int i = 0; i < 30; ++i) EXPECT_TRUE(holds(text, std::to_string(10000 + page * 1000 + i * 7)));
   }
-  EXPECT_FALSE(holds(text, "Schedule of drugs")) << "the control: what repeats at the edge goes";
+  std::size_t head = text.find("Schedule of drugs");
+  ASSERT_NE(head, std::string::npos) << text;
+  EXPECT_EQ(text.find("Schedule of drugs", head + 1), std::string::npos)
+      << "the control: what repeats at the edge stands once";
   EXPECT_FALSE(holds(text, "Page 2")) << text;
 }
 
