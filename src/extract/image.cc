@@ -60,6 +60,7 @@ void add_page(OwnedPix picture, std::uint32_t page, std::vector<PdfRow>& rows, R
 }  // namespace
 
 void note_recognised(Report& report, std::uint32_t page, const RecognisedPage& read) {
+  report.leave_out(LeftOut::AmbiguousSign, read.ambiguous_signs, page);
   switch (read.outcome) {
     case PageOutcome::Recognised: report.recognised.push_back({page, read.confidence}); return;
     case PageOutcome::NoText: report.leave_out(LeftOut::PageWithoutText, 1, page); return;

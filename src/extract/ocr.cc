@@ -212,6 +212,7 @@ class Engine {
     if (letters == 0) return;
     page.words = in_rows(std::move(words));
     even_sizes(page.words);
+    page.ambiguous_signs = count_ambiguous_signs(page.words);
     page.outcome = PageOutcome::Recognised;
     page.confidence = static_cast<int>(std::lround(sure / letters));
   }

@@ -275,5 +275,29 @@ TEST(OcrOrder, BlocksBesideEachOtherAreRowsUnlessTheyAreColumnsOfText) {
   EXPECT_EQ(order_of({}), "");
 }
 
+// No model of a Latin script knows these signs, and each is sure of what it makes of them.
+TEST(OcrOrder, SignsThatCantBeToldApartAreCounted) {
+  const auto count = [](const std::vector<const char*>& texts) {
+    std::vector<PdfWord> words;
+    for (const char* text : texts) words.push_back(word_at(0, 0, text, 1, 1).word);
+    return count_ambiguous_signs(words);
+  };
+  EXPECT_EQ(count({"pressure", "=", "140", "mmHg"}), 1u);
+  EXPECT_EQ(count({"potassium", "s", "3.5"}), 1u);
+  EXPECT_EQ(count({"dose", "+5", "mg"}), 1u);
+  EXPECT_EQ(count({"creatinine", "97", "pmol/l"}), 1u);
+  EXPECT_EQ(count({"a", "sum", "=", "b", "and", "s", "words", "140", "mg"}), 0u) << "control";
+}
+
+TEST_F(Ocr, APageSaysHowManyOfItsSignsAreAmbiguous) {
+  const auto document = extract_any("signs.png",
+                                    png_of(page_of({{120, 150, "Systolic pressure > 140 mmHg"},
+                                                    {120, 270, "The patient may go home tomorrow."}})
+                                               .get()),
+                                    Limits{});
+  ASSERT_TRUE(document.ok());
+  EXPECT_EQ(document->report.left_out_of(LeftOut::AmbiguousSign), 1u);
+}
+
 }  // namespace
 }  // namespace bulkhead::extract
