@@ -48,7 +48,7 @@ Result<void> check_size(std::string_view bytes) {
 void add_page(OwnedPix picture, std::uint32_t page, std::vector<PdfRow>& rows, Report& report) {
   RecognisedPage read;
   if (picture) {
-    const ReadingClockPause pause;
+    const ReadingClockPause pause(page_seconds_max());
     read = recognise(picture.get(), pixGetXRes(picture.get()));
   } else {
     read.outcome = PageOutcome::Failed;

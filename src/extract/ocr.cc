@@ -242,6 +242,10 @@ void prepare_ocr(const OcrSettings& settings) {
 
 bool can_recognise() { return !prepared().languages.empty(); }
 
+bool has_recognition_time() { return processor_seconds() < prepared().settings.seconds_max; }
+
+int page_seconds_max() { return 2 * std::max(prepared().settings.page_seconds_max, 1); }
+
 RecognisedPage recognise(Pix* picture, int dots_per_inch) {
   RecognisedPage page;
   page.outcome = PageOutcome::Failed;

@@ -33,6 +33,10 @@ void prepare_ocr(const OcrSettings& settings);
 
 // Whether pictures can be read at all in this process.
 bool can_recognise();
+// Whether the document's time for it is not over. Asked before a page is drawn.
+bool has_recognition_time();
+// What a page may take in all, drawing included: twice what its recognition may.
+int page_seconds_max();
 
 enum class PageOutcome {
   Recognised,

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 #include <leptonica/allheaders.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <memory>
 
 #include "extract/ocr_order.h"
@@ -238,6 +240,35 @@ TEST_F(Ocr, WorksInTheClosedSandbox) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), 0);
+}
+
+// A page that is drawn without end is ended as a document that is read without end is, long before the time
+// for all pages is over; what stands still meanwhile is the clock of reading.
+TEST(RecognitionClock, APageBeyondItsTimeEndsTheProcess) {
+  const auto outcome = [](int page_seconds, double busy_seconds) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (!enter_sandbox({.reading_seconds_max = 1, .seconds_max = 60})) ::_exit(2);
+      const auto spent = [] {
+        timespec now{};
+        ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+        return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+      };
+      {
+        const ReadingClockPause pause(page_seconds);
+        for (const double begun = spent(); spent() - begun < busy_seconds;) {
+          for (volatile int i = 0; i < 1'000'000; i = i + 1) {
+          }
+        }
+      }
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  };
+  EXPECT_EQ(outcome(30, 1.5), 0) << "control: longer than reading may take, within the page's time";
+  EXPECT_EQ(outcome(1, 20), SIGVTALRM);
 }
 
 RecognisedWord word_at(double left, double top, const char* text, std::size_t block, std::size_t line) {
