@@ -49,7 +49,7 @@ LIBRARIES = [
     ("SQLite", r"(sqlcipher/)?sqlite3", r"storage/"),
     ("libpq", r"(postgresql/)?(libpq|pg_config)", r"storage/postgres_"),
     ("the table of tenants", r"tenancy/(tenant_table|key_wrapping|scope_shared)\.h", r"tenancy/"),
-    ("a document parser", r"poppler|goo/|PDFDoc|GfxState|TextOutputDev|GlobalParams|zip\.h|zipconf\.h|pugi|gumbo|md4c|unicode/u", r"extract/"),
+    ("a document parser", r"poppler|goo/|PDFDoc|GfxState|TextOutputDev|GlobalParams|zip\.h|zipconf\.h|pugi|gumbo|md4c|unicode/u|tesseract/|leptonica/|Splash|splash/", r"extract/"),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')

@@ -71,6 +71,7 @@ std::string_view left_out_name(LeftOut what) {
     case LeftOut::PageNotRecognised: return "page_not_recognised";
     case LeftOut::Picture: return "picture";
     case LeftOut::Attachment: return "attachment";
+    case LeftOut::AmbiguousSign: return "ambiguous_sign";
   }
   return "hidden_text";
 }

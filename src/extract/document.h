@@ -34,6 +34,7 @@ enum class LeftOut {
   PageNotRecognised,  // scanned pages where recognition is off, or failed
   Picture,            // pictures beside a page's text
   Attachment,         // parts of a message that could not be read
+  AmbiguousSign,  // signs before a number that recognition can't tell apart: they are read, but not surely
 };
 std::string_view left_out_name(LeftOut what);
 

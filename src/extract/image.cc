@@ -48,7 +48,7 @@ Result<void> check_size(std::string_view bytes) {
 void add_page(OwnedPix picture, std::uint32_t page, std::vector<PdfRow>& rows, Report& report) {
   RecognisedPage read;
   if (picture) {
-    const ReadingClockPause pause;
+    const ReadingClockPause pause(page_seconds_max());
     read = recognise(picture.get(), pixGetXRes(picture.get()));
   } else {
     read.outcome = PageOutcome::Failed;
@@ -60,6 +60,7 @@ void add_page(OwnedPix picture, std::uint32_t page, std::vector<PdfRow>& rows, R
 }  // namespace
 
 void note_recognised(Report& report, std::uint32_t page, const RecognisedPage& read) {
+  report.leave_out(LeftOut::AmbiguousSign, read.ambiguous_signs, page);
   switch (read.outcome) {
     case PageOutcome::Recognised: report.recognised.push_back({page, read.confidence}); return;
     case PageOutcome::NoText: report.leave_out(LeftOut::PageWithoutText, 1, page); return;

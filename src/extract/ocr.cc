@@ -212,6 +212,7 @@ class Engine {
     if (letters == 0) return;
     page.words = in_rows(std::move(words));
     even_sizes(page.words);
+    page.ambiguous_signs = count_ambiguous_signs(page.words);
     page.outcome = PageOutcome::Recognised;
     page.confidence = static_cast<int>(std::lround(sure / letters));
   }
@@ -240,6 +241,10 @@ void prepare_ocr(const OcrSettings& settings) {
 }
 
 bool can_recognise() { return !prepared().languages.empty(); }
+
+bool has_recognition_time() { return processor_seconds() < prepared().settings.seconds_max; }
+
+int page_seconds_max() { return 2 * std::max(prepared().settings.page_seconds_max, 1); }
 
 RecognisedPage recognise(Pix* picture, int dots_per_inch) {
   RecognisedPage page;

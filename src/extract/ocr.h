@@ -33,6 +33,10 @@ void prepare_ocr(const OcrSettings& settings);
 
 // Whether pictures can be read at all in this process.
 bool can_recognise();
+// Whether the document's time for it is not over. Asked before a page is drawn.
+bool has_recognition_time();
+// What a page may take in all, drawing included: twice what its recognition may.
+int page_seconds_max();
 
 enum class PageOutcome {
   Recognised,
@@ -46,6 +50,10 @@ struct RecognisedPage {
   PageOutcome outcome = PageOutcome::NoText;
   std::vector<PdfWord> words;  // in reading order
   int confidence = 0;          // in percent, on average over the letters
+  // Signs and units before or behind a number that the models can't tell from others, though they are sure of
+  // them: none of those for Latin scripts knows "≥", "≤" or "±", which come as "=", ">", "<", "s" or "+", and
+  // "µmol" comes as "pmol" (seen with Tesseract 5.3 and 5.5, findings/tesseract_reads_at_least_as_equal.sh).
+  std::size_t ambiguous_signs = 0;
 };
 
 // Reads a page's picture, turned upright first. `dots_per_inch` says how large it is; 0: unknown, it is

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace bulkhead::extract {
@@ -62,7 +63,28 @@ void sort_in_rows(std::vector<PdfWord>& words) {
   }
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// "=", ">", "<=", "+", or the "s" that a "≤" becomes.
+bool is_sign(std::string_view text) {
+  return !text.empty() && text.size() <= 2 && text.find_first_not_of("=<>+s") == std::string_view::npos;
+}
+
 }  // namespace
+
+std::size_t count_ambiguous_signs(const std::vector<PdfWord>& words) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i].text;
+    const std::size_t sign = std::min(word.find_first_not_of("=<>+"), word.size());
+    const bool before_own = sign > 0 && sign < word.size() && is_digit(word[sign]);
+    const bool before_next = is_sign(word) && i + 1 < words.size() && is_digit(words[i + 1].text[0]);
+    const bool unit =
+        (word.starts_with("pmol") || word.starts_with("pg/")) && i > 0 && is_digit(words[i - 1].text[0]);
+    count += before_own || before_next || unit ? 1 : 0;
+  }
+  return count;
+}
 
 std::vector<PdfWord> in_rows(std::vector<RecognisedWord> words) {
   std::vector<Area> blocks;

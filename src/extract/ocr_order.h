@@ -14,6 +14,9 @@ struct RecognisedWord {
   std::size_t block = 0, line = 0;  // numbers that grow in Tesseract's order
 };
 
+// How many of the words are a sign before a number, or a unit behind one, that recognition takes for another.
+std::size_t count_ambiguous_signs(const std::vector<PdfWord>& words);
+
 // Blocks that stand side by side are read row by row, unless they are columns of running text.
 std::vector<PdfWord> in_rows(std::vector<RecognisedWord> words);
 

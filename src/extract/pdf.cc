@@ -136,8 +136,11 @@ std::vector<PdfWord> words_of_page(PDFDoc& document, int number, Report& report)
     report.leave_out(LeftOut::PageNotRecognised, 1, page);
     return std::move(text.words);
   }
-  const ReadingClockPause pause;
-  RecognisedPage read = recognise_page(document, number);
+  RecognisedPage read{.outcome = PageOutcome::OutOfTime};
+  if (has_recognition_time()) {
+    const ReadingClockPause pause(page_seconds_max());
+    read = recognise_page(document, number);
+  }
   note_recognised(report, page, read);
   // The stamp on a scan is in its picture too.
   const bool more = read.words.size() > text.words.size() || text.seen == 0;

@@ -30,7 +30,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(getrandom),    SCMP_SYS(getpid),         SCMP_SYS(gettid),
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
     SCMP_SYS(sigaltstack),  SCMP_SYS(sched_yield),    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),   SCMP_SYS(setitimer),
+    SCMP_SYS(exit_group),   SCMP_SYS(setitimer),      SCMP_SYS(getitimer),
 };
 
 constexpr int kDeadly[] = {
@@ -76,18 +76,20 @@ int allow_narrowed(scmp_filter_ctx filter) {
   return status;
 }
 
-bool set_reading_clock(long long micros, itimerval* before = nullptr) {
+bool set_reading_clock(long long micros) {
   const itimerval value{{0, 0},
                         {static_cast<time_t>(micros / kMicros), static_cast<suseconds_t>(micros % kMicros)}};
-  return ::setitimer(ITIMER_VIRTUAL, &value, before) == 0;
+  return ::setitimer(ITIMER_VIRTUAL, &value, nullptr) == 0;
 }
 
 }  // namespace
 
-ReadingClockPause::ReadingClockPause() {
+// Where no clock runs (outside the sandbox, or without recognition) none is started.
+ReadingClockPause::ReadingClockPause(int seconds_max) {
   itimerval before{};
-  if (set_reading_clock(0, &before))
-    micros_left_ = before.it_value.tv_sec * kMicros + before.it_value.tv_usec;
+  if (::getitimer(ITIMER_VIRTUAL, &before) != 0) return;
+  const long long left = before.it_value.tv_sec * kMicros + before.it_value.tv_usec;
+  if (left > 0 && set_reading_clock(seconds_max * kMicros)) micros_left_ = left;
 }
 
 ReadingClockPause::~ReadingClockPause() {

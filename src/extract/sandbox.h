@@ -18,12 +18,13 @@ struct SandboxLimits {
 };
 base::Result<void> enter_sandbox(const SandboxLimits& limits);
 
-// While one lives, the time that is spent counts as recognition, which has bounds of its own (ocr.h), and not
-// as reading: so that a document that keeps a parser busy ends soon, however long its pages might be
-// recognised.
+// While one lives, the time that is spent counts as recognition of a page, which has bounds of its own
+// (ocr.h), and not as reading: so that a document that keeps a parser busy ends soon, however long its pages
+// might be recognised. A page that takes longer than `seconds_max`, whatever it does, ends the process as a
+// parser would.
 class ReadingClockPause {
  public:
-  ReadingClockPause();
+  explicit ReadingClockPause(int seconds_max);
   ~ReadingClockPause();
   ReadingClockPause(const ReadingClockPause&) = delete;
 

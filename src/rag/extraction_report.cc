@@ -9,9 +9,9 @@ namespace json = base::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kLeftOut = {
+constexpr std::array<std::string_view, 8> kLeftOut = {
     "hidden_text",         "page_without_text", "page_too_large", "page_out_of_time",
-    "page_not_recognised", "picture",           "attachment"};
+    "page_not_recognised", "picture",           "attachment",     "ambiguous_sign"};
 constexpr std::size_t kPagesMax = 10'000;
 constexpr std::size_t kPagesShown = 100;
 

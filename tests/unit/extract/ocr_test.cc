@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 #include <leptonica/allheaders.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <memory>
 
 #include "extract/ocr_order.h"
@@ -240,6 +242,35 @@ TEST_F(Ocr, WorksInTheClosedSandbox) {
   EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), 0);
 }
 
+// A page that is drawn without end is ended as a document that is read without end is, long before the time
+// for all pages is over; what stands still meanwhile is the clock of reading.
+TEST(RecognitionClock, APageBeyondItsTimeEndsTheProcess) {
+  const auto outcome = [](int page_seconds, double busy_seconds) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (!enter_sandbox({.reading_seconds_max = 1, .seconds_max = 60})) ::_exit(2);
+      const auto spent = [] {
+        timespec now{};
+        ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+        return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+      };
+      {
+        const ReadingClockPause pause(page_seconds);
+        for (const double begun = spent(); spent() - begun < busy_seconds;) {
+          for (volatile int i = 0; i < 1'000'000; i = i + 1) {
+          }
+        }
+      }
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  };
+  EXPECT_EQ(outcome(30, 1.5), 0) << "control: longer than reading may take, within the page's time";
+  EXPECT_EQ(outcome(1, 20), SIGVTALRM);
+}
+
 RecognisedWord word_at(double left, double top, const char* text, std::size_t block, std::size_t line) {
   RecognisedWord word{.block = block, .line = line};
   word.word.text = text;
@@ -273,6 +304,30 @@ TEST(OcrOrder, BlocksBesideEachOtherAreRowsUnlessTheyAreColumnsOfText) {
   const std::string read = order_of(prose);
   EXPECT_LT(read.rfind("a2"), read.find("b0")) << read;
   EXPECT_EQ(order_of({}), "");
+}
+
+// No model of a Latin script knows these signs, and each is sure of what it makes of them.
+TEST(OcrOrder, SignsThatCantBeToldApartAreCounted) {
+  const auto count = [](const std::vector<const char*>& texts) {
+    std::vector<PdfWord> words;
+    for (const char* text : texts) words.push_back(word_at(0, 0, text, 1, 1).word);
+    return count_ambiguous_signs(words);
+  };
+  EXPECT_EQ(count({"pressure", "=", "140", "mmHg"}), 1u);
+  EXPECT_EQ(count({"potassium", "s", "3.5"}), 1u);
+  EXPECT_EQ(count({"dose", "+5", "mg"}), 1u);
+  EXPECT_EQ(count({"creatinine", "97", "pmol/l"}), 1u);
+  EXPECT_EQ(count({"a", "sum", "=", "b", "and", "s", "words", "140", "mg"}), 0u) << "control";
+}
+
+TEST_F(Ocr, APageSaysHowManyOfItsSignsAreAmbiguous) {
+  const auto document = extract_any("signs.png",
+                                    png_of(page_of({{120, 150, "Systolic pressure > 140 mmHg"},
+                                                    {120, 270, "The patient may go home tomorrow."}})
+                                               .get()),
+                                    Limits{});
+  ASSERT_TRUE(document.ok());
+  EXPECT_EQ(document->report.left_out_of(LeftOut::AmbiguousSign), 1u);
 }
 
 }  // namespace
