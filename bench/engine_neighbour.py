@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests" / "acceptance")]
 from conftest import CHAT_MODEL, start_small  # noqa: E402
 from stack import Stack  # noqa: E402
 
-REQUESTS = 60  # of the neighbour, each time
+REQUESTS = 200  # of the neighbour, each time
 CONNECTIONS = 3
 ANSWER_TOKENS = 48
 
