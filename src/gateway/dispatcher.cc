@@ -53,6 +53,11 @@ BodyBudget::Limits budget_of(const ServerConfig& server) {
   return {server.body_memory_max, server.tenant_body_memory_max, server.body_wait_max};
 }
 
+// As it was announced, or as far as it was read.
+std::uint64_t body_bytes(const Call& call) {
+  return std::max<std::uint64_t>(call.exchange.body_length().value_or(0), call.request().body.size());
+}
+
 RefusalPacer::Limits pace_of(const ServerConfig& server) {
   return {.at_once = server.refusals_at_once_max,
           .per_second = static_cast<double>(server.refusals_per_second),
@@ -230,14 +235,15 @@ Task<void> Dispatcher::answer(Call& call, Result<Reply> result) {
   response.headers.reserve(kHeadersExpected, kHeaderBytesExpected);
   add_common_headers(call, response.headers);
   call.admission.add_headers(response.headers);
-  if (call.record.decision == "deny") co_await pace_refusal(call);
+  if (RefusalPacer::counts(response.status, body_bytes(call))) co_await pace_refusal(call);
   auto sent = co_await call.exchange.send(std::move(response));
   if (!sent) base::log::debug("answer_not_taken", {{"request", std::string_view(call.id.str())}});
 }
 
 Task<void> Dispatcher::pace_refusal(Call& call) {
   const std::string& who = call.record.principal;
-  const auto wait = pacer_.refused(call.record.tenant, who.empty() ? call.request().peer.network : who);
+  const auto wait =
+      pacer_.refused(call.record.tenant, who.empty() ? call.request().peer.network : who, body_bytes(call));
   if (wait == std::chrono::milliseconds(0)) co_return;
   services_.metrics.counter("bulkhead_refusals_paced_total", "Refusals whose answer waited", {}).add();
   // Others of the tenant may have its place among the running requests, and its memory, meanwhile.

@@ -9,6 +9,8 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr double kTenantTimes = 10;
+// What reading so much costs is about what a small request does.
+constexpr std::uint64_t kLargeBodyBytes = 64 << 10;
 
 TokenBuckets::Shape shape_of(const RefusalPacer::Limits& limits, double times) {
   const double rate = limits.per_second * times;
@@ -29,10 +31,18 @@ RefusalPacer::RefusalPacer(const base::Clock& clock, Limits limits)
       parties_(clock, shape_of(limits, 1)),
       tenants_(clock, shape_of(limits, kTenantTimes)) {}
 
-milliseconds RefusalPacer::refused(const std::string& tenant, const std::string& party) {
+bool RefusalPacer::counts(int status, std::uint64_t body_bytes) {
+  if (status == 401 || status == 403 || status == 429) return true;
+  return status >= 400 && status < 500 && body_bytes >= kLargeBodyBytes;
+}
+
+milliseconds RefusalPacer::refused(const std::string& tenant, const std::string& party,
+                                   std::uint64_t body_bytes) {
   if (limits_.per_second <= 0 || party.empty()) return milliseconds(0);
-  milliseconds wait = turn(parties_.take(tenant + '/' + party), limits_.per_second);
-  if (!tenant.empty()) wait = std::max(wait, turn(tenants_.take(tenant), limits_.per_second * kTenantTimes));
+  const double count = 1 + static_cast<double>(body_bytes / kLargeBodyBytes);
+  milliseconds wait = turn(parties_.take(tenant + '/' + party, count), limits_.per_second);
+  if (!tenant.empty())
+    wait = std::max(wait, turn(tenants_.take(tenant, count), limits_.per_second * kTenantTimes));
   return std::min(wait, limits_.wait_max);
 }
 

@@ -1,4 +1,4 @@
-// RefusalPacer: how soon an answer that refuses (401, 403, 429) may leave.
+// RefusalPacer: how soon an answer that refuses (401, 403, 429, and any other 4xx to a large body) may leave.
 //
 // A refusal costs its sender nothing and the gateway a parsed request, so a client that is refused and asks
 // again at once takes the processor from everybody. Each party (a principal; before there is one, an address)
@@ -13,6 +13,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "gateway/token_buckets.h"
@@ -28,9 +29,13 @@ class RefusalPacer {
   };
   RefusalPacer(const base::Clock& clock, Limits limits);
 
-  // Counts a refusal to `party` of `tenant` ("": of none). How long its answer is to wait; party "" never
-  // waits.
-  std::chrono::milliseconds refused(const std::string& tenant, const std::string& party);
+  // Counts a refusal to `party` of `tenant` ("": of none), for as many as its body's size makes it. How long
+  // its answer is to wait; party "" never waits.
+  std::chrono::milliseconds refused(const std::string& tenant, const std::string& party,
+                                    std::uint64_t body_bytes = 0);
+  // Whether an answer of this status is a refusal to be counted: a large body costs to be read, whatever is
+  // wrong with it.
+  static bool counts(int status, std::uint64_t body_bytes);
 
  private:
   const Limits limits_;

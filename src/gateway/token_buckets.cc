@@ -59,7 +59,7 @@ double TokenBuckets::left(const std::string& name) const {
   return bucket ? impl_->left_now(*bucket, impl_->clock.monotonic()) : impl_->shape.capacity;
 }
 
-double TokenBuckets::take(const std::string& name) {
+double TokenBuckets::take(const std::string& name, double count) {
   std::lock_guard lock(impl_->mutex);
   const base::MonotonicTime now = impl_->clock.monotonic();
   Impl::Bucket* bucket = impl_->find(name);
@@ -68,7 +68,7 @@ double TokenBuckets::take(const std::string& name) {
                  ? &impl_->others
                  : &impl_->buckets.try_emplace(name, impl_->shape.capacity, now).first->second;
   }
-  *bucket = {std::max(impl_->left_now(*bucket, now) - 1, impl_->shape.floor), now};
+  *bucket = {std::max(impl_->left_now(*bucket, now) - count, impl_->shape.floor), now};
   return bucket->left;
 }
 

@@ -26,8 +26,8 @@ class TokenBuckets {
 
   // Tokens left for this name now; negative: a debt.
   double left(const std::string& name) const;
-  // Takes one token; how many are left then.
-  double take(const std::string& name);
+  // Takes so many tokens; how many are left then.
+  double take(const std::string& name, double count = 1);
 
  private:
   struct Impl;

@@ -112,6 +112,17 @@ def test_invalid_credentials_of_an_address_wait_too(new_stack):
     assert get(member, "/v1/models") == 200, "a credential that is valid is answered from the same address"
 
 
+def test_a_large_body_that_is_refused_counts_for_many(new_stack):
+    """A prompt that can't fit is a 400, and reading it is work: whoever sends such ones waits as well."""
+    stack = new_stack(server=PACED.replace("refusal_wait_max = 60", "refusal_wait_max = 1"))
+    member = start_small(stack, names=("alpha",))["alpha"].member
+    body = {"model": stack.options["chat"].stem, "messages": [{"role": "user", "content": "lamp " * 200_000}]}
+    assert member.call("POST", "/v1/chat/completions", body).status == 400
+    assert paced(stack) == 1
+    assert member.call("POST", "/v1/chat/completions", {"model": "none"}).status in (400, 404)
+    assert paced(stack) == 1, "control: a small one that is wrong"
+
+
 def test_control_without_pacing_every_refusal_is_answered_at_once(new_stack):
     stack = new_stack()
     member = start_small(stack, names=("alpha",))["alpha"].member

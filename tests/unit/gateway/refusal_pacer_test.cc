@@ -50,6 +50,19 @@ TEST(RefusalPacer, ATenantAsAWholeHasABoundToo) {
   EXPECT_EQ(pacer.refused("", "192.0.2.7"), milliseconds(0)) << "control: nobody's";
 }
 
+// A megabyte that is refused costs as much as many small requests.
+TEST(RefusalPacer, LargeBodiesCountForMany) {
+  base::ManualClock clock{1'800'000'000};
+  RefusalPacer pacer(clock, kLimits);
+  EXPECT_FALSE(RefusalPacer::counts(400, 1'000));
+  EXPECT_TRUE(RefusalPacer::counts(400, 1 << 20));
+  EXPECT_TRUE(RefusalPacer::counts(403, 0));
+  EXPECT_FALSE(RefusalPacer::counts(200, 1 << 20));
+  EXPECT_FALSE(RefusalPacer::counts(503, 1 << 20));
+  EXPECT_EQ(pacer.refused("alpha", "mia", 1 << 20), kLimits.wait_max) << "17 at once, of which 3 are free";
+  EXPECT_EQ(pacer.refused("alpha", "noa", 1'000), milliseconds(0)) << "control: a small one";
+}
+
 TEST(RefusalPacer, OffAndWhoHasNoNameNeverWait) {
   base::ManualClock clock{1'800'000'000};
   RefusalPacer off(clock, {.at_once = 1, .per_second = 0});
