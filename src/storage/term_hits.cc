@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "storage/sqlite_fts5.h"
+
 namespace bulkhead::storage {
 namespace {
 
@@ -37,14 +39,7 @@ void term_hits(const Fts5ExtensionApi* api, Fts5Context* row, sqlite3_context* c
 
 int register_term_hits(sqlite3* connection) {
   fts5_api* api = nullptr;
-  sqlite3_stmt* statement = nullptr;
-  int code = sqlite3_prepare_v2(connection, "SELECT fts5(?1)", -1, &statement, nullptr);
-  if (code == SQLITE_OK) {
-    sqlite3_bind_pointer(statement, 1, static_cast<void*>(&api), "fts5_api_ptr", nullptr);
-    sqlite3_step(statement);
-  }
-  sqlite3_finalize(statement);
-  if (!api) return code == SQLITE_OK ? SQLITE_ERROR : code;
+  if (const int code = find_fts5(connection, api); code != SQLITE_OK) return code;
   return api->xCreateFunction(api, "term_hits", nullptr, term_hits, nullptr);
 }
 

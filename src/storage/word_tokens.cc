@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "storage/sqlite_error.h"
+#include "storage/sqlite_fts5.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -37,16 +38,9 @@ struct WordTokenizer::Impl {
       return code;
     }
     fts5_api* api = nullptr;
-    sqlite3_stmt* statement = nullptr;
-    int code = sqlite3_prepare_v2(library, "SELECT fts5(?1)", -1, &statement, nullptr);
-    if (code == SQLITE_OK) {
-      sqlite3_bind_pointer(statement, 1, static_cast<void*>(&api), "fts5_api_ptr", nullptr);
-      sqlite3_step(statement);
-    }
-    sqlite3_finalize(statement);
-    if (!api) return code == SQLITE_OK ? SQLITE_ERROR : code;
+    if (const int code = find_fts5(library, api); code != SQLITE_OK) return code;
     void* context = nullptr;
-    code = api->xFindTokenizer(api, "porter", &context, &methods);
+    const int code = api->xFindTokenizer(api, "porter", &context, &methods);
     if (code != SQLITE_OK) return code;
     const char* arguments[] = {"unicode61", "remove_diacritics", "2"};
     return methods.xCreate(context, arguments, 3, &tokenizer);
